@@ -1,0 +1,719 @@
+/* virtio_mmio.c: the registers of virtio devices, and split virtqueues. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "devices/virtio_mmio.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "guest/abi/platform.h"
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/fdt.h"
+#include "vmm/irq.h"
+#include "vmm/le.h"
+#include "vmm/vm.h"
+
+/* Registers (section 4.2.2). */
+enum virtio_reg {
+    REG_MAGIC = 0x000,
+    REG_VERSION = 0x004,
+    REG_DEVICE_ID = 0x008,
+    REG_VENDOR_ID = 0x00c,
+    REG_DEVICE_FEATURES = 0x010,
+    REG_DEVICE_FEATURES_SEL = 0x014,
+    REG_DRIVER_FEATURES = 0x020,
+    REG_DRIVER_FEATURES_SEL = 0x024,
+    REG_QUEUE_SEL = 0x030,
+    REG_QUEUE_NUM_MAX = 0x034,
+    REG_QUEUE_NUM = 0x038,
+    REG_QUEUE_READY = 0x044,
+    REG_QUEUE_NOTIFY = 0x050,
+    REG_INTERRUPT_STATUS = 0x060,
+    REG_INTERRUPT_ACK = 0x064,
+    REG_STATUS = 0x070,
+    REG_QUEUE_DESC_LOW = 0x080,
+    REG_QUEUE_DESC_HIGH = 0x084,
+    REG_QUEUE_DRIVER_LOW = 0x090,
+    REG_QUEUE_DRIVER_HIGH = 0x094,
+    REG_QUEUE_DEVICE_LOW = 0x0a0,
+    REG_QUEUE_DEVICE_HIGH = 0x0a4,
+    REG_SHM_LEN_LOW = 0x0b0,
+    REG_SHM_LEN_HIGH = 0x0b4,
+    REG_SHM_BASE_LOW = 0x0b8,
+    REG_SHM_BASE_HIGH = 0x0bc,
+    REG_CONFIG_GENERATION = 0x0fc,
+    REG_CONFIG = 0x100,
+};
+
+#define VIRTIO_MAGIC   0x74726976 /* "virt" */
+#define VIRTIO_VERSION 2
+#define VIRTIO_VENDOR  0x54414754 /* "TGAT" */
+
+/* Device status (section 2.1). */
+#define STATUS_DRIVER_OK   0x04u
+#define STATUS_FEATURES_OK 0x08u
+#define STATUS_NEEDS_RESET 0x40u
+#define STATUS_BY_DRIVER   0x8fu /* ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED */
+
+/* Interrupt status. */
+#define ISR_QUEUE  0x1u
+#define ISR_CONFIG 0x2u
+
+/* Split virtqueues (section 2.7). */
+#define DESC_SIZE            16u
+#define DESC_F_NEXT          0x1u
+#define DESC_F_WRITE         0x2u
+#define DESC_F_INDIRECT      0x4u
+#define RING_HEADER          4u /* flags and idx, before the entries of both rings */
+#define AVAIL_ENTRY          2u
+#define USED_ENTRY           8u
+#define AVAIL_F_NO_INTERRUPT 0x1u
+
+#define VIRTIO_TRANSPORT_FEATURES                                                              \
+    (VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC)
+
+bool virtio_has(const struct virtio_device *dev, uint64_t features)
+{
+    return (dev->status & STATUS_FEATURES_OK) && (dev->driver_features & features) == features;
+}
+
+static void isr_update(struct virtio_device *dev, uint32_t isr)
+{
+    dev->isr = isr;
+    irq_set(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, isr != 0);
+}
+
+void virtio_config_changed(struct virtio_device *dev)
+{
+    dev->generation++;
+    if (dev->status & STATUS_DRIVER_OK)
+        isr_update(dev, dev->isr | ISR_CONFIG);
+}
+
+/* The driver broke the rules (section 2.1.2). */
+static void virtio_fail(struct virtio_device *dev)
+{
+    dev->status |= STATUS_NEEDS_RESET;
+    virtio_config_changed(dev);
+}
+
+/* Queues. */
+
+static void virtq_fail(struct virtq *q)
+{
+    q->broken = true;
+    virtio_fail(q->dev);
+}
+
+static bool virtq_active(const struct virtq *q)
+{
+    return q->ready && !q->broken && (q->dev->status & STATUS_DRIVER_OK);
+}
+
+/*
+ * The words that are shared with running harts. Acquire and release order them against the
+ * rings' entries (section 2.7.13: "suitable memory barrier"); an index that is published before
+ * an event of the other side is looked at, and the reverse there, needs sequential consistency.
+ */
+static uint16_t word_acquire(const uint16_t *word)
+{
+    return le16toh(__atomic_load_n(word, __ATOMIC_ACQUIRE));
+}
+
+static uint16_t word_load(const uint16_t *word)
+{
+    return le16toh(__atomic_load_n(word, __ATOMIC_SEQ_CST));
+}
+
+static void word_store(uint16_t *word, uint16_t value)
+{
+    __atomic_store_n(word, htole16(value), __ATOMIC_SEQ_CST);
+}
+
+/* A word of a ring in host memory; pages are aligned there as in the guest. */
+static uint16_t *ring_word(uint8_t *ring, size_t offset)
+{
+    return (uint16_t *)(void *)(ring + offset);
+}
+
+/* Finds the rings of a queue that the driver made ready. 0 or -EINVAL. */
+static int virtq_map(struct virtq *q)
+{
+    const struct mem *mem = &q->dev->vm->mem;
+    bool events = virtio_has(q->dev, VIRTIO_F_EVENT_IDX);
+    size_t avail_event_at = RING_HEADER + (size_t)USED_ENTRY * q->size;
+    size_t used_event_at = RING_HEADER + (size_t)AVAIL_ENTRY * q->size;
+
+    if (q->size == 0 || q->size > q->size_max || (q->size & (q->size - 1)) != 0)
+        return -EINVAL;
+    if (q->desc % 16 != 0 || q->avail % 2 != 0 || q->used % 4 != 0)
+        return -EINVAL;
+    if (q->desc + DESC_SIZE * q->size < q->desc ||
+        !mem_valid(mem, q->desc, (uint64_t)DESC_SIZE * q->size))
+        return -EINVAL;
+    uint8_t *avail = mem_ptr(mem, q->avail, used_event_at + (events ? 2 : 0));
+    uint8_t *used = mem_ptr(mem, q->used, avail_event_at + (events ? 2 : 0));
+    if (!avail || !used)
+        return -EINVAL;
+
+    q->avail_flags = ring_word(avail, 0);
+    q->avail_idx = ring_word(avail, 2);
+    q->used_event = events ? ring_word(avail, used_event_at) : NULL;
+    q->used_idx = ring_word(used, 2);
+    q->avail_event = events ? ring_word(used, avail_event_at) : NULL;
+    q->next_avail = q->next_used = q->told_used = 0;
+    return 0;
+}
+
+/* A descriptor as the device works with it. */
+struct desc {
+    gpa_t gpa;
+    uint32_t len;
+    uint16_t flags;
+    uint16_t next;
+};
+
+struct desc_table {
+    gpa_t gpa;
+    uint32_t count;
+};
+
+static int desc_read(const struct virtq *q, const struct desc_table *table, uint32_t index,
+                     struct desc *desc)
+{
+    uint8_t raw[DESC_SIZE];
+
+    if (index >= table->count)
+        return -EINVAL;
+    int rc =
+        mem_read(&q->dev->vm->mem, table->gpa + (uint64_t)index * DESC_SIZE, raw, sizeof(raw));
+    if (rc < 0)
+        return rc;
+    *desc = (struct desc){
+        .gpa = le_get64(raw),
+        .len = le_get32(raw + 8),
+        .flags = le_get16(raw + 12),
+        .next = le_get16(raw + 14),
+    };
+    return 0;
+}
+
+/* Goes over to an indirect table (section 2.7.5.3). Tables do not nest. */
+static int desc_indirect(const struct virtq *q, const struct desc *desc,
+                         struct desc_table *table, bool *indirect)
+{
+    if (*indirect || !virtio_has(q->dev, VIRTIO_F_INDIRECT_DESC))
+        return -EINVAL;
+    if ((desc->flags & DESC_F_NEXT) || desc->len == 0 || desc->len % DESC_SIZE != 0)
+        return -EINVAL;
+    if (!mem_valid(&q->dev->vm->mem, desc->gpa, desc->len))
+        return -EINVAL;
+    *table = (struct desc_table){.gpa = desc->gpa, .count = desc->len / DESC_SIZE};
+    *indirect = true;
+    return 0;
+}
+
+/* Adds a buffer. Those that the device reads come first (section 2.7.4.2). */
+static int chain_add(const struct virtq *q, struct virtq_chain *chain, const struct desc *desc)
+{
+    bool writable = desc->flags & DESC_F_WRITE;
+
+    if (chain->nread + chain->nwrite == VIRTQ_CHAIN_MAX || (!writable && chain->nwrite > 0))
+        return -EINVAL;
+    if (!mem_valid(&q->dev->vm->mem, desc->gpa, desc->len))
+        return -EINVAL;
+    if (chain->read_len + chain->write_len + desc->len > UINT32_MAX)
+        return -EINVAL;
+    chain->seg[chain->nread + chain->nwrite] =
+        (struct virtq_seg){.gpa = desc->gpa, .len = desc->len};
+    if (writable) {
+        chain->nwrite++;
+        chain->write_len += desc->len;
+    } else {
+        chain->nread++;
+        chain->read_len += desc->len;
+    }
+    return 0;
+}
+
+static int chain_collect(const struct virtq *q, struct virtq_chain *chain)
+{
+    struct desc_table table = {.gpa = q->desc, .count = q->size};
+    uint32_t next = chain->head;
+    bool indirect = false;
+    struct desc desc;
+
+    /* A chain that takes more steps than there are buffers, and a table's own, has a loop. */
+    for (unsigned steps = 0; steps <= VIRTQ_CHAIN_MAX; steps++) {
+        if (desc_read(q, &table, next, &desc) < 0)
+            return -EINVAL;
+        if (desc.flags & DESC_F_INDIRECT) {
+            if (desc_indirect(q, &desc, &table, &indirect) < 0)
+                return -EINVAL;
+            next = 0;
+            continue;
+        }
+        if (chain_add(q, chain, &desc) < 0)
+            return -EINVAL;
+        if (!(desc.flags & DESC_F_NEXT))
+            return 0;
+        next = desc.next;
+    }
+    return -EINVAL;
+}
+
+bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
+{
+    /* A guest that adds requests for ever must not keep a hart from stopping. */
+    if (!virtq_active(q) || atomic_load(&q->dev->vm->stopping))
+        return false;
+    uint16_t waiting = (uint16_t)(word_acquire(q->avail_idx) - q->next_avail);
+    if (waiting == 0)
+        return false;
+
+    gpa_t entry = q->avail + RING_HEADER + (gpa_t)AVAIL_ENTRY * (q->next_avail % q->size);
+    uint8_t head[AVAIL_ENTRY];
+    if (waiting > q->size || mem_read(&q->dev->vm->mem, entry, head, sizeof(head)) < 0) {
+        virtq_fail(q);
+        return false;
+    }
+    chain->head = le_get16(head);
+    chain->nread = chain->nwrite = 0;
+    chain->read_len = chain->write_len = 0;
+    if (chain_collect(q, chain) < 0) {
+        virtq_fail(q);
+        return false;
+    }
+    q->next_avail++;
+    return true;
+}
+
+bool virtq_rearm(struct virtq *q)
+{
+    if (!virtq_active(q) || atomic_load(&q->dev->vm->stopping))
+        return false;
+    if (q->avail_event)
+        word_store(q->avail_event, q->next_avail);
+    return word_load(q->avail_idx) != q->next_avail;
+}
+
+void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint32_t written)
+{
+    if (!virtq_active(q))
+        return;
+    uint32_t entry[2] = {htole32(chain->head), htole32(written)};
+    gpa_t at = q->used + RING_HEADER + (gpa_t)USED_ENTRY * (q->next_used % q->size);
+    (void)mem_write(&q->dev->vm->mem, at, entry, sizeof(entry));
+    q->next_used++;
+    word_store(q->used_idx, q->next_used);
+}
+
+/* Does the driver want an interrupt for the entries from told_used to next_used (2.7.7.2)? */
+static bool virtq_wanted(const struct virtq *q)
+{
+    if (!q->used_event)
+        return !(word_load(q->avail_flags) & AVAIL_F_NO_INTERRUPT);
+    uint16_t event = word_load(q->used_event);
+    return (uint16_t)(q->next_used - event - 1) < (uint16_t)(q->next_used - q->told_used);
+}
+
+void virtq_notify(struct virtq *q)
+{
+    if (!virtq_active(q) || q->told_used == q->next_used)
+        return;
+    bool wanted = virtq_wanted(q);
+    q->told_used = q->next_used;
+    if (wanted)
+        isr_update(q->dev, q->dev->isr | ISR_QUEUE);
+}
+
+/* Chains. */
+
+/* A position in one part of a chain. */
+struct chain_cursor {
+    const struct virtq_seg *seg, *end;
+    uint64_t offset; /* in *seg, below its length */
+};
+
+/* Skips empty buffers too. */
+static void cursor_settle(struct chain_cursor *at)
+{
+    while (at->seg < at->end && at->offset >= at->seg->len) {
+        at->offset -= at->seg->len;
+        at->seg++;
+    }
+}
+
+static struct chain_cursor cursor_begin(const struct virtq_chain *chain, bool writable,
+                                        uint64_t offset)
+{
+    const struct virtq_seg *middle = chain->seg + chain->nread;
+    struct chain_cursor at = {
+        .seg = writable ? middle : chain->seg,
+        .end = writable ? middle + chain->nwrite : middle,
+        .offset = offset,
+    };
+
+    cursor_settle(&at);
+    return at;
+}
+
+/* Up to len bytes at the cursor, all in one buffer; moves it on. 0 at the end. */
+static size_t cursor_take(struct chain_cursor *at, size_t len, gpa_t *gpa)
+{
+    if (at->seg == at->end)
+        return 0;
+    uint64_t rest = at->seg->len - at->offset;
+    size_t n = len < rest ? len : (size_t)rest;
+    *gpa = at->seg->gpa + at->offset;
+    at->offset += n;
+    cursor_settle(at);
+    return n;
+}
+
+size_t virtq_read(const struct virtq *q, const struct virtq_chain *chain, uint64_t offset,
+                  void *buf, size_t len)
+{
+    struct chain_cursor at = cursor_begin(chain, false, offset);
+    size_t done = 0;
+    gpa_t gpa;
+
+    while (done < len) {
+        size_t n = cursor_take(&at, len - done, &gpa);
+        if (n == 0 || mem_read(&q->dev->vm->mem, gpa, (uint8_t *)buf + done, n) < 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+size_t virtq_write(const struct virtq *q, const struct virtq_chain *chain, uint64_t offset,
+                   const void *buf, size_t len)
+{
+    struct chain_cursor at = cursor_begin(chain, true, offset);
+    size_t done = 0;
+    gpa_t gpa;
+
+    while (done < len) {
+        size_t n = cursor_take(&at, len - done, &gpa);
+        if (n == 0 || mem_write(&q->dev->vm->mem, gpa, (const uint8_t *)buf + done, n) < 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+unsigned virtq_iov(const struct virtq *q, const struct virtq_chain *chain, bool writable,
+                   uint64_t offset, struct iovec *iov, unsigned max)
+{
+    const struct mem *mem = &q->dev->vm->mem;
+    struct chain_cursor at = cursor_begin(chain, writable, offset);
+    unsigned n = 0;
+    gpa_t gpa;
+    size_t len;
+
+    while (n < max && (len = cursor_take(&at, SIZE_MAX, &gpa)) > 0) {
+        /* A buffer may lie over two slots of RAM, which are apart on the host. */
+        while (len > 0 && n < max) {
+            size_t part = len;
+            if (!mem_ptr(mem, gpa, part)) {
+                size_t page = MEM_PAGE_SIZE - gpa % MEM_PAGE_SIZE;
+                part = page < len ? page : len;
+            }
+            iov[n++] = (struct iovec){.iov_base = mem_ptr(mem, gpa, part), .iov_len = part};
+            gpa += part;
+            len -= part;
+        }
+    }
+    return n;
+}
+
+/* Registers. */
+
+static struct virtq *queue_selected(struct virtio_device *dev)
+{
+    if (dev->queue_sel >= VIRTIO_QUEUES_MAX || dev->queue[dev->queue_sel].size_max == 0)
+        return NULL;
+    return &dev->queue[dev->queue_sel];
+}
+
+static void device_clear(struct virtio_device *dev)
+{
+    dev->status = 0;
+    dev->device_features_sel = dev->driver_features_sel = dev->queue_sel = 0;
+    dev->driver_features = 0;
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        dev->queue[n] = (struct virtq){.dev = dev, .size_max = dev->queue_size[n]};
+    isr_update(dev, 0);
+    if (dev->ops->reset)
+        dev->ops->reset(dev);
+}
+
+void virtio_reset(struct virtio_device *dev)
+{
+    pthread_mutex_lock(&dev->lock);
+    device_clear(dev);
+    pthread_mutex_unlock(&dev->lock);
+}
+
+/* The device accepts a subset of what it offers, and no driver older than VIRTIO 1.0. */
+static bool features_acceptable(const struct virtio_device *dev)
+{
+    return (dev->driver_features & ~dev->features) == 0 &&
+           (dev->driver_features & VIRTIO_F_VERSION_1);
+}
+
+/* Status bits are only ever added by the driver; 0 resets (section 4.2.2.1). */
+static void status_write(struct virtio_device *dev, uint32_t value)
+{
+    if (value == 0) {
+        device_clear(dev);
+        return;
+    }
+    uint32_t added = value & STATUS_BY_DRIVER & ~dev->status;
+    if ((added & STATUS_FEATURES_OK) && !features_acceptable(dev))
+        added &= ~STATUS_FEATURES_OK;
+    if (!((dev->status | added) & STATUS_FEATURES_OK))
+        added &= ~STATUS_DRIVER_OK;
+    dev->status |= added;
+    if (!(added & STATUS_DRIVER_OK))
+        return;
+    if (dev->status & STATUS_NEEDS_RESET)
+        isr_update(dev, dev->isr | ISR_CONFIG);
+    /* Buffers may have been added before the driver was ready. */
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (virtq_active(&dev->queue[n]))
+            dev->ops->notify(dev, n);
+}
+
+static void driver_features_write(struct virtio_device *dev, uint32_t value)
+{
+    unsigned sel = dev->driver_features_sel;
+
+    /* They are settled by FEATURES_OK (section 3.1.1). */
+    if (dev->status & STATUS_FEATURES_OK)
+        return;
+    if (sel <= 1) {
+        dev->driver_features &= ~(UINT64_C(0xffffffff) << (32 * sel));
+        dev->driver_features |= (uint64_t)value << (32 * sel);
+    } else if (value != 0) {
+        /* A bit that was never offered: bit 63 stands for it, so that FEATURES_OK fails. */
+        dev->driver_features |= UINT64_C(1) << 63;
+    }
+}
+
+static void queue_ready_write(struct virtio_device *dev, struct virtq *q, uint32_t value)
+{
+    if (!(value & 1)) {
+        q->ready = false;
+        return;
+    }
+    if (q->ready || q->broken || !(dev->status & STATUS_FEATURES_OK))
+        return;
+    if (virtq_map(q) < 0)
+        virtq_fail(q);
+    else
+        q->ready = true;
+}
+
+static void set_low(gpa_t *gpa, uint32_t value)
+{
+    *gpa = (*gpa & ~(gpa_t)UINT32_MAX) | value;
+}
+
+static void set_high(gpa_t *gpa, uint32_t value)
+{
+    *gpa = (*gpa & UINT32_MAX) | (gpa_t)value << 32;
+}
+
+/* Registers of the selected queue. Size and places are fixed while it is ready. */
+static void queue_write(struct virtio_device *dev, uint64_t offset, uint32_t value)
+{
+    struct virtq *q = queue_selected(dev);
+
+    if (!q)
+        return;
+    if (offset == REG_QUEUE_READY) {
+        queue_ready_write(dev, q, value);
+        return;
+    }
+    if (q->ready)
+        return;
+    switch (offset) {
+    case REG_QUEUE_NUM: q->size = value > UINT16_MAX ? 0 : (uint16_t)value; break;
+    case REG_QUEUE_DESC_LOW: set_low(&q->desc, value); break;
+    case REG_QUEUE_DESC_HIGH: set_high(&q->desc, value); break;
+    case REG_QUEUE_DRIVER_LOW: set_low(&q->avail, value); break;
+    case REG_QUEUE_DRIVER_HIGH: set_high(&q->avail, value); break;
+    case REG_QUEUE_DEVICE_LOW: set_low(&q->used, value); break;
+    case REG_QUEUE_DEVICE_HIGH: set_high(&q->used, value); break;
+    default: break;
+    }
+}
+
+static void reg_write(void *self, struct hart *hart, uint64_t offset, unsigned size,
+                      uint64_t data)
+{
+    struct virtio_device *dev = self;
+    uint32_t value = (uint32_t)data;
+    (void)hart;
+    (void)size;
+
+    switch (offset) {
+    case REG_DEVICE_FEATURES_SEL: dev->device_features_sel = value; break;
+    case REG_DRIVER_FEATURES_SEL: dev->driver_features_sel = value; break;
+    case REG_DRIVER_FEATURES: driver_features_write(dev, value); break;
+    case REG_QUEUE_SEL: dev->queue_sel = value; break;
+    case REG_QUEUE_NOTIFY:
+        if (value < VIRTIO_QUEUES_MAX && virtq_active(&dev->queue[value]))
+            dev->ops->notify(dev, value);
+        break;
+    case REG_INTERRUPT_ACK: isr_update(dev, dev->isr & ~value); break;
+    case REG_STATUS: status_write(dev, value); break;
+    default: queue_write(dev, offset, value); break;
+    }
+}
+
+static uint64_t reg_read(void *self, struct hart *hart, uint64_t offset, unsigned size)
+{
+    struct virtio_device *dev = self;
+    const struct virtq *q = queue_selected(dev);
+    (void)hart;
+    (void)size;
+
+    switch (offset) {
+    case REG_MAGIC: return VIRTIO_MAGIC;
+    case REG_VERSION: return VIRTIO_VERSION;
+    case REG_DEVICE_ID: return dev->ops->device_id;
+    case REG_VENDOR_ID: return VIRTIO_VENDOR;
+    case REG_DEVICE_FEATURES:
+        return dev->device_features_sel <= 1
+                   ? (uint32_t)(dev->features >> (32 * dev->device_features_sel))
+                   : 0;
+    case REG_QUEUE_NUM_MAX: return q ? q->size_max : 0;
+    case REG_QUEUE_READY: return q && q->ready;
+    case REG_INTERRUPT_STATUS: return dev->isr;
+    case REG_STATUS: return dev->status;
+    /* No shared memory regions: length -1, and so the base (section 4.2.2.1). */
+    case REG_SHM_LEN_LOW:
+    case REG_SHM_LEN_HIGH:
+    case REG_SHM_BASE_LOW:
+    case REG_SHM_BASE_HIGH: return UINT32_MAX;
+    case REG_CONFIG_GENERATION: return dev->generation;
+    default: return 0; /* write-only or reserved */
+    }
+}
+
+static uint64_t config_read(void *self, struct hart *hart, uint64_t offset, unsigned size)
+{
+    struct virtio_device *dev = self;
+    uint64_t value = 0;
+    (void)hart;
+
+    if (dev->ops->config_read)
+        dev->ops->config_read(dev, (unsigned)offset, &value, size);
+    return le64toh(value);
+}
+
+static void config_write(void *self, struct hart *hart, uint64_t offset, unsigned size,
+                         uint64_t value)
+{
+    struct virtio_device *dev = self;
+    (void)hart;
+
+    value = htole64(value);
+    if (dev->ops->config_write)
+        dev->ops->config_write(dev, (unsigned)offset, &value, size);
+}
+
+/* Registers take 32-bit accesses only, configuration space any (section 4.2.2.2). */
+static const struct bus_ops reg_ops = {.read = reg_read, .write = reg_write, .sizes = 4};
+static const struct bus_ops config_ops = {
+    .read = config_read,
+    .write = config_write,
+    .sizes = BUS_ANY_SIZE,
+};
+
+/* Life. */
+
+static int slot_choose(struct virtio_device *dev, const struct module_instance *inst,
+                       struct error *err)
+{
+    const char *text = module_option(inst, "slot");
+
+    if (text) {
+        if (text[0] < '0' || text[0] > '0' + PLAT_VIRTIO_SLOTS - 1 || text[1] != '\0') {
+            error_set(err, STATUS_USAGE, "--device %s: slot='%s' is not 0 to %d", dev->name,
+                      text, PLAT_VIRTIO_SLOTS - 1);
+            return -EINVAL;
+        }
+        dev->slot = (unsigned)(text[0] - '0');
+        return 0;
+    }
+    for (dev->slot = 0; dev->slot < PLAT_VIRTIO_SLOTS; dev->slot++)
+        if (!dev->vm->irq.owner[PLAT_VIRTIO_IRQ + dev->slot])
+            return 0;
+    error_set(err, STATUS_CONFIG, "%s: all %d virtio-mmio slots are taken", dev->name,
+              PLAT_VIRTIO_SLOTS);
+    return -ENOSPC;
+}
+
+static gpa_t slot_base(const struct virtio_device *dev)
+{
+    return PLAT_VIRTIO_BASE + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
+}
+
+static int slot_claim(struct virtio_device *dev, struct error *err)
+{
+    struct bus_claim claim = {
+        .gpa = slot_base(dev),
+        .size = REG_CONFIG,
+        .ops = &reg_ops,
+        .self = dev,
+        .lock = &dev->lock,
+        .owner = dev->name,
+    };
+
+    int rc = irq_claim(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, dev->name, err);
+    if (rc == 0)
+        rc = bus_claim(dev->vm, &claim, err);
+    if (rc < 0)
+        return rc;
+    claim.gpa += REG_CONFIG;
+    claim.size = PLAT_VIRTIO_SIZE - REG_CONFIG;
+    claim.ops = &config_ops;
+    return bus_claim(dev->vm, &claim, err);
+}
+
+int virtio_create(struct virtio_device *dev, struct module_instance *inst, struct error *err)
+{
+    dev->vm = inst->vm;
+    dev->name = inst->module->name;
+    dev->features |= VIRTIO_TRANSPORT_FEATURES;
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        dev->queue[n] = (struct virtq){.dev = dev, .size_max = dev->queue_size[n]};
+
+    int rc = slot_choose(dev, inst, err);
+    if (rc == 0)
+        rc = slot_claim(dev, err);
+    if (rc == 0)
+        pthread_mutex_init(&dev->lock, NULL);
+    return rc;
+}
+
+void virtio_destroy(struct virtio_device *dev)
+{
+    pthread_mutex_destroy(&dev->lock);
+}
+
+int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt)
+{
+    fdtb_begin(fdt, "virtio_mmio@%llx", (unsigned long long)slot_base(dev));
+    fdtb_string(fdt, "compatible", "virtio,mmio");
+    fdtb_reg(fdt, slot_base(dev), PLAT_VIRTIO_SIZE);
+    fdtb_irq(fdt, PLAT_VIRTIO_IRQ + dev->slot);
+    fdtb_end(fdt);
+    return 0;
+}

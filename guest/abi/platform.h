@@ -1,0 +1,29 @@
+/* platform.h: the machine's physical addresses and interrupt numbers, for C and assembly. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GUEST_ABI_PLATFORM_H
+#define GUEST_ABI_PLATFORM_H
+
+/* The layout of QEMU's `virt` machine (hw/riscv/virt.c documents it), which kernels assume. */
+#define PLAT_FINISHER_BASE 0x00100000
+#define PLAT_FINISHER_SIZE 0x00001000
+#define PLAT_PLIC_BASE     0x0c000000
+#define PLAT_PLIC_SIZE     0x00600000
+#define PLAT_UART_BASE     0x10000000
+#define PLAT_UART_SIZE     0x00000100
+#define PLAT_UART_IRQ      10
+#define PLAT_VIRTIO_BASE   0x10001000
+#define PLAT_VIRTIO_SIZE   0x00001000
+#define PLAT_VIRTIO_SLOTS  8
+#define PLAT_VIRTIO_IRQ    1
+#define PLAT_DRAM_BASE     0x80000000
+
+#define PLAT_IRQ_SOURCES 96 /* PLIC sources 1..95 */
+#define PLAT_TIMEBASE_HZ 10000000
+#define PLAT_HARTS_MAX   64
+
+/* Values written to the finisher; a status in the upper 16 bits goes with FAIL. */
+#define PLAT_FINISHER_PASS  0x5555
+#define PLAT_FINISHER_FAIL  0x3333
+#define PLAT_FINISHER_RESET 0x7777
+
+#endif

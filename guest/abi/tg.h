@@ -1,0 +1,32 @@
+/* tg.h: numbers of Tollgate's own services, for C and assembly. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GUEST_ABI_TG_H
+#define GUEST_ABI_TG_H
+
+/*
+ * The services use the SBI calling convention in the experimental range 0x08000000-0x08ffffff
+ * (SBI 2.0, section 3.2), which KVM hands to user space: service n is 0x08544700 + n ("TG").
+ */
+#define TG_EXT_FIRST 0x08544700
+#define TG_EXT_LAST  0x085447ff
+#define TG_EXT_EXIT  0x08544701
+
+/*
+ * What sbi_get_impl_id and sbi_get_impl_version answer (SBI 2.0, section 4). The ID is "TG"; it
+ * is not registered, and far above the registered ones (0-11). The version is
+ * major << 16 | minor << 8 | patch.
+ */
+#define TG_SBI_IMPL_ID      0x5447
+#define TG_SBI_IMPL_VERSION 0x000100
+
+/* Exit: a0 = status. The virtual machine ends with it; the call does not return. */
+#define TG_EXIT_STOP 0
+
+/*
+ * Programs (U-mode, `tollgate run --program`) use the Linux RISC-V convention: a7 = number,
+ * result or -errno in a0. The core answers these two.
+ */
+#define TG_PROGRAM_EXIT       93
+#define TG_PROGRAM_EXIT_GROUP 94
+
+#endif

@@ -1,0 +1,151 @@
+#!/bin/sh
+# fetch.sh: brings Debian's riscv64 kernel, its virtio modules and a static busybox into the cache.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#     fetch.sh            fetch what is not there yet; prints nothing when all is there
+#     fetch.sh --check    exit 0 when all is there, else 1; never uses the network
+#     fetch.sh --force    fetch again (a newer kernel may have come)
+#
+# The folder debian-riscv64 in the cache (see apt-root.sh) then holds
+#     Image        the kernel as Debian ships it: a raw, uncompressed Image
+#     config       the options that it was built with
+#     busybox      static
+#     modules/     the modules, decompressed, and `deps`: lines "name: its dependencies, in the order to load them"
+#     MANIFEST     packages with versions, files with size and SHA-256
+# It appears in one rename when everything in it is complete. Exit statuses: see apt-root.sh.
+
+set -eu
+
+suite=trixie
+modules='virtio_mmio virtio_blk virtio_net virtio-rng virtio_balloon'
+# What the folder holds; a cache that another recipe made is fetched anew.
+recipe="1 $suite $modules"
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+apt_root_prefix=fetch
+apt_root_top=$here/../..
+# shellcheck source=guest/linux/apt-root.sh
+. "$here/apt-root.sh"
+
+# The sizes tell a truncated file at once; checksums of the kernel would take longer than everything else.
+is_complete() (
+    cd "$1" 2>/dev/null && [ -r MANIFEST ] || exit 1
+    exec awk -v recipe="recipe $recipe" '
+        NR == 1 && $0 != recipe { bad = 1; exit }
+        $1 == "file" { size[$4] = $3 }
+        END {
+            if (bad || NR == 0) exit 1
+            command = "stat -c \"%s %n\""
+            for (name in size) command = command " " name
+            while ((command " 2>/dev/null" | getline line) > 0) {
+                split(line, part, " ")
+                if (size[part[2]] == part[1]) delete size[part[2]]
+            }
+            for (name in size) exit 1
+        }' MANIFEST
+)
+
+# module_path TREE NAME: the file of a module, whose name may spell '-' as '_'.
+module_path() {
+    find "$1" -name '*.ko*' | awk -F/ -v name="$2" '
+        BEGIN { gsub(/-/, "_", name) }
+        { file = $NF; sub(/\.ko.*/, "", file); gsub(/-/, "_", file) }
+        file == name { print; exit }'
+}
+
+# take_module TREE NAME: stores a module after the ones that it depends on, and appends them to $order.
+take_module() {
+    case " $order " in
+    *" $2 "*) return ;;
+    esac
+    file=$(module_path "$1" "$2")
+    [ -n "$file" ] || apt_root_fail 1 "the kernel package holds no module '$2'"
+    case $file in
+    *.xz) xz -dc "$file" ;;
+    *.gz) gzip -dc "$file" ;;
+    *.zst) zstd -dcq "$file" ;;
+    *) cat "$file" ;;
+    esac >"$work/out/modules/$2.ko" || apt_root_fail 1 "cannot decompress module '$2'"
+    for dependency in $(tr '\0' '\n' <"$work/out/modules/$2.ko" | sed -n 's/^depends=//p' | tr ',' ' '); do
+        take_module "$1" "$dependency"
+    done
+    order="$order $2"
+}
+
+fetch() {
+    apt_root_need xz=xz-utils
+    apt_root_open riscv64 "$suite"
+    kernel=$(apt_root_depend linux-image-riscv64 linux-image-)
+    [ -n "$kernel" ] || apt_root_fail 4 "the mirror's list of $suite names no kernel for riscv64"
+
+    apt_root_say "downloading $kernel $(apt_root_version "$kernel") (about 110 MB) and busybox-static"
+    mkdir -p "$work/deb" "$work/tree" "$work/out/modules"
+    apt_root_download "$work/deb" "$kernel" busybox-static
+
+    apt_root_say "unpacking"
+    apt_root_unpack "$work/deb" "$work/tree"
+    set -- "$work"/tree/boot/vmlinu[xz]-*
+    { [ $# -eq 1 ] && [ -f "$1" ]; } || apt_root_fail 1 "the kernel package holds no kernel, or several"
+    mv "$1" "$work/out/Image"
+    mv "$work"/tree/boot/config-* "$work/out/config"
+    for file in "$work/tree/usr/bin/busybox" "$work/tree/bin/busybox"; do
+        [ ! -f "$file" ] || mv "$file" "$work/out/busybox"
+    done
+    [ -f "$work/out/busybox" ] || apt_root_fail 1 "the busybox package holds no busybox"
+    for module in $modules; do
+        order=
+        take_module "$work/tree" "$module"
+        printf '%s:%s\n' "$module" "${order% "$module"}" >>"$work/out/modules/deps"
+    done
+
+    {
+        printf 'recipe %s\n' "$recipe"
+        for deb in "$work"/deb/*.deb; do
+            # shellcheck disable=SC2016 # dpkg-deb's own variables
+            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
+                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
+        done
+        (cd "$work/out" && find . -type f | LC_ALL=C sort) | while read -r file; do
+            file=${file#./}
+            printf 'file %s %s %s\n' "$(sha256sum <"$work/out/$file" | cut -d ' ' -f 1)" \
+                "$(stat -c %s "$work/out/$file")" "$file"
+        done
+    } >"$work/MANIFEST"
+    mv "$work/MANIFEST" "$work/out/MANIFEST"
+    sync -d "$work/out/Image" "$work/out/MANIFEST" 2>/dev/null || :
+
+    [ ! -e "$dest" ] || mv "$dest" "$work/old"
+    mv "$work/out" "$dest"
+    apt_root_say "ready: $(du -sh "$dest" | cut -f 1) in ${dest##*/} ($kernel)"
+}
+
+apt_root_cache
+dest=$cache/debian-riscv64
+case ${1:-} in
+'') ! is_complete "$dest" || exit 0 ;;
+--force) ;;
+--check)
+    is_complete "$dest" || exit 1
+    exit 0
+    ;;
+*)
+    printf '%s\n' 'usage: fetch.sh [--check | --force]' >&2
+    exit 2
+    ;;
+esac
+
+apt_root_need flock=util-linux
+exec 9>"$cache/debian-riscv64.lock"
+flock -n 9 || {
+    apt_root_say "waiting for another fetch to end"
+    flock 9
+    # That one may have done the work.
+    [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
+}
+# With the lock held, what lies there under these names was left by a fetch that died.
+rm -rf "$cache"/debian-riscv64.tmp.*
+work=$(mktemp -d "$cache/debian-riscv64.tmp.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+fetch

@@ -1,0 +1,64 @@
+/* probe.h: SBI calls, right and wrong, and what every correct SBI answers. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GUEST_PROBE_PROBE_H
+#define GUEST_PROBE_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "guest/lib/sbi.h"
+
+/* Errors that a call may return, as a set. */
+#define MAY(error) (1u << -(error))
+#define OK         MAY(SBI_SUCCESS)
+#define BAD_PARAM  MAY(SBI_ERR_INVALID_PARAM)
+#define ABSENT     MAY(SBI_ERR_NOT_SUPPORTED)
+#define FAILED     MAY(SBI_ERR_FAILED)
+#define BAD_ADDR   MAY(SBI_ERR_INVALID_ADDRESS)
+#define AVAILABLE  MAY(SBI_ERR_ALREADY_AVAILABLE)
+
+struct regs {
+    uint64_t before[32], after[32];
+    uint64_t sp; /* at 512, for regs.S */
+};
+
+void regs_ecall(struct regs *regs);
+
+/* A call to make. Arguments that are not named are garbage for the callee to ignore. */
+struct attempt {
+    const char *name;
+    uint32_t may;
+    uint64_t ext, fn;
+    uint64_t arg[6];
+};
+
+/*
+ * Makes the call with all registers checked, and reports two facts in one line: the error is
+ * one that it may return, and a2-a7 and all others (a1 too for legacy calls) are preserved.
+ */
+struct sbi_ret attempt_make(const struct attempt *a);
+void attempts_make(const struct attempt *list, unsigned n);
+
+/* The same for a call that hangs or crashes firmware without checks: skipped there. */
+struct sbi_ret attempt_risky(const struct attempt *a);
+
+/* True when the extension is there; otherwise reports that its function 0 is absent. */
+bool extension_begin(const char *name, uint64_t ext);
+
+/* Waits for a bit of sip, with interrupts off; false when it does not come within 10 s. */
+bool pending_wait(uint64_t bit);
+
+/* The device whose registers no SBI takes for memory; the first address past memory. */
+extern uint64_t device_addr, memory_end;
+
+void probe_base(void);
+void probe_time(void);
+void probe_ipi(void);
+void probe_rfence(void);
+void probe_hsm(void);
+void probe_hsm_second(void);
+void probe_dbcn(void);
+void probe_legacy(void);
+void probe_unknown(void);
+void probe_srst(void);
+
+#endif

@@ -1,0 +1,64 @@
+/* sbi.h: what the SBI extensions share: replies, hart masks, addresses, remote fences. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef HYPERCALLS_SBI_H
+#define HYPERCALLS_SBI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "vmm/call.h"
+#include "vmm/hart.h"
+#include "vmm/vm.h"
+
+/* SBI 2.0, section 3.1: a hart_mask_base that stands for every hart. */
+#define SBI_MASK_ALL UINT64_MAX
+
+/* ASIDs have 16 bits at most; hardware ignores the others in sfence.vma (privileged, 4.2.1). */
+#define SBI_ASID_MASK 0xffffu
+
+/* Ends a call with an error, or with success and a value (SBI 2.0, section 3). */
+static inline enum call_disp sbi_error(struct call *c, int64_t error)
+{
+    c->error = error;
+    return CALL_RET2;
+}
+
+static inline enum call_disp sbi_value(struct call *c, uint64_t value)
+{
+    c->value = value;
+    return CALL_RET2;
+}
+
+/* The same for legacy calls, which have a0 only (section 5). */
+static inline enum call_disp sbi_legacy_result(struct call *c, int64_t result)
+{
+    c->error = result;
+    return CALL_RET1;
+}
+
+/*
+ * Resolves a hart list (section 3.1) to *harts, bit i for hart i. SBI_SUCCESS, or
+ * SBI_ERR_INVALID_PARAM when it names a hart that does not exist. A stopped hart is valid. An
+ * empty mask is no error whatever the base is, since the base need not be a hart itself.
+ */
+int sbi_harts(const struct vm *vm, uint64_t mask, uint64_t base, uint64_t *harts);
+
+/*
+ * Can a hart start at this guest-physical address (section 9.1)? It must be RAM, and even, as
+ * every instruction address is (IALIGN is 16 with the C extension).
+ */
+bool sbi_code_valid(const struct vm *vm, uint64_t addr);
+
+/*
+ * Sends S-mode software interrupts. Stopped harts are passed over: section 7 knows no error for
+ * them, and OpenSBI does the same.
+ */
+void sbi_send_ipis(struct vm *vm, uint64_t harts);
+
+/*
+ * Fences [start, start+size) of address spaces on harts (section 8): everything when start and
+ * size are 0 or size is 2^64-1, and also when the range wraps around; nothing when only size is
+ * 0. Stopped harts are included, since they may run again before the caller thinks of them.
+ */
+void sbi_fence_range(struct hart *hart, uint64_t harts, struct hart_fence fence);
+
+#endif

@@ -1,0 +1,36 @@
+/* sbi_ipi.c: the SBI IPI extension: interrupts from hart to hart. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/abi/sbi.h"
+#include "hypercalls/sbi.h"
+#include "vmm/module.h"
+
+/* SBI 2.0, section 7.1. */
+static enum call_disp ipi_send(void *self, struct hart *hart, struct call *c)
+{
+    uint64_t harts;
+    int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
+
+    (void)self;
+    if (error == SBI_SUCCESS)
+        sbi_send_ipis(hart->vm, harts);
+    return sbi_error(c, error);
+}
+
+static const struct call_desc ipi_calls[] = {
+    {
+     .name = "sbi.ipi.send_ipi",
+     .personality = CALL_SBI,
+     .ext = SBI_EXT_IPI,
+     .fn = SBI_IPI_SEND_IPI,
+     .handler = ipi_send,
+     .effects = CALL_HART_STATE,
+     },
+};
+
+const struct module module_sbi_ipi = {
+    .name = "sbi-ipi",
+    .summary = "SBI IPI: interrupts from hart to hart",
+    .starts = MODULE_KERNEL,
+    .calls = ipi_calls,
+    .ncalls = sizeof(ipi_calls) / sizeof(ipi_calls[0]),
+};

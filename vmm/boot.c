@@ -1,0 +1,173 @@
+/* boot.c: putting the guest's files into memory and its first hart at their start. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/boot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "vmm/fdt.h"
+#include "vmm/host.h"
+#include "vmm/vm.h"
+
+/* A raw kernel starts where a Linux image would: 2 MiB into memory. */
+#define RAW_OFFSET 0x200000u
+
+/* The top of memory is the device tree's; the initrd lies right below. */
+#define FDT_ROOM (FDT_SIZE_MAX + 0u)
+
+#define PROGRAM_STACK (8u << 20) /* as Linux gives a process by default; less when memory is small */
+
+static gpa_t memory_end(const struct vm *vm)
+{
+    return PLAT_DRAM_BASE + vm->config->mem_size;
+}
+
+static const char *image_option(const struct vm *vm)
+{
+    switch (vm->config->start) {
+    case START_FIRMWARE: return "--firmware";
+    case START_PROGRAM: return "--program";
+    default: return "--kernel";
+    }
+}
+
+static int load_image(struct vm *vm, struct error *err)
+{
+    struct host_file file;
+    char what[256];
+    int rc;
+
+    rc = host_file_open(&file, image_option(vm), vm->config->image, vm->config->mem_size, err);
+    if (rc != 0)
+        return rc;
+    snprintf(what, sizeof(what), "%s: '%s'", image_option(vm), vm->config->image);
+    rc = image_load(&vm->mem, what, file.data, file.size, vm->config->raw,
+                    PLAT_DRAM_BASE + (vm->config->start == START_KERNEL ? RAW_OFFSET : 0),
+                    &vm->image, err);
+    host_file_close(&file);
+    return rc;
+}
+
+static int load_initrd(struct vm *vm, struct error *err)
+{
+    const char *path = vm->config->initrd;
+    struct host_file file;
+    gpa_t top = memory_end(vm) - FDT_ROOM;
+    int rc;
+
+    if (!path)
+        return 0;
+    rc = host_file_open(&file, "--initrd", path, UINT64_MAX, err);
+    if (rc != 0)
+        return rc;
+    if (file.size > top - PLAT_DRAM_BASE ||
+        ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < vm->image.last) {
+        rc = error_set(err, STATUS_DATA,
+                       "--initrd: '%s' (%zu KiB) does not fit beside the kernel in %llu MiB; "
+                       "give more with --mem",
+                       path, file.size >> 10, (unsigned long long)(vm->config->mem_size >> 20));
+    } else {
+        vm->initrd_gpa = (top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1);
+        vm->initrd_size = file.size;
+        rc = mem_write(&vm->mem, vm->initrd_gpa, file.data, file.size);
+    }
+    host_file_close(&file);
+    return rc;
+}
+
+int boot_load(struct vm *vm, struct error *err)
+{
+    int rc = load_image(vm, err);
+
+    return rc == 0 ? load_initrd(vm, err) : rc;
+}
+
+static int place_dtb(struct vm *vm, struct error *err)
+{
+    int rc = fdt_build(vm, &vm->dtb, &vm->dtb_size, err);
+
+    if (rc != 0)
+        return rc;
+    vm->dtb_gpa = (memory_end(vm) - vm->dtb_size) & ~(gpa_t)(MEM_PAGE_SIZE - 1);
+    if (vm->dtb_gpa < vm->image.last)
+        return error_set(err, STATUS_DATA,
+                         "--mem: no room for the device tree above '%s' in %llu MiB; give more",
+                         vm->config->image, (unsigned long long)(vm->config->mem_size >> 20));
+    return mem_write(&vm->mem, vm->dtb_gpa, vm->dtb, vm->dtb_size);
+}
+
+static void hart_place(struct hart *hart, const struct hart_state *state)
+{
+    hart->vm->engine->state_set(hart, state);
+    hart->boot = true;
+    hart->status = HART_START_PENDING;
+}
+
+/* A kernel or firmware: a0 = hart ID, a1 = device tree. */
+static int prepare_system(struct vm *vm, struct error *err)
+{
+    unsigned first = vm->config->start == START_FIRMWARE ? vm->nharts : 1;
+    int rc = place_dtb(vm, err);
+
+    for (unsigned i = 0; rc == 0 && i < first; i++) {
+        struct hart_state state;
+
+        vm->engine->state_get(&vm->hart[i], &state);
+        state.pc = vm->image.entry;
+        state.x[10] = i;
+        state.x[11] = vm->dtb_gpa;
+        hart_place(&vm->hart[i], &state);
+    }
+    return rc;
+}
+
+/*
+ * The stack of a program, as the RISC-V ELF psABI (section "Linux: Program initialisation") has it:
+ * argc, argv[], NULL, an empty environment, an empty auxiliary vector, above them the strings.
+ */
+static int program_stack(struct vm *vm, gpa_t *sp, struct error *err)
+{
+    char *const *argv = vm->config->argv;
+    gpa_t top = memory_end(vm), at = top, table;
+    uint64_t argc = 0, bytes = 0;
+
+    for (; argv[argc]; argc++)
+        bytes += strlen(argv[argc]) + 1;
+    if (bytes + 8 * (argc + 6) + PROGRAM_STACK / 8 > top - vm->image.last)
+        return error_set(err, STATUS_USAGE,
+                         "--program: no room for the arguments and a stack in %llu MiB; give more "
+                         "with --mem",
+                         (unsigned long long)(vm->config->mem_size >> 20));
+    table = (top - bytes - 8 * (argc + 6)) & ~15ull;
+    *sp = table;
+    mem_write(&vm->mem, table, &argc, 8);
+    at = top - bytes;
+    for (uint64_t i = 0; i < argc; i++) {
+        size_t len = strlen(argv[i]) + 1;
+
+        mem_write(&vm->mem, at, argv[i], len);
+        mem_write(&vm->mem, table + 8 * (i + 1), &at, 8);
+        at += len;
+    }
+    return 0; /* memory is zero: the terminators of argv, environment and vector are there */
+}
+
+static int prepare_program(struct vm *vm, struct error *err)
+{
+    struct hart_state state;
+    int rc;
+
+    vm->engine->state_get(&vm->hart[0], &state);
+    state.pc = vm->image.entry;
+    rc = program_stack(vm, &state.x[2], err);
+    if (rc != 0)
+        return rc;
+    atomic_store(&vm->harts_live, 1);
+    hart_place(&vm->hart[0], &state);
+    return 0;
+}
+
+int boot_prepare(struct vm *vm, struct error *err)
+{
+    return vm->config->start == START_PROGRAM ? prepare_program(vm, err) : prepare_system(vm, err);
+}

@@ -1,0 +1,58 @@
+/* bus.h: who answers which guest-physical address outside RAM. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_BUS_H
+#define VMM_BUS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "vmm/mem.h"
+
+struct vm;
+struct hart;
+struct error;
+
+/* Access sizes a range takes, as a mask of the sizes themselves: 1 | 2 | 4 | 8. */
+#define BUS_ANY_SIZE 0xf
+
+/*
+ * Handlers of a range. offset is below the range's size; size is one of `sizes`, and offset is a
+ * multiple of it: the bus refuses everything else (the guest gets an access fault). Handlers run
+ * on the accessing hart's thread with the claim's lock held. A read returns the value
+ * zero-extended; a write's value is zero-extended from size bytes.
+ */
+struct bus_ops {
+    uint64_t (*read)(void *self, struct hart *hart, uint64_t offset, unsigned size);
+    void (*write)(void *self, struct hart *hart, uint64_t offset, unsigned size, uint64_t value);
+    uint8_t sizes;
+};
+
+struct bus_claim {
+    gpa_t gpa;
+    uint64_t size;
+    const struct bus_ops *ops;
+    void *self;
+    pthread_mutex_t *lock; /* or NULL: the module locks for itself */
+    const char *owner;     /* the module's name */
+};
+
+#define BUS_CLAIMS_MAX 64
+
+/* The claims of a VM, sorted by address. Fixed before harts run, so lookups take no lock. */
+struct bus {
+    struct bus_claim claim[BUS_CLAIMS_MAX];
+    unsigned nclaims;
+};
+
+/*
+ * Claims [gpa, gpa+size). Refused with *err set: -EINVAL (empty or wraps), -EEXIST (overlaps RAM
+ * or another claim, both owners named), -ENOSPC. `lock`, when given, is held around each handler.
+ * Lock order: a claim's lock comes before the interrupt controller's.
+ */
+int bus_claim(struct vm *vm, const struct bus_claim *claim, struct error *err);
+
+/* One access. 0 with *data read or written, or -EFAULT: nothing answers (range, size, alignment). */
+int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool write,
+               uint64_t *data);
+
+#endif

@@ -1,0 +1,368 @@
+/* call.c: finds who answers a call, and takes it there and back. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "guest/abi/sbi.h"
+#include "guest/abi/tg.h"
+#include "vmm/error.h"
+#include "vmm/hart.h"
+#include "vmm/module.h"
+#include "vmm/policy.h"
+#include "vmm/vm.h"
+
+/* One handler of a call, with all that reaching it needs. */
+struct call_link {
+    call_handler *handler;
+    void *self;
+    const struct call_desc *desc;
+    const char *module;
+    bool allowed; /* the policy is frozen, so its verdict is too */
+};
+
+struct call_key {
+    uint64_t ext, fn;
+    enum personality personality;
+};
+
+/*
+ * A slot of the hash table. Each extension has one under CALL_ANY_FN, whose chain is empty when
+ * no descriptor answers every function: that slot says that the extension is there.
+ */
+struct call_slot {
+    struct call_key key;
+    bool used;
+    const struct call_link *first, *end;
+};
+
+struct call_index {
+    struct call_slot *slot;
+    size_t mask; /* slots less one; at most half of them are used */
+    struct call_link *link;
+};
+
+/* The slot of a key, or the unused one where it belongs. */
+static struct call_slot *slot_find(const struct call_index *index, enum personality personality,
+                                   uint64_t ext, uint64_t fn)
+{
+    uint64_t hash = (ext ^ (fn << 32 | fn >> 32) ^ personality) * 0x9e3779b97f4a7c15u;
+    size_t i = (size_t)(hash >> 32) & index->mask;
+
+    while (index->slot[i].used &&
+           (index->slot[i].key.ext != ext || index->slot[i].key.fn != fn ||
+            index->slot[i].key.personality != personality))
+        i = (i + 1) & index->mask;
+    return &index->slot[i];
+}
+
+static void slot_claim(struct call_index *index, const struct call_desc *desc, uint64_t fn)
+{
+    struct call_slot *slot = slot_find(index, desc->personality, desc->ext, fn);
+
+    slot->key = (struct call_key){desc->ext, fn, desc->personality};
+    slot->used = true;
+}
+
+/* A call that the engine hides is nobody's. */
+static bool desc_hidden(struct vm *vm, const struct call_desc *desc)
+{
+    return desc->personality != CALL_PROGRAM &&
+           vm->engine->call_route(vm, desc->ext) == ROUTE_HIDDEN;
+}
+
+/* What is wrong with a descriptor by itself; NULL: nothing. */
+static const char *desc_problem(const struct call_desc *desc)
+{
+    bool in_tg = desc->ext >= TG_EXT_FIRST && desc->ext <= TG_EXT_LAST;
+
+    if (!desc->handler || !desc->name)
+        return "has no handler or name";
+    if (desc->buf_kind != CALL_BUF_NONE && desc->buf_len_arg + 3u > CALL_ARGS)
+        return "takes its buffer from arguments that do not exist";
+    switch (desc->personality) {
+    case CALL_SBI: return in_tg ? "is unreachable: its extension is Tollgate's own" : NULL;
+    case CALL_TG:
+        if (!in_tg)
+            return "is unreachable: its extension is not in Tollgate's range";
+        return desc->ext == TG_EXT_EXIT ? "is unreachable: the core answers exit" : NULL;
+    case CALL_PROGRAM:
+        if (desc->ext != 0)
+            return "is unreachable: programs have no extensions";
+        if (desc->fn == TG_PROGRAM_EXIT || desc->fn == TG_PROGRAM_EXIT_GROUP)
+            return "is unreachable: the core answers exit";
+        return NULL;
+    default: return "has no personality";
+    }
+}
+
+/* Is there an earlier row of the same module for the same call? Then `desc` is unreachable. */
+static bool desc_repeated(const struct module *module, const struct call_desc *desc)
+{
+    for (const struct call_desc *d = module->calls; d < desc; d++)
+        if (d->personality == desc->personality && d->ext == desc->ext && d->fn == desc->fn)
+            return true;
+    return false;
+}
+
+static int module_check(const struct module *module, struct error *err)
+{
+    for (size_t i = 0; i < module->ncalls; i++) {
+        const struct call_desc *desc = &module->calls[i];
+        const char *problem = desc_problem(desc);
+
+        if (problem)
+            return error_set(err, STATUS_CONFIG, "module %s: its call %s %s", module->name,
+                             desc->name ? desc->name : "(unnamed)", problem);
+        if (desc_repeated(module, desc)) {
+            error_set(
+                err, STATUS_CONFIG,
+                "module %s: its call %s is unreachable: another of its calls has that number",
+                module->name, desc->name);
+            return -EEXIST;
+        }
+    }
+    return 0;
+}
+
+/* Appends the handlers of exactly (key, fn), in module order; counts them only when out is
+ * NULL. */
+static size_t chain_collect(struct vm *vm, const struct call_key *key, uint64_t fn,
+                            struct call_link *out)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < vm->ninstances; i++) {
+        const struct module_instance *inst = &vm->instance[i];
+
+        for (size_t j = 0; j < inst->module->ncalls; j++) {
+            const struct call_desc *desc = &inst->module->calls[j];
+
+            if (desc->personality != key->personality || desc->ext != key->ext ||
+                desc->fn != fn || desc_hidden(vm, desc))
+                continue;
+            if (out)
+                out[n] = (struct call_link){
+                    .handler = desc->handler,
+                    .self = inst->self,
+                    .desc = desc,
+                    .module = inst->module->name,
+                    .allowed = policy_allows(vm, desc),
+                };
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Who names the function comes before who answers all of them. */
+static size_t chain_fill(struct vm *vm, const struct call_key *key, struct call_link *out)
+{
+    size_t n = chain_collect(vm, key, key->fn, out);
+
+    if (key->fn != CALL_ANY_FN)
+        n += chain_collect(vm, key, CALL_ANY_FN, out ? out + n : NULL);
+    return n;
+}
+
+/* A buffer is copied once for the whole chain, so its handlers must mean the same one. */
+static int chain_check(const struct call_link *first, const struct call_link *end,
+                       struct error *err)
+{
+    const struct call_link *with = NULL;
+
+    for (const struct call_link *link = first; link < end; link++) {
+        if (link->desc->buf_kind == CALL_BUF_NONE)
+            continue;
+        if (with && (with->desc->buf_kind != link->desc->buf_kind ||
+                     with->desc->buf_len_arg != link->desc->buf_len_arg))
+            return error_set(err, STATUS_CONFIG,
+                             "modules %s and %s disagree about the buffer of call %s",
+                             with->module, link->module, link->desc->name);
+        with = link;
+    }
+    return 0;
+}
+
+/* Enters every call and its extension; the chains are still empty. */
+static void index_claim_slots(struct vm *vm, struct call_index *index)
+{
+    for (unsigned i = 0; i < vm->ninstances; i++) {
+        const struct module *module = vm->instance[i].module;
+
+        for (size_t j = 0; j < module->ncalls; j++) {
+            if (desc_hidden(vm, &module->calls[j]))
+                continue;
+            slot_claim(index, &module->calls[j], module->calls[j].fn);
+            slot_claim(index, &module->calls[j], CALL_ANY_FN);
+        }
+    }
+}
+
+static int index_fill(struct vm *vm, struct call_index *index, struct error *err)
+{
+    size_t links = 0;
+
+    for (size_t i = 0; i <= index->mask; i++)
+        if (index->slot[i].used)
+            links += chain_fill(vm, &index->slot[i].key, NULL);
+    index->link = calloc(links + 1, sizeof(*index->link));
+    if (!index->link)
+        return -ENOMEM;
+
+    struct call_link *next = index->link;
+    for (size_t i = 0; i <= index->mask; i++) {
+        struct call_slot *slot = &index->slot[i];
+
+        if (!slot->used)
+            continue;
+        slot->first = next;
+        next += chain_fill(vm, &slot->key, next);
+        slot->end = next;
+        int rc = chain_check(slot->first, slot->end, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int call_index_build(struct vm *vm, struct error *err)
+{
+    size_t rows = 0, slots = 16;
+
+    for (unsigned i = 0; i < vm->ninstances; i++) {
+        int rc = module_check(vm->instance[i].module, err);
+        if (rc < 0)
+            return rc;
+        rows += vm->instance[i].module->ncalls;
+    }
+    while (slots < 4 * rows) /* a row takes two slots at most */
+        slots *= 2;
+
+    struct call_index *index = calloc(1, sizeof(*index));
+    vm->calls = index;
+    if (index)
+        index->slot = calloc(slots, sizeof(*index->slot));
+    int rc = -ENOMEM;
+    if (index && index->slot) {
+        index->mask = slots - 1;
+        index_claim_slots(vm, index);
+        rc = index_fill(vm, index, err);
+    }
+    if (rc == -ENOMEM)
+        error_set(err, STATUS_OS, "the host has no memory for the index of calls");
+    if (rc < 0)
+        call_index_destroy(vm);
+    return rc;
+}
+
+void call_index_destroy(struct vm *vm)
+{
+    if (!vm->calls)
+        return;
+    free(vm->calls->slot);
+    free(vm->calls->link);
+    free(vm->calls);
+    vm->calls = NULL;
+}
+
+bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return true; /* the core's own */
+    return slot_find(vm->calls, personality, ext, CALL_ANY_FN)->used;
+}
+
+/* An error of the wrapper's own: the SBI's, or the same meaning in a program's numbers. */
+static void call_fail(struct call *c, bool legacy, int sbi_error, int program_error)
+{
+    bool program = c->personality == CALL_PROGRAM;
+
+    c->error = program ? program_error : sbi_error;
+    c->value = 0;
+    c->disp = program || legacy ? CALL_RET1 : CALL_RET2;
+}
+
+static const struct call_link *chain_run_buffered(const struct call_link *link,
+                                                  const struct call_link *end,
+                                                  struct hart *hart, struct call *c);
+
+/* Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered. */
+static inline const struct call_link *chain_run(const struct call_link *link,
+                                                const struct call_link *end, struct hart *hart,
+                                                struct call *c)
+{
+    c->disp = CALL_PASS;
+    for (; link < end; link++) {
+        if (!link->allowed) {
+            call_fail(c, link->desc->legacy, SBI_ERR_DENIED, -EPERM);
+            return NULL;
+        }
+        if (link->desc->buf_kind != CALL_BUF_NONE && !c->buf)
+            return chain_run_buffered(link, end, hart, c);
+        c->disp = link->handler(link->self, hart, c);
+        if (c->disp != CALL_PASS)
+            return link;
+        c->error = 0;
+        c->value = 0;
+    }
+    return NULL;
+}
+
+/*
+ * The way of calls with a buffer, apart so that others need not have its stack frame. The whole
+ * range must be RAM even where only its beginning is copied: an error that depended on how much
+ * this crossing takes would be no contract.
+ */
+static __attribute__((noinline)) const struct call_link *
+chain_run_buffered(const struct call_link *link, const struct call_link *end, struct hart *hart,
+                   struct call *c)
+{
+    const struct call_desc *desc = link->desc;
+    uint64_t len = c->arg[desc->buf_len_arg];
+    gpa_t gpa = c->arg[desc->buf_len_arg + 1];
+    uint8_t buf[CALL_BUF_MAX];
+
+    c->buf_len = len < CALL_BUF_MAX ? (size_t)len : CALL_BUF_MAX;
+    if (c->arg[desc->buf_len_arg + 2] != 0 || !mem_valid(&hart->vm->mem, gpa, len) ||
+        (desc->buf_kind == CALL_BUF_IN && mem_read(&hart->vm->mem, gpa, buf, c->buf_len) < 0)) {
+        call_fail(c, desc->legacy, SBI_ERR_INVALID_PARAM, -EFAULT);
+        return NULL;
+    }
+    if (desc->buf_kind == CALL_BUF_OUT)
+        memset(buf, 0, c->buf_len); /* nothing of ours leaks, whatever the handler fills */
+    c->buf = buf;
+
+    const struct call_link *by = chain_run(link, end, hart, c);
+    c->buf = NULL;
+    if (by && by->desc->buf_kind == CALL_BUF_OUT && c->error >= 0 &&
+        (c->disp == CALL_RET1 || c->disp == CALL_RET2)) {
+        size_t out = c->value < c->buf_len ? (size_t)c->value : c->buf_len;
+        if (mem_write(&hart->vm->mem, gpa, buf, out) < 0)
+            call_fail(c, desc->legacy, SBI_ERR_FAILED, -EFAULT);
+    }
+    return by;
+}
+
+void call_dispatch(struct hart *hart, struct call *c)
+{
+    const struct call_index *index = hart->vm->calls;
+    const struct call_slot *slot = slot_find(index, c->personality, c->ext, c->fn);
+
+    c->error = 0;
+    c->value = 0;
+    c->buf = NULL;
+    c->buf_len = 0;
+    if (!slot->used)
+        slot = slot_find(index, c->personality, c->ext, CALL_ANY_FN);
+    chain_run(slot->first, slot->end, hart, c);
+
+    /*
+     * SBI 2.0, section 3: an unsupported extension or function is NOT_SUPPORTED; section 5: the
+     * extensions below Base are legacy and leave a1 alone. What a program gets, exit.c decides.
+     */
+    if (c->disp == CALL_PASS && c->personality != CALL_PROGRAM)
+        call_fail(c, c->personality == CALL_SBI && c->ext < SBI_EXT_BASE, SBI_ERR_NOT_SUPPORTED,
+                  0);
+}

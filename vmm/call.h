@@ -1,0 +1,106 @@
+/* call.h: descriptors of calls, the index that finds them, and the wrapper they pass. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_CALL_H
+#define VMM_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "vmm/mem.h"
+
+struct hart;
+struct vm;
+struct module_instance;
+
+/* Whose numbering a call belongs to. The same number in two personalities is two calls. */
+enum personality {
+    CALL_SBI,     /* a7 = EID, a6 = FID; legacy extensions 0-8 included */
+    CALL_PROGRAM, /* a7 = number, Linux convention */
+    CALL_TG,      /* Tollgate's services, in the SBI experimental range */
+    PERSONALITIES,
+};
+
+/* What becomes of the calling hart. The handler returns one; the engine commits it. */
+enum call_disp {
+    CALL_RET2,     /* a0 = error, a1 = value */
+    CALL_RET1,     /* a0 = error only, a1 is preserved (legacy SBI, programs) */
+    CALL_TRAP,     /* an exception into the guest: cause in value, its tval in error */
+    CALL_REPLACED, /* the handler replaced the hart's state: commit nothing */
+    CALL_PARK,     /* no effect yet: pc stays on the ecall, it is tried again */
+    CALL_STOPPED,  /* the hart or the VM stops: commit nothing, do not come back */
+    CALL_PASS,     /* not mine: the next handler in the chain is asked */
+};
+
+/* Effects of a call (call_desc.effects). */
+#define CALL_WRITES_MEM  0x01 /* guest memory */
+#define CALL_HART_STATE  0x02 /* state of this or other harts */
+#define CALL_READS_HOST  0x04
+#define CALL_WRITES_HOST 0x08
+#define CALL_BLOCKS      0x10
+#define CALL_STOPS       0x20
+
+#define CALL_ARGS    6
+#define CALL_ANY_FN  UINT64_MAX /* the descriptor answers every function of its extension */
+#define CALL_BUF_MAX 65536u     /* bytes copied a crossing; a longer request is cut to this */
+
+/* One call in flight. */
+struct call {
+    enum personality personality; /* exit.c classifies before call_dispatch() */
+    uint64_t ext;                 /* EID, or 0 for programs */
+    uint64_t fn;   /* FID, or the number for programs */
+    uint64_t arg[CALL_ARGS];
+    /* The buffer named by the descriptor: copied in before the handler, out after it. */
+    uint8_t *buf;
+    size_t buf_len;
+    /* The reply. error is the ABI's a0 (SBI error, legacy value, program result). */
+    int64_t error;
+    uint64_t value;
+    enum call_disp disp;
+};
+
+/*
+ * Answers a call. Runs on the calling hart's thread; several harts may be in it at once. Sets
+ * c->error and c->value (both 0 on entry), returns the disposition. Never touches guest registers.
+ */
+typedef enum call_disp call_handler(void *self, struct hart *hart, struct call *c);
+
+enum call_buf_kind { CALL_BUF_NONE, CALL_BUF_IN, CALL_BUF_OUT };
+
+/* A row of the table of calls. */
+struct call_desc {
+    const char *name; /* "sbi.dbcn.write" */
+    enum personality personality;
+    uint64_t ext;
+    uint64_t fn; /* or CALL_ANY_FN */
+    call_handler *handler;
+    uint16_t effects;
+    bool legacy; /* an error made by the wrapper is committed as RET1 */
+    /*
+     * A buffer: length in arg[buf_len], guest-physical address in arg[buf_len + 1] (low) and
+     * arg[buf_len + 2] (high), as DBCN has it. For CALL_BUF_OUT the wrapper copies out
+     * c->value bytes when the handler reports success. An address outside RAM is answered
+     * SBI_ERR_INVALID_PARAM before the handler sees it.
+     */
+    enum call_buf_kind buf_kind;
+    uint8_t buf_len_arg;
+};
+
+/* Where a call leads, by (personality, extension, function). Built once, before harts run. */
+struct call_index;
+
+/*
+ * Builds vm->calls from the modules in order. The chain of a call holds its handlers in module
+ * order. -EEXIST with *why filled when a handler could never be reached (two descriptors of one
+ * module claim the same call).
+ */
+struct error;
+int call_index_build(struct vm *vm, struct error *err);
+void call_index_destroy(struct vm *vm);
+
+/* True when some module answers the extension. */
+bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
+
+/* The wrapper: look up, policy, copy in, handler, copy out. Fills c->error, value and disp. */
+void call_dispatch(struct hart *hart, struct call *c);
+
+#endif

@@ -1,0 +1,153 @@
+/* code.c: pages of guest code, decoded. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/interp/interp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t code_hash(gpa_t gpa)
+{
+    return (uint32_t)((gpa >> MEM_PAGE_SHIFT) % CODE_BUCKETS);
+}
+
+static void page_clear(struct code_page *page)
+{
+    const struct rv_op undecoded = {.code = OP_CODE(OP_undecoded, 4)};
+    const struct rv_op end = {.code = OP_CODE(OP_page_end, 4)};
+
+    for (unsigned i = 0; i < PAGE_SLOTS; i++)
+        page->op[i] = undecoded;
+    page->op[PAGE_SLOTS] = end;
+    page->op[PAGE_SLOTS + 1] = end;
+}
+
+struct code_page *code_page_new(void)
+{
+    size_t size = (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
+    struct code_page *page = aligned_alloc(CODE_PAGE_ALIGN, size);
+
+    if (page)
+        page_clear(page);
+    return page;
+}
+
+void code_drop(struct rv_hart *h)
+{
+    struct interp *in = interp_of(h);
+
+    for (unsigned b = 0; b < CODE_BUCKETS; b++) {
+        while (in->bucket[b]) {
+            struct code_page *page = in->bucket[b];
+            in->bucket[b] = page->next;
+            free(page);
+        }
+    }
+    in->npages = 0;
+    rv_tlb_flush(h); /* fetch entries point at pages */
+}
+
+/* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
+static void page_refresh(struct code_page *page, const uint8_t *host)
+{
+    uint8_t now[MEM_PAGE_SIZE];
+
+    memcpy(now, host, sizeof(now));
+    if (memcmp(page->bytes, now, sizeof(now)) == 0)
+        return;
+    memcpy(page->bytes, now, sizeof(now));
+    page_clear(page);
+}
+
+struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
+{
+    struct interp *in = interp_of(h);
+    struct code_page **bucket = &in->bucket[code_hash(gpa)];
+    const uint8_t *host = mem_ptr(&h->vm->mem, gpa, MEM_PAGE_SIZE);
+    struct code_page *page = *bucket;
+
+    if (!host)
+        return NULL;
+    while (page && (page->gpa != gpa || page->guarded != guarded))
+        page = page->next;
+    if (!page) {
+        if (in->npages >= CODE_PAGES_MAX)
+            code_drop(h);
+        page = code_page_new();
+        if (!page)
+            return NULL;
+        page->gpa = gpa;
+        page->guarded = guarded;
+        memcpy(page->bytes, host, sizeof(page->bytes));
+        page->epoch = in->epoch;
+        page->next = *bucket;
+        *bucket = page;
+        in->npages++;
+    } else if (page->epoch != in->epoch) {
+        page_refresh(page, host);
+        page->epoch = in->epoch;
+    }
+    return page;
+}
+
+uint32_t interp_word(const struct rv_op *op)
+{
+    const struct code_page *page = page_of(op);
+    size_t at = (size_t)(op - page->op) * 2;
+    uint16_t low, high;
+
+    memcpy(&low, page->bytes + at, 2);
+    if (rv_insn_length(low) == 2)
+        return low;
+    memcpy(&high, page->bytes + at + 2, 2);
+    return low | (uint32_t)high << 16;
+}
+
+/* The near form of a jump, or the id itself. */
+static uint16_t near_form(uint16_t id)
+{
+    switch (id) {
+    case RV_INSN_beq: return OP_beq_near;
+    case RV_INSN_bne: return OP_bne_near;
+    case RV_INSN_blt: return OP_blt_near;
+    case RV_INSN_bge: return OP_bge_near;
+    case RV_INSN_bltu: return OP_bltu_near;
+    case RV_INSN_bgeu: return OP_bgeu_near;
+    case RV_INSN_jal: return OP_jal_near;
+    default: return id;
+    }
+}
+
+/*
+ * The op of a word (a compressed one in its expanded form) that stands at `offset` in its page; an
+ * offset of MEM_PAGE_SIZE or more: not in a page of its own, so that no near forms are chosen.
+ */
+struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset)
+{
+    struct rv_insn in = rv_decode(word);
+    uint16_t near = near_form(in.id);
+
+    if (near != in.id && offset < MEM_PAGE_SIZE &&
+        offset + (uint64_t)(int64_t)in.imm < MEM_PAGE_SIZE) {
+        in.id = near;
+        in.imm = in.imm / 2 * (int32_t)sizeof(struct rv_op);
+    }
+    return (struct rv_op){
+        .code = OP_CODE(in.id, length), .rd = in.rd, .rs1 = in.rs1, .imm = in.imm};
+}
+
+void code_decode(const struct rv_op *op)
+{
+    struct code_page *page = page_of(op);
+    size_t slot = (size_t)(op - page->op);
+    uint16_t low;
+
+    memcpy(&low, page->bytes + slot * 2, 2);
+    if (page->guarded)
+        page->op[slot] = (struct rv_op){.code = OP_CODE(OP_single, 4)};
+    else if (rv_insn_length(low) == 2)
+        page->op[slot] = code_op(rv_expand(low), 2, slot * 2);
+    else if (slot == PAGE_SLOTS - 1)
+        page->op[slot] = (struct rv_op){.code = OP_CODE(OP_single, 4)};
+    else
+        page->op[slot] = code_op(interp_word(op), 4, slot * 2);
+}

@@ -1,0 +1,549 @@
+/* interp.c: the interpreter's engine: ways between ops, chunks, traps, run. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/interp/interp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "vmm/engine/interp/engine.h"
+
+/*
+ * Steps between two looks at requests, interrupts and the clock. About 4 us: short beside what an
+ * interrupt costs a guest, long enough that the look (30 ns, most of it the clock) does not count.
+ */
+#define CHUNK_STEPS 2048
+
+/* A chunk ends at the first taken jump after it is used up; a page without one bounds the rest. */
+#define CHUNK_SLACK (2 * PAGE_SLOTS)
+
+/* --- tables --- */
+
+#define INSN(name, format, mask, match) op_fn op_##name##_4, op_##name##_2;
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+#define INTERNAL_OP(name) op_fn op_##name##_4, op_##name##_2;
+#include "vmm/engine/interp/internal.def"
+#undef INTERNAL_OP
+op_fn op_ILLEGAL_4, op_ILLEGAL_2;
+static op_fn op_exact;
+
+static const struct op_table table_usual = {
+    .fn =
+        {
+#define ROW(id, name) [OP_CODE(id, 4)] = op_##name##_4, [OP_CODE(id, 2)] = op_##name##_2,
+            ROW(RV_INSN_ILLEGAL, ILLEGAL)
+#define INSN(name, format, mask, match) ROW(RV_INSN_##name, name)
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+#define INTERNAL_OP(name) ROW(OP_##name, name)
+#include "vmm/engine/interp/internal.def"
+#undef INTERNAL_OP
+#undef ROW
+        },
+};
+
+static const struct op_table table_exact = {
+    .fn =
+        {
+#define ROW(id) [OP_CODE(id, 4)] = op_exact, [OP_CODE(id, 2)] = op_exact,
+            ROW(RV_INSN_ILLEGAL)
+#define INSN(name, format, mask, match) ROW(RV_INSN_##name)
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+#define INTERNAL_OP(name) ROW(OP_##name)
+#include "vmm/engine/interp/internal.def"
+#undef INTERNAL_OP
+#undef ROW
+        },
+};
+
+/* Before each op of an exact chunk: stop when no step is left for it. */
+static void op_exact(OP_PARAMS)
+{
+    if (left < 0) {
+        left++;
+        interp_pause(OP_ARGS);
+        return;
+    }
+    table_usual.fn[op->code](OP_ARGS);
+}
+
+/* --- counting --- */
+
+static void count_steps(struct rv_hart *h, int64_t left)
+{
+    h->steps += (uint64_t)(h->chunk - left);
+    h->chunk = 0;
+    h->left = 0;
+    h->hart->steps = h->steps;
+    h->hart->instret = h->steps - h->unretired;
+}
+
+/* Begins a chunk; returns the table it runs under. */
+static const struct op_table *chunk_begin(struct rv_hart *h)
+{
+    uint64_t rest = h->step_limit - h->steps;
+    bool exact = interp_of(h)->exact || rest < CHUNK_STEPS + CHUNK_SLACK;
+
+    h->chunk = h->left = rest < CHUNK_STEPS ? (int64_t)rest : CHUNK_STEPS;
+    return exact ? &table_exact : &table_usual;
+}
+
+/* --- exits --- */
+
+enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,
+                      struct vm_exit *exit)
+{
+    h->pc = op_pc(op, pcd);
+    h->left = left;
+    return vm_gate(h->hart, exit);
+}
+
+static NOINLINE void fault_exit(struct rv_hart *h, uint64_t pc, uint64_t cause, uint64_t tval,
+                                const char *why)
+{
+    struct vm_exit exit = {.kind = EXIT_FAULT};
+
+    exit.fault.pc = pc;
+    exit.fault.cause = cause;
+    exit.fault.tval = tval;
+    exit.fault.why = why;
+    vm_gate(h->hart, &exit);
+}
+
+static NOINLINE void budget_exit(struct rv_hart *h)
+{
+    struct vm_exit exit = {.kind = EXIT_BUDGET};
+
+    vm_gate(h->hart, &exit);
+}
+
+/*
+ * Enters the guest's trap handler; h->pc is the instruction's. False: there is none that could help,
+ * the fault was reported, leave.
+ */
+static bool take_trap(struct rv_hart *h)
+{
+    const struct interp *in = interp_of(h);
+
+    if (in->program) {
+        fault_exit(h, h->pc, (uint64_t)h->trap_cause, h->trap_tval, "a program has no trap handler");
+        return false;
+    }
+    /*
+     * A kernel whose handler cannot be fetched, from an address where there is no memory and never
+     * will be: each trap leads to the next for ever. The first one, in scause, is what the user
+     * wants to know.
+     */
+    if (in->kernel && h->trap_cause == RV_FETCH_ACCESS && h->priv == PRIV_S &&
+        h->pc == (h->stvec & ~3ull)) {
+        fault_exit(h, h->sepc, h->scause, h->stval, "its trap handler (stvec) is not in memory");
+        return false;
+    }
+    rv_trap(h, (uint64_t)h->trap_cause, h->trap_tval, h->pc);
+    return true;
+}
+
+/* Requests and interrupts at h->pc. False: leave. */
+static NOINLINE bool attend(struct rv_hart *h)
+{
+    uint32_t requests = atomic_load(&h->hart->requests);
+    int irq;
+
+    if (requests & HART_REQ_FENCES)
+        hart_take_fences(h->hart);
+    if (requests & HART_REQ_WAKE)
+        atomic_fetch_and(&h->hart->requests, ~HART_REQ_WAKE);
+    if (requests & (HART_REQ_STOP | HART_REQ_RESTART))
+        return false;
+    irq = rv_interrupt(h);
+    if (UNLIKELY(irq >= 0)) {
+        rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
+        h->left--;
+    }
+    return true;
+}
+
+/* --- ways on --- */
+
+/* The chunk is over at h->pc. NULL: leave. */
+static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
+{
+    count_steps(h, left);
+    if (h->steps >= h->step_limit) {
+        budget_exit(h);
+        return NULL;
+    }
+    rv_timer_update(h);
+    return chunk_begin(h);
+}
+
+static NOINLINE void pause_at_pc(OP_PARAMS)
+{
+    tab = chunk_next(h, left);
+    if (!tab)
+        return;
+    left = h->left;
+    interp_resume(OP_ARGS);
+}
+
+void interp_pause(OP_PARAMS)
+{
+    h->pc = op_pc(op, pcd);
+    pause_at_pc(OP_ARGS);
+}
+
+void interp_resume(OP_PARAMS)
+{
+    h->left = left;
+    if (!attend(h))
+        return;
+    left = h->left;
+    interp_goto(OP_ARGS);
+}
+
+/* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
+static NOINLINE struct code_page *fetch_page(struct rv_hart *h)
+{
+    struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+    struct rv_place place;
+    struct code_page *page;
+
+    if (rv_translate(h, h->pc, 2, RV_FETCH, &place) != RV_NO_TRAP)
+        return NULL;
+    page = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
+    if (!page) {
+        h->trap_cause = RV_FETCH_ACCESS;
+        h->trap_tval = h->pc;
+        return NULL;
+    }
+    e->tag = h->pc & RV_PAGE_MASK;
+    e->page = page;
+    return page;
+}
+
+void interp_goto(OP_PARAMS)
+{
+    const struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+    struct code_page *page = e->page;
+
+    if (UNLIKELY(left <= 0)) {
+        pause_at_pc(OP_ARGS);
+        return;
+    }
+    if (UNLIKELY(e->tag != (h->pc & RV_PAGE_MASK)))
+        page = fetch_page(h);
+    if (UNLIKELY(!page)) {
+        left--;
+        h->left = left;
+        if (take_trap(h))
+            interp_goto(OP_ARGS);
+        return;
+    }
+    op = &page->op[(h->pc & ~RV_PAGE_MASK) / 2];
+    pcd = h->pc - ((uintptr_t)op >> 2);
+    DISPATCH(op);
+}
+
+void interp_trap(OP_PARAMS)
+{
+    h->pc = op_pc(op, pcd);
+    h->left = left;
+    if (take_trap(h))
+        interp_goto(OP_ARGS);
+}
+
+void interp_illegal(OP_PARAMS)
+{
+    h->trap_cause = RV_ILLEGAL;
+    h->trap_tval = interp_word(op);
+    interp_trap(OP_ARGS);
+}
+
+/* --- single instructions --- */
+
+/*
+ * Fetches the instruction at h->pc halfword by halfword, each with its own permission check, into
+ * the scratch page. False after a trap, which names the halfword that could not be fetched.
+ */
+static NOINLINE bool fetch_single(struct rv_hart *h)
+{
+    struct interp *in = interp_of(h);
+    struct code_page *scratch = in->single;
+    uint16_t half[2] = {0, 0};
+    unsigned length = 2;
+
+    for (unsigned i = 0; i < length / 2; i++) {
+        uint64_t va = h->pc + 2 * i;
+        struct rv_place place;
+        const struct code_page *page;
+
+        if (rv_translate(h, va, 2, RV_FETCH, &place) != RV_NO_TRAP)
+            return false;
+        page = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
+        if (!page) {
+            h->trap_cause = RV_FETCH_ACCESS;
+            h->trap_tval = va;
+            return false;
+        }
+        memcpy(&half[i], page->bytes + (va & ~RV_PAGE_MASK), 2);
+        if (i == 0)
+            length = rv_insn_length(half[0]);
+    }
+    if (memcmp(scratch->bytes, half, sizeof(half)) != 0 || scratch->gpa == 0) {
+        uint32_t word = length == 2 ? rv_expand(half[0]) : half[0] | (uint32_t)half[1] << 16;
+
+        memcpy(scratch->bytes, half, sizeof(half));
+        scratch->op[0] = code_op(word, length, MEM_PAGE_SIZE);
+        scratch->gpa = 1; /* filled */
+    }
+    return true;
+}
+
+/*
+ * An instruction that cannot be run from its own page: it crosses into the next one, or physical
+ * memory protection divides the page. It runs from the scratch page, whose next slots lead back.
+ */
+OP(single)
+{
+    h->pc = op_pc(op, pcd);
+    h->left = left;
+    if (!fetch_single(h)) {
+        if (take_trap(h))
+            interp_goto(OP_ARGS);
+        return;
+    }
+    op = interp_of(h)->single->op;
+    pcd = h->pc - ((uintptr_t)op >> 2);
+    DISPATCH_SAME(op);
+}
+
+void interp_fence_i(struct rv_hart *h)
+{
+    interp_of(h)->epoch++;
+    for (unsigned f = 0; f < 3; f++)
+        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
+            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+}
+
+/* --- engine operations --- */
+
+static int interp_probe(char *why, size_t size)
+{
+    (void)why;
+    (void)size;
+    return 0;
+}
+
+static int interp_hart_create(struct hart *hart)
+{
+    const struct vm_config *config = hart->vm->config;
+    struct interp *in = calloc(1, sizeof(*in));
+
+    if (!in)
+        return -ENOMEM;
+    in->hart.loop = in;
+    in->hart.hart = hart;
+    in->hart.vm = hart->vm;
+    in->hart.step_limit = config->max_steps;
+    in->program = config->start == START_PROGRAM;
+    in->kernel = config->start == START_KERNEL;
+    in->single = code_page_new();
+    if (!in->single) {
+        free(in);
+        return -ENOMEM;
+    }
+    in->single->op[1] = in->single->op[2] = in->single->op[PAGE_SLOTS];
+    in->single->gpa = 0;
+    rv_reset(&in->hart, in->program ? PRIV_U : in->kernel ? PRIV_S : PRIV_M, 0);
+    hart->engine_state = in;
+    return 0;
+}
+
+static void interp_hart_destroy(struct hart *hart)
+{
+    struct interp *in = hart->engine_state;
+
+    if (!in)
+        return;
+    code_drop(&in->hart);
+    free(in->single);
+    free(in);
+    hart->engine_state = NULL;
+}
+
+static struct rv_hart *rv_of(struct hart *hart)
+{
+    return &((struct interp *)hart->engine_state)->hart;
+}
+
+#ifdef INTERP_LOOP
+static void enter(OP_PARAMS)
+{
+    struct interp_next *next = &interp_of(h)->next;
+
+    next->op = NULL;
+    interp_resume(OP_ARGS);
+    while (next->op) {
+        struct interp_next now = *next;
+
+        next->op = NULL;
+        now.tab->fn[now.op->code](h, now.op, now.left, now.pcd, now.tab);
+    }
+}
+#else
+static void enter(OP_PARAMS)
+{
+    interp_resume(OP_ARGS);
+}
+#endif
+
+static int interp_run(struct hart *hart)
+{
+    struct rv_hart *h = rv_of(hart);
+    const struct op_table *tab;
+
+    if (h->steps >= h->step_limit) {
+        budget_exit(h);
+        return 0;
+    }
+    rv_timer_update(h);
+    tab = chunk_begin(h);
+    enter(h, interp_of(h)->single->op, h->left, 0, tab);
+    if (h->chunk) /* 0: the budget ended it, already counted */
+        count_steps(h, h->left);
+    return 0;
+}
+
+static void interp_kick(struct hart *hart)
+{
+    (void)hart; /* the loop looks at hart->requests once a chunk */
+}
+
+static void interp_hart_irq(struct hart *hart, unsigned irq, bool level)
+{
+    struct rv_hart *h = rv_of(hart);
+
+    if (level)
+        atomic_fetch_or(&h->mip, 1ull << irq);
+    else
+        atomic_fetch_and(&h->mip, ~(1ull << irq));
+}
+
+static bool interp_irq_pending(struct hart *hart)
+{
+    struct rv_hart *h = rv_of(hart);
+
+    rv_timer_update(h);
+    return rv_mip(h) & h->mie;
+}
+
+static void interp_set_timer(struct hart *hart, uint64_t ticks)
+{
+    struct rv_hart *h = rv_of(hart);
+
+    h->timer = ticks;
+    atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_TIMER));
+    rv_timer_update(h);
+}
+
+static uint64_t interp_timer_deadline(struct hart *hart)
+{
+    return rv_of(hart)->timer;
+}
+
+/* Beyond this many pages one flush of everything is quicker. */
+#define FENCE_PAGES_MAX 64
+
+static void interp_fence(struct hart *hart, const struct hart_fence *fence)
+{
+    struct rv_hart *h = rv_of(hart);
+    uint64_t first = fence->start & RV_PAGE_MASK;
+    uint64_t span = fence->size + (fence->start - first);
+
+    if (fence->kind == FENCE_I) {
+        interp_fence_i(h);
+        return;
+    }
+    if (fence->size > FENCE_PAGES_MAX * MEM_PAGE_SIZE) {
+        rv_tlb_flush(h);
+        return;
+    }
+    for (uint64_t at = 0; at < span; at += MEM_PAGE_SIZE)
+        rv_tlb_flush_page(h, first + at);
+}
+
+static int interp_state_get(struct hart *hart, struct hart_state *state)
+{
+    rv_state_get(rv_of(hart), state);
+    return 0;
+}
+
+static int interp_state_set(struct hart *hart, const struct hart_state *state)
+{
+    rv_state_set(rv_of(hart), state);
+    return 0;
+}
+
+static int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
+{
+    struct rv_hart *h = rv_of(hart);
+    uint8_t *out = buf;
+
+    for (size_t i = 0; i < len; i++) {
+        struct rv_place place;
+
+        if (rv_translate(h, va + i, 1, RV_LOAD, &place) != RV_NO_TRAP || !place.host)
+            return -EFAULT;
+        out[i] = *place.host;
+    }
+    return 0;
+}
+
+static enum call_route interp_call_route(struct vm *vm, uint64_t ext)
+{
+    (void)vm;
+    (void)ext;
+    return ROUTE_EXITS;
+}
+
+static const char *interp_isa_string(struct vm *vm)
+{
+    (void)vm;
+    return rv_isa_string;
+}
+
+static const char *const *interp_isa_extensions(struct vm *vm)
+{
+    (void)vm;
+    return rv_isa_extensions;
+}
+
+static const char *interp_mmu_type(struct vm *vm)
+{
+    (void)vm;
+    return "riscv,sv57";
+}
+
+const struct engine engine_interp = {
+    .name = "interp",
+    .summary = "predecoded threaded interpreter, the oracle; runs everywhere",
+    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE,
+    .probe = interp_probe,
+    .hart_create = interp_hart_create,
+    .hart_destroy = interp_hart_destroy,
+    .run = interp_run,
+    .kick = interp_kick,
+    .hart_irq = interp_hart_irq,
+    .irq_pending = interp_irq_pending,
+    .set_timer = interp_set_timer,
+    .timer_deadline = interp_timer_deadline,
+    .fence = interp_fence,
+    .state_get = interp_state_get,
+    .state_set = interp_state_set,
+    .read_virt = interp_read_virt,
+    .call_route = interp_call_route,
+    .isa_string = interp_isa_string,
+    .isa_extensions = interp_isa_extensions,
+    .mmu_type = interp_mmu_type,
+};

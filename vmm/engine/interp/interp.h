@@ -1,0 +1,193 @@
+/* interp.h: the predecoded, threaded interpreter: ops, dispatch, code pages. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_INTERP_INTERP_H
+#define VMM_ENGINE_INTERP_INTERP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "vmm/engine/riscv/decode.h"
+#include "vmm/engine/riscv/rv.h"
+#include "vmm/vm.h"
+
+/*
+ * An op is a decoded instruction: its code selects the handler, twice the instruction's ID plus one
+ * when it is two bytes long. A page of code becomes one op for each halfword, decoded when first
+ * executed. The op's place tells the program counter, so no handler keeps one: state is exact at
+ * every instruction.
+ */
+struct rv_op {
+    uint16_t code;
+    uint8_t rd;
+    uint8_t rs1;
+    int32_t imm;
+};
+
+#define PAGE_SLOTS (MEM_PAGE_SIZE / 2)
+
+/* Ops that are not instructions of the guest. */
+enum interp_op_id {
+    OP_FIRST = RV_INSNS - 1,
+#define INTERNAL_OP(name) OP_##name,
+#include "vmm/engine/interp/internal.def"
+#undef INTERNAL_OP
+    OP_IDS,
+};
+#define OP_CODE(id, length) ((uint16_t)(2 * (id) + ((length) == 2)))
+#define OP_CODES            (2 * OP_IDS)
+
+struct op_table;
+
+/*
+ * What every handler is given, in registers: the hart; its op; steps left in the chunk, this one
+ * already taken off; pcd, from which the program counter follows (pc = pcd + address of op / 4); and
+ * the table of handlers, one of two: the usual, or the exact one that stops when nothing is left.
+ */
+#define OP_PARAMS                                                                                \
+    struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,                       \
+        const struct op_table *tab
+#define OP_ARGS h, op, left, pcd, tab
+
+typedef void op_fn(OP_PARAMS);
+
+struct op_table {
+    op_fn *fn[OP_CODES];
+};
+
+#define LIKELY(c)   __builtin_expect(!!(c), 1)
+#define UNLIKELY(c) __builtin_expect(!!(c), 0)
+#define NOINLINE    __attribute__((noinline))
+#define INLINE      static inline __attribute__((always_inline))
+
+/*
+ * Handlers call the next one in tail position, which gcc and clang turn into a jump at -O2: the
+ * registers above stay where they are. Without that optimisation (INTERP_LOOP: debug builds and
+ * sanitizers) the handler returns the next op to a loop instead; same handlers, same meaning.
+ */
+struct interp_next {
+    const struct rv_op *op; /* NULL: leave */
+    int64_t left;
+    uintptr_t pcd;
+    const struct op_table *tab;
+};
+
+#ifdef INTERP_LOOP
+#define DISPATCH_SAME(next_op)                                                                   \
+    do {                                                                                          \
+        interp_of(h)->next = (struct interp_next){                                               \
+            .op = (next_op), .left = left, .pcd = pcd, .tab = tab};                               \
+        return;                                                                                   \
+    } while (0)
+#else
+#define DISPATCH_SAME(next_op)                                                                   \
+    do {                                                                                          \
+        const struct rv_op *n_ = (next_op);                                                       \
+        tab->fn[n_->code](h, n_, left, pcd, tab);                                                 \
+        return;                                                                                   \
+    } while (0)
+#endif
+
+#define DISPATCH(next_op)                                                                        \
+    do {                                                                                          \
+        left--;                                                                                   \
+        DISPATCH_SAME(next_op);                                                                   \
+    } while (0)
+
+/* Within OP bodies: the following instruction. */
+#define NEXT() DISPATCH(op + length / 2)
+
+/* The program counter of an op. */
+INLINE uint64_t op_pc(const struct rv_op *op, uintptr_t pcd)
+{
+    return pcd + ((uintptr_t)op >> 2);
+}
+
+/*
+ * OP(name) { body } defines the handlers of an instruction, for its lengths of four and two bytes;
+ * OP4 of one that has no compressed form. In the body `length` is a constant.
+ */
+#define OP(name)                                                                                 \
+    INLINE void body_##name(OP_PARAMS, unsigned length);                                          \
+    op_fn op_##name##_4, op_##name##_2;                                                           \
+    void op_##name##_4(OP_PARAMS)                                                                 \
+    {                                                                                             \
+        body_##name(OP_ARGS, 4);                                                                  \
+    }                                                                                             \
+    void op_##name##_2(OP_PARAMS)                                                                 \
+    {                                                                                             \
+        body_##name(OP_ARGS, 2);                                                                  \
+    }                                                                                             \
+    INLINE void body_##name(OP_PARAMS, __attribute__((unused)) unsigned length)
+
+/*
+ * A page of decoded code, found again from any of its ops by alignment. bytes is what was decoded:
+ * after a fence.i (a new epoch) it is compared with memory before the page is entered again, which
+ * makes code writes by any hart or device safe without watching stores.
+ */
+#define CODE_PAGE_ALIGN 32768u
+
+struct code_page {
+    struct rv_op op[PAGE_SLOTS + 2]; /* the last ones lead to the next page */
+    uint8_t bytes[MEM_PAGE_SIZE];
+    gpa_t gpa;
+    uint64_t epoch;
+    bool guarded;           /* no op runs from it, see code_page_get */
+    struct code_page *next; /* same hash bucket */
+};
+
+#define CODE_BUCKETS   1024u
+#define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
+
+/* What the interpreter has beside the shared hart: rv_hart.loop. */
+struct interp {
+    struct rv_hart hart;
+    struct code_page *bucket[CODE_BUCKETS];
+    unsigned npages;
+    uint64_t epoch;
+    struct code_page *single; /* scratch: holds the op of an instruction run on its own */
+    uint64_t slow_value; /* of interp_load_slow's helper */
+    bool program;        /* U-mode without a kernel: traps end the VM */
+    bool kernel;         /* S-mode ecalls are calls to the monitor */
+    bool exact;          /* every stop exact: budgets, single step */
+    struct interp_next next;
+};
+
+static inline struct interp *interp_of(struct rv_hart *h)
+{
+    return h->loop;
+}
+
+static inline struct code_page *page_of(const struct rv_op *op)
+{
+    return (struct code_page *)((uintptr_t)op & ~(uintptr_t)(CODE_PAGE_ALIGN - 1));
+}
+
+/* The word of the instruction at op, from the bytes it was decoded from; two-byte ones unexpanded. */
+uint32_t interp_word(const struct rv_op *op);
+
+/*
+ * Ways on, all in tail position. interp_pause: the chunk is used up before `op`. interp_goto: at
+ * h->pc. interp_resume: at h->pc, after looking at requests and interrupts. interp_trap: h->trap_cause
+ * and trap_tval happen at `op`. interp_illegal: `op` is an illegal instruction.
+ */
+op_fn interp_pause, interp_goto, interp_resume, interp_trap, interp_illegal;
+
+/* fence.i on this hart: decoded pages are compared with memory before they are entered again. */
+void interp_fence_i(struct rv_hart *h);
+
+/* Delivers an exit; op is the instruction. Fills h->pc (of op) and counts first. */
+enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,
+                      struct vm_exit *exit);
+
+/* --- code.c --- */
+
+/*
+ * The decoded page at gpa; NULL: not RAM, or no memory. In a guarded one each instruction is fetched
+ * with its own permission check.
+ */
+struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
+struct code_page *code_page_new(void);
+void code_decode(const struct rv_op *op);
+struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
+void code_drop(struct rv_hart *h);
+
+#endif

@@ -1,0 +1,198 @@
+/* ops_sys.c: system instructions of the interpreter: CSRs, calls, returns, fences, waiting. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/interp/interp.h"
+
+enum csr_kind { CSR_WRITE, CSR_SET, CSR_CLEAR };
+
+#define CSR_HOW(kind, immediate, length) ((unsigned)(kind) | (immediate) << 2 | (length) << 3)
+#define CSR_KIND(how)                    ((enum csr_kind)((how)&3u))
+#define CSR_IMMEDIATE(how)               ((how) >> 2 & 1u)
+#define CSR_LENGTH(how)                  ((how) >> 3)
+
+/* The read-modify-write itself. 1: written; 0: only read; -1: illegal. */
+static NOINLINE int csr_access(struct rv_hart *h, const struct rv_op *op, unsigned how)
+{
+    unsigned csr = (unsigned)op->imm;
+    uint64_t operand = CSR_IMMEDIATE(how) ? op->rs1 : h->x[op->rs1];
+    /* x0, or an immediate of 0, asks set and clear not to write at all ("Zicsr"). */
+    bool write = CSR_KIND(how) == CSR_WRITE || op->rs1 != 0;
+    uint64_t old, value, mask = operand;
+
+    if (rv_csr_read(h, csr, write, &old) != 0)
+        return -1;
+    switch (CSR_KIND(how)) {
+    case CSR_SET: value = old | operand; break;
+    case CSR_CLEAR: value = old & ~operand; break;
+    default:
+        value = operand;
+        mask = UINT64_MAX;
+        break;
+    }
+    if (write && rv_csr_write(h, csr, value, mask) != 0)
+        return -1;
+    h->x[op->rd] = old;
+    return write;
+}
+
+/* CSRs whose change concerns neither interrupts nor translation: the loop just goes on. */
+static bool csr_is_plain(unsigned csr)
+{
+    return csr <= 0x003 || (csr >= 0x140 && csr <= 0x143) || (csr >= 0x340 && csr <= 0x343);
+}
+
+static NOINLINE void csr_op(OP_PARAMS, unsigned how)
+{
+    unsigned length = CSR_LENGTH(how);
+    int written;
+
+    h->left = left;
+    h->pc = op_pc(op, pcd);
+    written = csr_access(h, op, how);
+    if (UNLIKELY(written < 0)) {
+        interp_illegal(OP_ARGS);
+        return;
+    }
+    if (written && !csr_is_plain((unsigned)op->imm)) {
+        h->pc += length;
+        interp_resume(OP_ARGS);
+        return;
+    }
+    NEXT();
+}
+
+#define OP_CSR(name, kind, immediate)                                                            \
+    OP(name)                                                                                      \
+    {                                                                                             \
+        csr_op(OP_ARGS, CSR_HOW(kind, immediate, length));                                        \
+    }
+
+OP_CSR(csrrw, CSR_WRITE, 0u)
+OP_CSR(csrrs, CSR_SET, 0u)
+OP_CSR(csrrc, CSR_CLEAR, 0u)
+OP_CSR(csrrwi, CSR_WRITE, 1u)
+OP_CSR(csrrsi, CSR_SET, 1u)
+OP_CSR(csrrci, CSR_CLEAR, 1u)
+
+enum next_step { STEP_RESUME, STEP_LEAVE, STEP_TRAP };
+
+/* Makes the call and commits its reply. */
+static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                         uintptr_t pcd)
+{
+    struct vm_exit exit = {.kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16]};
+    enum gate gate;
+
+    for (unsigned i = 0; i < CALL_ARGS; i++)
+        exit.call.arg[i] = h->x[10 + i];
+    gate = interp_exit(h, op, left, pcd, &exit);
+    if (gate == GATE_PARK)
+        return STEP_LEAVE;
+    switch (exit.call.disp) {
+    case CALL_RET2: h->x[11] = exit.call.value; /* fall through */
+    case CALL_RET1:
+        h->x[10] = (uint64_t)exit.call.error;
+        h->pc += 4;
+        h->unretired++; /* ecall does not retire */
+        break;
+    case CALL_TRAP:
+        h->trap_cause = (int64_t)exit.call.value;
+        h->trap_tval = 0;
+        return STEP_TRAP;
+    default: return STEP_LEAVE;
+    }
+    return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
+}
+
+OP(ecall)
+{
+    struct interp *in = interp_of(h);
+    enum next_step step = STEP_TRAP;
+
+    h->trap_cause = RV_ECALL_U + h->priv;
+    h->trap_tval = 0;
+    if ((in->kernel && h->priv == PRIV_S) || in->program)
+        step = call_exit(h, op, left, pcd);
+    if (step == STEP_LEAVE) {
+        h->left = left;
+        return;
+    }
+    if (step == STEP_TRAP)
+        interp_trap(OP_ARGS);
+    else
+        interp_resume(OP_ARGS);
+}
+
+OP(ebreak)
+{
+    h->trap_cause = RV_BREAKPOINT;
+    h->trap_tval = op_pc(op, pcd);
+    interp_trap(OP_ARGS);
+}
+
+#define OP_RETURN(name, function)                                                                \
+    OP(name)                                                                                      \
+    {                                                                                             \
+        if (UNLIKELY(function(h) != 0))                                                           \
+            interp_illegal(OP_ARGS);                                                              \
+        else                                                                                      \
+            interp_resume(OP_ARGS);                                                               \
+    }
+
+OP_RETURN(sret, rv_sret)
+OP_RETURN(mret, rv_mret)
+
+static NOINLINE enum gate wfi_exit(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                   uintptr_t pcd)
+{
+    struct vm_exit exit = {.kind = EXIT_WFI};
+
+    return interp_exit(h, op, left, pcd, &exit);
+}
+
+OP(wfi)
+{
+    if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TW))) {
+        interp_illegal(OP_ARGS);
+        return;
+    }
+    if (wfi_exit(h, op, left, pcd) == GATE_LEAVE) {
+        h->pc += length;
+        h->left = left;
+        return;
+    }
+    rv_timer_update(h);
+    h->pc += length;
+    interp_resume(OP_ARGS);
+}
+
+OP(sfence_vma)
+{
+    if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TVM))) {
+        interp_illegal(OP_ARGS);
+        return;
+    }
+    /* rs1 = x0: every page. The address space in rs2 only narrows it, so it may be ignored. */
+    if (op->rs1)
+        rv_tlb_flush_page(h, h->x[op->rs1]);
+    else
+        rv_tlb_flush(h);
+    h->pc = op_pc(op, pcd) + length;
+    interp_resume(OP_ARGS);
+}
+
+OP(fence)
+{
+    enum { PRED_W = 0x10, SUCC_R = 0x02 };
+
+    /* The host (x86 or any seen through its own fences) keeps every other order by itself. */
+    if ((op->imm & PRED_W) && (op->imm & SUCC_R))
+        atomic_thread_fence(memory_order_seq_cst);
+    NEXT();
+}
+
+OP(fence_i)
+{
+    interp_fence_i(h);
+    h->pc = op_pc(op, pcd) + length;
+    interp_resume(OP_ARGS);
+}

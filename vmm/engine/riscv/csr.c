@@ -1,0 +1,344 @@
+/* csr.c: control and status registers. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/riscv/rv.h"
+
+#include "vmm/vm.h"
+
+/* Numbers: privileged specification, chapter "CSR Listing". */
+enum {
+    CSR_FFLAGS = 0x001,
+    CSR_FRM = 0x002,
+    CSR_FCSR = 0x003,
+    CSR_SSTATUS = 0x100,
+    CSR_SIE = 0x104,
+    CSR_STVEC = 0x105,
+    CSR_SCOUNTEREN = 0x106,
+    CSR_SENVCFG = 0x10a,
+    CSR_SSCRATCH = 0x140,
+    CSR_SEPC = 0x141,
+    CSR_SCAUSE = 0x142,
+    CSR_STVAL = 0x143,
+    CSR_SIP = 0x144,
+    CSR_SATP = 0x180,
+    CSR_MSTATUS = 0x300,
+    CSR_MISA = 0x301,
+    CSR_MEDELEG = 0x302,
+    CSR_MIDELEG = 0x303,
+    CSR_MIE = 0x304,
+    CSR_MTVEC = 0x305,
+    CSR_MCOUNTEREN = 0x306,
+    CSR_MENVCFG = 0x30a,
+    CSR_MCOUNTINHIBIT = 0x320,
+    CSR_MHPMEVENT3 = 0x323,
+    CSR_MHPMEVENT31 = 0x33f,
+    CSR_MSCRATCH = 0x340,
+    CSR_MEPC = 0x341,
+    CSR_MCAUSE = 0x342,
+    CSR_MTVAL = 0x343,
+    CSR_MIP = 0x344,
+    CSR_PMPCFG0 = 0x3a0,
+    CSR_PMPCFG15 = 0x3af,
+    CSR_PMPADDR0 = 0x3b0,
+    CSR_PMPADDR63 = 0x3ef,
+    CSR_TSELECT = 0x7a0,
+    CSR_TDATA1 = 0x7a1,
+    CSR_TDATA3 = 0x7a3,
+    CSR_TINFO = 0x7a4,
+    CSR_MCYCLE = 0xb00,
+    CSR_MINSTRET = 0xb02,
+    CSR_MHPMCOUNTER3 = 0xb03,
+    CSR_MHPMCOUNTER31 = 0xb1f,
+    CSR_CYCLE = 0xc00,
+    CSR_TIME = 0xc01,
+    CSR_INSTRET = 0xc02,
+    CSR_HPMCOUNTER31 = 0xc1f,
+    CSR_MVENDORID = 0xf11,
+    CSR_MARCHID = 0xf12,
+    CSR_MIMPID = 0xf13,
+    CSR_MHARTID = 0xf14,
+    CSR_MCONFIGPTR = 0xf15,
+};
+
+#define SSTATUS_WRITE (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR)
+#define SSTATUS_READ  (SSTATUS_WRITE | RV_UXL | RV_SD)
+#define MSTATUS_WRITE                                                                            \
+    (SSTATUS_WRITE | RV_MIE | RV_MPIE | RV_MPP | RV_MPRV | RV_TVM | RV_TW | RV_TSR)
+#define ALL_INTERRUPTS 0xaaaull
+#define S_INTERRUPTS   0x222ull
+#define MEDELEG_WRITE  0xb3ffull
+#define COUNTERS       0x7ull
+#define ENVCFG_FIOM    1ull
+#define INHIBIT_CY     1ull
+#define INHIBIT_IR     4ull
+
+#define MISA_LETTER(c) (1ull << ((c) - 'A'))
+#define MISA                                                                                     \
+    (RV_XL_64 << 62 | MISA_LETTER('I') | MISA_LETTER('M') | MISA_LETTER('A') |                    \
+     MISA_LETTER('F') | MISA_LETTER('D') | MISA_LETTER('C') | MISA_LETTER('S') |                  \
+     MISA_LETTER('U'))
+
+const char rv_isa_string[] = "rv64imafdc_zicntr_zicsr_zifencei";
+const char *const rv_isa_extensions[] = {"i",      "m",     "a",        "f", "d", "c",
+                                         "zicntr", "zicsr", "zifencei", NULL};
+
+uint64_t rv_mstatus(const struct rv_hart *h)
+{
+    return h->mstatus | ((h->mstatus & RV_FS) == RV_FS ? RV_SD : 0);
+}
+
+uint64_t rv_mip(const struct rv_hart *h)
+{
+    return atomic_load_explicit(&h->mip, memory_order_acquire) |
+           (h->seip_soft ? 1ull << IRQ_S_EXT : 0);
+}
+
+/* Instructions retired before this one; steps count it already. */
+static uint64_t retired(const struct rv_hart *h)
+{
+    return rv_steps(h) - 1 - h->unretired;
+}
+
+static uint64_t counter_read(const struct rv_hart *h, uint64_t base, uint64_t inhibit)
+{
+    return base + (h->mcountinhibit & inhibit ? 0 : retired(h));
+}
+
+/*
+ * A written value is what the next instruction reads: the increment of the writing instruction is
+ * suppressed (privileged specification, section 3.1.10).
+ */
+static void counter_write(struct rv_hart *h, uint64_t *base, uint64_t inhibit, uint64_t value)
+{
+    *base = value - (h->mcountinhibit & inhibit ? 0 : retired(h) + 1);
+}
+
+static void countinhibit_write(struct rv_hart *h, uint64_t value)
+{
+    uint64_t instret = counter_read(h, h->instret_base, INHIBIT_IR);
+    uint64_t cycle = counter_read(h, h->cycle_base, INHIBIT_CY);
+
+    h->mcountinhibit = value & (INHIBIT_CY | INHIBIT_IR);
+    h->instret_base = instret - (h->mcountinhibit & INHIBIT_IR ? 0 : retired(h));
+    h->cycle_base = cycle - (h->mcountinhibit & INHIBIT_CY ? 0 : retired(h));
+}
+
+static bool counter_enabled(const struct rv_hart *h, unsigned csr)
+{
+    uint64_t bit = 1ull << (csr & 31);
+
+    if (h->priv != PRIV_M && !(h->mcounteren & bit))
+        return false;
+    return h->priv != PRIV_U || (h->scounteren & bit);
+}
+
+/* Rules that hold before any value is looked at. */
+static bool csr_accessible(const struct rv_hart *h, unsigned csr, bool write)
+{
+    if ((csr >> 8 & 3) > h->priv || (write && csr >> 10 == 3))
+        return false;
+    if (csr <= CSR_FCSR)
+        return h->mstatus & RV_FS;
+    if (csr == CSR_SATP)
+        return !(h->priv == PRIV_S && (h->mstatus & RV_TVM));
+    if (csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31)
+        return counter_enabled(h, csr);
+    return true;
+}
+
+static int read_ranges(const struct rv_hart *h, unsigned csr, uint64_t *value)
+{
+    *value = 0;
+    if (csr >= CSR_PMPCFG0 && csr <= CSR_PMPCFG15) {
+        if (csr & 1) /* odd ones do not exist in RV64 */
+            return -1;
+        if (csr <= CSR_PMPCFG0 + 2)
+            *value = rv_pmpcfg_read(h, (csr - CSR_PMPCFG0) / 2);
+        return 0;
+    }
+    if (csr >= CSR_PMPADDR0 && csr <= CSR_PMPADDR63) {
+        if (csr < CSR_PMPADDR0 + RV_PMP_ENTRIES)
+            *value = h->pmpaddr[csr - CSR_PMPADDR0];
+        return 0;
+    }
+    if ((csr >= CSR_MHPMCOUNTER3 && csr <= CSR_MHPMCOUNTER31) ||
+        (csr >= CSR_MHPMEVENT3 && csr <= CSR_MHPMEVENT31) ||
+        (csr > CSR_INSTRET && csr <= CSR_HPMCOUNTER31) ||
+        (csr >= CSR_TSELECT && csr <= CSR_TINFO))
+        return 0;
+    return -1;
+}
+
+static int read_supervisor(const struct rv_hart *h, unsigned csr, uint64_t *value)
+{
+    switch (csr) {
+    case CSR_FFLAGS: *value = h->fp.flags; return 0;
+    case CSR_FRM: *value = h->frm; return 0;
+    case CSR_FCSR: *value = (uint64_t)h->frm << 5 | h->fp.flags; return 0;
+    case CSR_SSTATUS: *value = rv_mstatus(h) & SSTATUS_READ; return 0;
+    case CSR_SIE: *value = h->mie & h->mideleg; return 0;
+    case CSR_STVEC: *value = h->stvec; return 0;
+    case CSR_SCOUNTEREN: *value = h->scounteren; return 0;
+    case CSR_SENVCFG: *value = h->senvcfg; return 0;
+    case CSR_SSCRATCH: *value = h->sscratch; return 0;
+    case CSR_SEPC: *value = h->sepc; return 0;
+    case CSR_SCAUSE: *value = h->scause; return 0;
+    case CSR_STVAL: *value = h->stval; return 0;
+    case CSR_SIP: *value = rv_mip(h) & h->mideleg; return 0;
+    case CSR_SATP: *value = h->satp; return 0;
+    case CSR_CYCLE: *value = counter_read(h, h->cycle_base, INHIBIT_CY); return 0;
+    case CSR_TIME: *value = clock_ticks(&h->vm->clock); return 0;
+    case CSR_INSTRET: *value = counter_read(h, h->instret_base, INHIBIT_IR); return 0;
+    default: return -1;
+    }
+}
+
+static int read_machine(const struct rv_hart *h, unsigned csr, uint64_t *value)
+{
+    switch (csr) {
+    case CSR_MSTATUS: *value = rv_mstatus(h); return 0;
+    case CSR_MISA: *value = MISA; return 0;
+    case CSR_MEDELEG: *value = h->medeleg; return 0;
+    case CSR_MIDELEG: *value = h->mideleg; return 0;
+    case CSR_MIE: *value = h->mie; return 0;
+    case CSR_MTVEC: *value = h->mtvec; return 0;
+    case CSR_MCOUNTEREN: *value = h->mcounteren; return 0;
+    case CSR_MENVCFG: *value = h->menvcfg; return 0;
+    case CSR_MCOUNTINHIBIT: *value = h->mcountinhibit; return 0;
+    case CSR_MSCRATCH: *value = h->mscratch; return 0;
+    case CSR_MEPC: *value = h->mepc; return 0;
+    case CSR_MCAUSE: *value = h->mcause; return 0;
+    case CSR_MTVAL: *value = h->mtval; return 0;
+    case CSR_MIP: *value = rv_mip(h); return 0;
+    case CSR_MCYCLE: *value = counter_read(h, h->cycle_base, INHIBIT_CY); return 0;
+    case CSR_MINSTRET: *value = counter_read(h, h->instret_base, INHIBIT_IR); return 0;
+    case CSR_MHARTID: *value = h->hart->index; return 0;
+    case CSR_MVENDORID:
+    case CSR_MARCHID:
+    case CSR_MIMPID:
+    case CSR_MCONFIGPTR: *value = 0; return 0;
+    default: return -1;
+    }
+}
+
+int rv_csr_read(struct rv_hart *h, unsigned csr, bool will_write, uint64_t *value)
+{
+    if (!csr_accessible(h, csr, will_write))
+        return -1;
+    if (read_supervisor(h, csr, value) == 0 || read_machine(h, csr, value) == 0)
+        return 0;
+    return read_ranges(h, csr, value);
+}
+
+static void mstatus_write(struct rv_hart *h, uint64_t value, uint64_t mask)
+{
+    uint64_t old = h->mstatus;
+    uint64_t next = (old & ~mask) | (value & mask);
+
+    if ((next & RV_MPP) == 2ull << RV_MPP_SHIFT) /* reserved: WARL keeps the old one */
+        next = (next & ~RV_MPP) | (old & RV_MPP);
+    h->mstatus = next;
+    if ((old ^ next) & RV_MXR) /* entries hold what loads may do under the old MXR */
+        rv_tlb_flush(h);
+    rv_context_update(h);
+}
+
+static void satp_write(struct rv_hart *h, uint64_t value)
+{
+    uint64_t mode = value >> 60;
+
+    if (mode != 0 && (mode < 8 || mode > 10)) /* Bare, Sv39, Sv48, Sv57; others: no effect */
+        return;
+    if (value != h->satp) {
+        h->satp = value;
+        rv_tlb_flush(h);
+    }
+}
+
+/* Sets and clears bits of mip that software owns, without losing a line that moves meanwhile. */
+static void mip_write(struct rv_hart *h, uint64_t value, uint64_t mask)
+{
+    atomic_fetch_and(&h->mip, ~(mask & ~value));
+    atomic_fetch_or(&h->mip, mask & value);
+}
+
+static void xtvec_write(uint64_t *tvec, uint64_t value)
+{
+    if ((value & 3) <= 1) /* Direct and Vectored; the reserved modes change nothing */
+        *tvec = value;
+}
+
+static void fp_write(struct rv_hart *h, unsigned csr, uint64_t value)
+{
+    if (csr == CSR_FFLAGS || csr == CSR_FCSR)
+        h->fp.flags = value & 31;
+    if (csr == CSR_FRM)
+        h->frm = value & 7;
+    if (csr == CSR_FCSR)
+        h->frm = value >> 5 & 7;
+    h->mstatus |= RV_FS;
+}
+
+static int write_supervisor(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask)
+{
+    switch (csr) {
+    case CSR_FFLAGS:
+    case CSR_FRM:
+    case CSR_FCSR: fp_write(h, csr, value); return 0;
+    case CSR_SSTATUS: mstatus_write(h, value, SSTATUS_WRITE); return 0;
+    case CSR_SIE: h->mie = (h->mie & ~h->mideleg) | (value & h->mideleg); return 0;
+    case CSR_STVEC: xtvec_write(&h->stvec, value); return 0;
+    case CSR_SCOUNTEREN: h->scounteren = value & COUNTERS; return 0;
+    case CSR_SENVCFG: h->senvcfg = value & ENVCFG_FIOM; return 0;
+    case CSR_SSCRATCH: h->sscratch = value; return 0;
+    case CSR_SEPC: h->sepc = value & ~1ull; return 0;
+    case CSR_SCAUSE: h->scause = value; return 0;
+    case CSR_STVAL: h->stval = value; return 0;
+    case CSR_SIP: mip_write(h, value, mask & h->mideleg & (1ull << IRQ_S_SOFT)); return 0;
+    case CSR_SATP: satp_write(h, value); return 0;
+    default: return -1;
+    }
+}
+
+static int write_machine(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask)
+{
+    switch (csr) {
+    case CSR_MSTATUS: mstatus_write(h, value, MSTATUS_WRITE); return 0;
+    case CSR_MISA: return 0; /* nothing can be switched off */
+    case CSR_MEDELEG: h->medeleg = value & MEDELEG_WRITE; return 0;
+    case CSR_MIDELEG: h->mideleg = value & S_INTERRUPTS; return 0;
+    case CSR_MIE: h->mie = value & ALL_INTERRUPTS; return 0;
+    case CSR_MTVEC: xtvec_write(&h->mtvec, value); return 0;
+    case CSR_MCOUNTEREN: h->mcounteren = value & COUNTERS; return 0;
+    case CSR_MENVCFG: h->menvcfg = value & ENVCFG_FIOM; return 0;
+    case CSR_MCOUNTINHIBIT: countinhibit_write(h, value); return 0;
+    case CSR_MSCRATCH: h->mscratch = value; return 0;
+    case CSR_MEPC: h->mepc = value & ~1ull; return 0;
+    case CSR_MCAUSE: h->mcause = value; return 0;
+    case CSR_MTVAL: h->mtval = value; return 0;
+    case CSR_MIP:
+        if (mask >> IRQ_S_EXT & 1)
+            h->seip_soft = value >> IRQ_S_EXT & 1;
+        mip_write(h, value, mask & ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
+        return 0;
+    case CSR_MCYCLE: counter_write(h, &h->cycle_base, INHIBIT_CY, value); return 0;
+    case CSR_MINSTRET: counter_write(h, &h->instret_base, INHIBIT_IR, value); return 0;
+    default: return -1;
+    }
+}
+
+int rv_csr_write(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask)
+{
+    uint64_t ignored;
+
+    if (!csr_accessible(h, csr, true))
+        return -1;
+    if (write_supervisor(h, csr, value, mask) == 0 || write_machine(h, csr, value, mask) == 0)
+        return 0;
+    if (read_ranges(h, csr, &ignored) != 0)
+        return -1;
+    if (csr >= CSR_PMPCFG0 && csr <= CSR_PMPCFG0 + 2)
+        rv_pmpcfg_write(h, (csr - CSR_PMPCFG0) / 2, value);
+    if (csr >= CSR_PMPADDR0 && csr < CSR_PMPADDR0 + RV_PMP_ENTRIES)
+        rv_pmpaddr_write(h, csr - CSR_PMPADDR0, value);
+    return 0; /* the others are read-only zero */
+}

@@ -1,0 +1,238 @@
+/* rv.h: a RISC-V hart as interpreter and translator share it. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_RISCV_RV_H
+#define VMM_ENGINE_RISCV_RV_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "vmm/engine/riscv/softfp.h"
+#include "vmm/hart.h"
+#include "vmm/state.h"
+
+#define RV_PAGE_MASK (~(uint64_t)(MEM_PAGE_SIZE - 1))
+
+/* Exception causes (privileged specification, table "mcause values"). */
+enum rv_cause {
+    RV_FETCH_MISALIGNED = 0,
+    RV_FETCH_ACCESS = 1,
+    RV_ILLEGAL = 2,
+    RV_BREAKPOINT = 3,
+    RV_LOAD_MISALIGNED = 4,
+    RV_LOAD_ACCESS = 5,
+    RV_STORE_MISALIGNED = 6,
+    RV_STORE_ACCESS = 7,
+    RV_ECALL_U = 8,
+    RV_ECALL_S = 9,
+    RV_ECALL_M = 11,
+    RV_FETCH_PAGE = 12,
+    RV_LOAD_PAGE = 13,
+    RV_STORE_PAGE = 15,
+};
+#define RV_NO_TRAP        (-1)
+#define RV_CAUSE_INTERRUPT (1ull << 63)
+
+/* mstatus bits. */
+#define RV_SIE     (1ull << 1)
+#define RV_MIE     (1ull << 3)
+#define RV_SPIE    (1ull << 5)
+#define RV_MPIE    (1ull << 7)
+#define RV_SPP     (1ull << 8)
+#define RV_MPP     (3ull << 11)
+#define RV_FS      (3ull << 13)
+#define RV_MPRV    (1ull << 17)
+#define RV_SUM     (1ull << 18)
+#define RV_MXR     (1ull << 19)
+#define RV_TVM     (1ull << 20)
+#define RV_TW      (1ull << 21)
+#define RV_TSR     (1ull << 22)
+#define RV_UXL     (3ull << 32)
+#define RV_SXL     (3ull << 34)
+#define RV_SD      (1ull << 63)
+#define RV_XL_64   2ull
+#define RV_MPP_SHIFT 11
+
+/* What an access is for. */
+enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
+
+/*
+ * Software TLB: direct-mapped tables of virtual pages. tag is the page's address, or RV_TLB_EMPTY,
+ * which no page-aligned address equals; host = va + addend. Only RAM that the context may access
+ * outright is entered: MMIO, PMP-divided pages and the unmapped never are.
+ */
+#define RV_TLB_ENTRIES 256
+#define RV_TLB_EMPTY   1ull
+
+struct rv_tlb_entry {
+    uint64_t tag;
+    uintptr_t addend;
+};
+
+/* Contexts of data accesses; each has its own tables, so changing privilege or SUM flushes nothing. */
+enum rv_context { RV_CTX_U, RV_CTX_S, RV_CTX_S_SUM, RV_CTX_M, RV_CONTEXTS };
+
+struct rv_tlb {
+    struct rv_tlb_entry load[RV_TLB_ENTRIES];
+    struct rv_tlb_entry store[RV_TLB_ENTRIES];
+};
+
+struct code_page;
+
+/* Fetch side: decoded pages by virtual page. */
+struct rv_fetch_entry {
+    uint64_t tag;
+    struct code_page *page;
+};
+
+struct rv_fetch {
+    struct rv_fetch_entry entry[RV_TLB_ENTRIES];
+};
+
+#define RV_PMP_ENTRIES 16
+
+/* A hart. The registers stand first: generated and threaded code address them from its start. */
+struct rv_hart {
+    uint64_t x[33]; /* x[32] takes writes to x0 */
+    struct rv_tlb *tlb;     /* of the current context */
+    struct rv_fetch *fetch; /* of the current privilege */
+    uint64_t f[32];         /* NaN-boxed */
+    uint64_t pc;            /* exact outside the engine's loop */
+    struct hart *hart;
+    struct vm *vm;
+
+    uint8_t priv;
+    uint8_t frm;
+    struct fp_env fp; /* flags are fflags; rm is set for each operation */
+    uint64_t mstatus; /* SD is computed on reading */
+    _Atomic uint64_t mip;
+    uint64_t mie;
+    uint64_t medeleg, mideleg, mtvec, mcounteren, mscratch, mepc, mcause, mtval, menvcfg;
+    uint64_t mcountinhibit;
+    uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp;
+    uint8_t pmpcfg[RV_PMP_ENTRIES];
+    uint64_t pmpaddr[RV_PMP_ENTRIES];
+    bool pmp_open; /* the entries let every privilege do everything */
+    bool seip_soft; /* M-mode's own bit of SEIP, beside the controller's line in mip */
+
+    uint64_t timer; /* SBI TIME: tick at which STIP rises */
+
+    /* LR/SC: the host address of the reserved word and the value seen there. */
+    uintptr_t reserve_host; /* RV_NO_RESERVATION: none */
+    uint64_t reserve_value;
+
+    /* A trap on its way: slow paths leave it here and the loop takes it. */
+    int64_t trap_cause;
+    uint64_t trap_tval;
+    bool device_access; /* a slow access went to a device: look at requests after it */
+
+    /*
+     * Counting. steps: finished chunks; the current chunk adds chunk - left. instret is
+     * steps - unretired, adjusted by what the guest writes.
+     */
+    uint64_t steps;
+    int64_t chunk;
+    int64_t left; /* brought up to date before slow paths that count */
+    uint64_t unretired;
+    uint64_t step_limit;
+    uint64_t instret_base, cycle_base; /* added to the counts; the value itself when inhibited */
+
+    void *loop; /* the engine's own, beside the shared state */
+    struct rv_tlb tlbs[RV_CONTEXTS];
+    struct rv_fetch fetches[3]; /* U, S, M */
+};
+
+#define RV_NO_RESERVATION UINTPTR_MAX
+
+/* --- trap.c --- */
+
+/* The state after reset, in the privilege given, at pc; x registers zero. */
+void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc);
+
+/* Enters the trap handler: cause is an exception, or RV_CAUSE_INTERRUPT | number. h->pc moves. */
+void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc);
+
+/* The interrupt to take now (its number), or -1. */
+int rv_interrupt(const struct rv_hart *h);
+
+/* sret and mret: 0 with h->pc moved, or -1 when illegal here. */
+int rv_sret(struct rv_hart *h);
+int rv_mret(struct rv_hart *h);
+
+/* Brings STIP up to date with the timer and the clock. */
+void rv_timer_update(struct rv_hart *h);
+
+void rv_state_get(const struct rv_hart *h, struct hart_state *s);
+void rv_state_set(struct rv_hart *h, const struct hart_state *s);
+
+/* --- csr.c --- */
+
+/*
+ * Reads and writes a CSR with the checks of the current privilege; h->left is up to date. 0, or -1:
+ * illegal instruction. mask has the bits that the instruction means to change, so that a set or clear
+ * of one bit of mip loses no interrupt that arrives meanwhile. A write may change context and drop
+ * translations: the loop looks at interrupts and fetches anew afterwards.
+ */
+int rv_csr_read(struct rv_hart *h, unsigned csr, bool will_write, uint64_t *value);
+int rv_csr_write(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask);
+
+/* mstatus with SD; mip with every source. */
+uint64_t rv_mstatus(const struct rv_hart *h);
+uint64_t rv_mip(const struct rv_hart *h);
+
+/* Steps taken so far, the current instruction included. */
+static inline uint64_t rv_steps(const struct rv_hart *h)
+{
+    return h->steps + (uint64_t)(h->chunk - h->left);
+}
+
+extern const char rv_isa_string[];
+extern const char *const rv_isa_extensions[];
+
+/* --- mmu.c --- */
+
+/* Where an access leads. */
+struct rv_place {
+    gpa_t gpa;
+    uint8_t *host; /* NULL: not RAM */
+};
+
+/*
+ * Translates [va, va+size), which lies in one page, with all permission checks, for the effective
+ * privilege (MPRV respected unless fetching). RV_NO_TRAP, or the exception's cause (h->trap_cause and
+ * trap_tval set too). Enters the TLB when the page allows it.
+ */
+int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
+                 struct rv_place *place);
+
+/*
+ * The slow side of loads and stores: any alignment, page crossing, MMIO. RV_NO_TRAP, or the cause
+ * with h->trap_* set; a store that traps has stored nothing.
+ */
+int rv_load_slow(struct rv_hart *h, uint64_t va, unsigned size, uint64_t *value);
+int rv_store_slow(struct rv_hart *h, uint64_t va, unsigned size, uint64_t value);
+
+/* For LR, SC and AMOs: the host address of an aligned word in RAM. Else the cause. */
+int rv_atomic_place(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
+                    struct rv_place *place);
+
+/* Selects the TLB of the current privilege, SUM and MPRV. After each change of them. */
+void rv_context_update(struct rv_hart *h);
+
+/* Drops translations: all, or those of one page. Fetch entries too. */
+void rv_tlb_flush(struct rv_hart *h);
+void rv_tlb_flush_page(struct rv_hart *h, uint64_t va);
+
+/* --- pmp.c --- */
+
+/* May [gpa, gpa+size) be accessed? */
+bool rv_pmp_allows(const struct rv_hart *h, gpa_t gpa, uint64_t size, unsigned priv,
+                   enum rv_access access);
+/* Does one verdict hold for the whole page? */
+bool rv_pmp_uniform(const struct rv_hart *h, gpa_t gpa);
+uint64_t rv_pmpcfg_read(const struct rv_hart *h, unsigned reg);
+void rv_pmpcfg_write(struct rv_hart *h, unsigned reg, uint64_t value);
+void rv_pmpaddr_write(struct rv_hart *h, unsigned i, uint64_t value);
+/* Brings h->pmp_open up to date and drops translations. */
+void rv_pmp_update(struct rv_hart *h);
+
+#endif

@@ -1,0 +1,208 @@
+/* trap.c: reset, traps, returns from them, interrupts, and the engine-neutral state. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/riscv/rv.h"
+
+#include <string.h>
+#include "vmm/vm.h"
+
+#define S_INTERRUPTS  ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER) | (1ull << IRQ_S_EXT))
+/* Every exception but the S-mode ecall, which is a call to the monitor. */
+#define S_EXCEPTIONS  0xb1ffull
+#define COUNTERS_OPEN 0x7ull /* cycle, time, instret */
+
+void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
+{
+    memset(h->x, 0, sizeof(h->x));
+    memset(h->f, 0, sizeof(h->f));
+    h->pc = pc;
+    h->priv = (uint8_t)priv;
+    h->frm = 0;
+    h->fp.flags = 0;
+    h->mstatus = (RV_XL_64 << 32) | (RV_XL_64 << 34);
+    h->mie = 0;
+    h->medeleg = h->mideleg = h->mtvec = h->mcounteren = h->mscratch = h->mepc = 0;
+    h->mcause = h->mtval = h->menvcfg = h->mcountinhibit = 0;
+    h->stvec = h->scounteren = h->senvcfg = h->sscratch = h->sepc = h->scause = h->stval = 0;
+    h->satp = 0;
+    h->seip_soft = false;
+    memset(h->pmpcfg, 0, sizeof(h->pmpcfg));
+    memset(h->pmpaddr, 0, sizeof(h->pmpaddr));
+    h->reserve_host = RV_NO_RESERVATION;
+    h->timer = UINT64_MAX;
+    if (priv != PRIV_M) {
+        /* As firmware leaves the hart to a kernel: all delegated, memory and counters open. */
+        h->medeleg = S_EXCEPTIONS;
+        h->mideleg = S_INTERRUPTS;
+        h->mcounteren = COUNTERS_OPEN;
+        h->scounteren = COUNTERS_OPEN;
+        h->pmpcfg[0] = 0x1f; /* NAPOT, R, W, X */
+        h->pmpaddr[0] = (1ull << 54) - 1;
+        atomic_fetch_and(&h->mip, ~((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
+    }
+    if (priv == PRIV_U)
+        h->mstatus |= RV_FS; /* a program finds floating point on */
+    rv_pmp_update(h);
+    rv_context_update(h);
+}
+
+void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
+{
+    bool interrupt = cause & RV_CAUSE_INTERRUPT;
+    uint64_t number = cause & ~RV_CAUSE_INTERRUPT;
+    uint64_t delegated = interrupt ? h->mideleg : h->medeleg;
+    uint64_t vector;
+
+    h->unretired++;
+    h->reserve_host = RV_NO_RESERVATION;
+    if (h->priv != PRIV_M && (delegated >> number & 1)) {
+        h->sepc = pc;
+        h->scause = cause;
+        h->stval = tval;
+        h->mstatus = (h->mstatus & ~(RV_SPP | RV_SPIE | RV_SIE)) |
+                     (h->priv == PRIV_S ? RV_SPP : 0) | (h->mstatus & RV_SIE ? RV_SPIE : 0);
+        h->priv = PRIV_S;
+        vector = h->stvec;
+    } else {
+        h->mepc = pc;
+        h->mcause = cause;
+        h->mtval = tval;
+        h->mstatus = (h->mstatus & ~(RV_MPP | RV_MPIE | RV_MIE)) |
+                     ((uint64_t)h->priv << RV_MPP_SHIFT) | (h->mstatus & RV_MIE ? RV_MPIE : 0);
+        h->priv = PRIV_M;
+        vector = h->mtvec;
+    }
+    h->pc = (vector & ~3ull) + (interrupt && (vector & 1) ? 4 * number : 0);
+    rv_context_update(h);
+}
+
+int rv_interrupt(const struct rv_hart *h)
+{
+    /* Priority, highest first (privileged specification, section 3.1.9). */
+    static const uint8_t order[] = {IRQ_M_EXT, IRQ_M_SOFT, IRQ_M_TIMER,
+                                    IRQ_S_EXT, IRQ_S_SOFT, IRQ_S_TIMER};
+    uint64_t pending = rv_mip(h) & h->mie;
+    uint64_t take = 0;
+
+    if (!pending)
+        return -1;
+    if (h->priv != PRIV_M || (h->mstatus & RV_MIE))
+        take = pending & ~h->mideleg;
+    if (!take && (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_SIE))))
+        take = pending & h->mideleg;
+    for (unsigned i = 0; take && i < sizeof(order); i++)
+        if (take >> order[i] & 1)
+            return order[i];
+    return -1;
+}
+
+int rv_sret(struct rv_hart *h)
+{
+    if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TSR)))
+        return -1;
+    h->pc = h->sepc;
+    h->priv = h->mstatus & RV_SPP ? PRIV_S : PRIV_U;
+    h->mstatus = (h->mstatus & ~(RV_SPP | RV_SIE | RV_MPRV)) |
+                 (h->mstatus & RV_SPIE ? RV_SIE : 0) | RV_SPIE;
+    rv_context_update(h);
+    return 0;
+}
+
+int rv_mret(struct rv_hart *h)
+{
+    unsigned priv = (unsigned)(h->mstatus & RV_MPP) >> RV_MPP_SHIFT;
+
+    if (h->priv != PRIV_M)
+        return -1;
+    h->pc = h->mepc;
+    h->priv = (uint8_t)priv;
+    h->mstatus = (h->mstatus & ~(RV_MPP | RV_MIE)) | (h->mstatus & RV_MPIE ? RV_MIE : 0) | RV_MPIE;
+    if (priv != PRIV_M)
+        h->mstatus &= ~RV_MPRV;
+    rv_context_update(h);
+    return 0;
+}
+
+void rv_timer_update(struct rv_hart *h)
+{
+    if (h->timer != UINT64_MAX && clock_ticks(&h->vm->clock) >= h->timer)
+        atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
+}
+
+void rv_state_get(const struct rv_hart *h, struct hart_state *s)
+{
+    *s = (struct hart_state){
+        .version = HART_STATE_VERSION,
+        .priv = h->priv,
+        .pc = h->pc,
+        .fcsr = (uint64_t)h->frm << 5 | h->fp.flags,
+        .mstatus = rv_mstatus(h),
+        .medeleg = h->medeleg,
+        .mideleg = h->mideleg,
+        .mie = h->mie,
+        .mip = rv_mip(h),
+        .mtvec = h->mtvec,
+        .mcounteren = h->mcounteren,
+        .menvcfg = h->menvcfg,
+        .mscratch = h->mscratch,
+        .mepc = h->mepc,
+        .mcause = h->mcause,
+        .mtval = h->mtval,
+        .mcountinhibit = h->mcountinhibit,
+        .stvec = h->stvec,
+        .scounteren = h->scounteren,
+        .senvcfg = h->senvcfg,
+        .sscratch = h->sscratch,
+        .sepc = h->sepc,
+        .scause = h->scause,
+        .stval = h->stval,
+        .satp = h->satp,
+        .pmpcfg = {rv_pmpcfg_read(h, 0), rv_pmpcfg_read(h, 1)},
+        .timer = h->timer,
+        .steps = h->steps,
+        .instret = h->steps - h->unretired,
+    };
+    memcpy(s->x, h->x, sizeof(s->x));
+    memcpy(s->f, h->f, sizeof(s->f));
+    memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
+}
+
+void rv_state_set(struct rv_hart *h, const struct hart_state *s)
+{
+    memcpy(h->x, s->x, sizeof(s->x));
+    h->x[0] = 0;
+    memcpy(h->f, s->f, sizeof(s->f));
+    h->pc = s->pc;
+    h->priv = (uint8_t)s->priv;
+    h->frm = (uint8_t)(s->fcsr >> 5 & 7);
+    h->fp.flags = (uint8_t)(s->fcsr & 31);
+    h->mstatus = s->mstatus & ~RV_SD;
+    h->medeleg = s->medeleg;
+    h->mideleg = s->mideleg;
+    h->mie = s->mie;
+    atomic_store(&h->mip, s->mip);
+    h->mtvec = s->mtvec;
+    h->mcounteren = s->mcounteren;
+    h->menvcfg = s->menvcfg;
+    h->mscratch = s->mscratch;
+    h->mepc = s->mepc;
+    h->mcause = s->mcause;
+    h->mtval = s->mtval;
+    h->mcountinhibit = s->mcountinhibit;
+    h->stvec = s->stvec;
+    h->scounteren = s->scounteren;
+    h->senvcfg = s->senvcfg;
+    h->sscratch = s->sscratch;
+    h->sepc = s->sepc;
+    h->scause = s->scause;
+    h->stval = s->stval;
+    h->satp = s->satp;
+    for (unsigned i = 0; i < RV_PMP_ENTRIES; i++)
+        h->pmpcfg[i] = (uint8_t)(s->pmpcfg[i / 8] >> (8 * (i % 8)));
+    memcpy(h->pmpaddr, s->pmpaddr, sizeof(s->pmpaddr));
+    h->timer = s->timer;
+    h->steps = s->steps;
+    h->unretired = s->steps - s->instret;
+    h->reserve_host = RV_NO_RESERVATION;
+    rv_pmp_update(h);
+    rv_context_update(h);
+}

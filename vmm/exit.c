@@ -1,0 +1,108 @@
+/* exit.c: the one switch that every crossing out of the guest passes. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/exit.h"
+
+#include "guest/abi/tg.h"
+#include "vmm/vm.h"
+
+const char *exit_kind_name(enum exit_kind kind)
+{
+    static const char *const names[EXIT_KINDS] = {
+        [EXIT_CALL] = "call",     [EXIT_MMIO] = "mmio",     [EXIT_WFI] = "wfi",
+        [EXIT_STOP] = "stop",     [EXIT_FAULT] = "fault",   [EXIT_BUDGET] = "budget",
+        [EXIT_DEBUG] = "debug",   [EXIT_INTR] = "intr",
+    };
+
+    return kind < EXIT_KINDS ? names[kind] : "unknown";
+}
+
+/* Names of exceptions, for the line that tells of a fault (privileged specification, mcause). */
+static const char *cause_name(uint64_t cause)
+{
+    static const char *const names[] = {
+        "instruction address misaligned", "instruction access fault", "illegal instruction",
+        "breakpoint", "load address misaligned", "load access fault", "store address misaligned",
+        "store access fault", "environment call from U-mode", "environment call from S-mode",
+        "reserved", "environment call from M-mode", "instruction page fault", "load page fault",
+        "reserved", "store page fault",
+    };
+
+    return cause < sizeof(names) / sizeof(names[0]) ? names[cause] : "exception";
+}
+
+/* The one call with a meaning in the core: the guest ends itself. */
+static bool exit_call(struct hart *hart, struct call *c)
+{
+    struct vm *vm = hart->vm;
+    bool last;
+
+    if (c->personality == CALL_TG && c->ext == TG_EXT_EXIT && c->fn == TG_EXIT_STOP) {
+        vm_stop(vm, CAUSE_EXIT, (int)(c->arg[0] & 0xff), hart, NULL);
+    } else if (c->personality == CALL_PROGRAM &&
+               (c->fn == TG_PROGRAM_EXIT || c->fn == TG_PROGRAM_EXIT_GROUP)) {
+        last = atomic_fetch_sub(&vm->harts_live, 1) == 1;
+        if (last || c->fn == TG_PROGRAM_EXIT_GROUP)
+            vm_stop(vm, CAUSE_EXIT, (int)(c->arg[0] & 0xff), hart, NULL);
+        else
+            hart_stop_self(hart);
+    } else {
+        return false;
+    }
+    c->disp = CALL_STOPPED;
+    return true;
+}
+
+static enum gate gate_call(struct hart *hart, struct call *c)
+{
+    if (hart->vm->config->start == START_PROGRAM) {
+        c->personality = CALL_PROGRAM;
+        c->fn = c->ext; /* programs put their number in a7 */
+        c->ext = 0;
+    } else {
+        c->personality = c->ext >= TG_EXT_FIRST && c->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
+    }
+    if (!exit_call(hart, c))
+        call_dispatch(hart, c);
+    switch (c->disp) {
+    case CALL_PARK: return GATE_PARK;
+    case CALL_REPLACED:
+    case CALL_STOPPED: return GATE_LEAVE;
+    case CALL_PASS:
+        vm_stop(hart->vm, CAUSE_INVALID_ECALL, STATUS_INVALID_ECALL, hart,
+                "InvalidEcall: nobody answers call %llu", (unsigned long long)c->fn);
+        c->disp = CALL_STOPPED;
+        return GATE_LEAVE;
+    default: return GATE_CONTINUE;
+    }
+}
+
+static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
+{
+    vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
+               "%s at pc 0x%llx, address 0x%llx: %s", cause_name(exit->fault.cause),
+               (unsigned long long)exit->fault.pc, (unsigned long long)exit->fault.tval,
+               exit->fault.why);
+    return GATE_LEAVE;
+}
+
+enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
+{
+    struct vm *vm = hart->vm;
+
+    hart->exits[exit->kind]++;
+    switch (exit->kind) {
+    case EXIT_CALL: return gate_call(hart, &exit->call);
+    case EXIT_MMIO:
+        exit->mmio.failed = bus_access(vm, hart, exit->mmio.gpa, exit->mmio.size,
+                                       exit->mmio.write, &exit->mmio.data) != 0;
+        break;
+    case EXIT_WFI: hart_wait(hart, HART_STARTED); break;
+    case EXIT_FAULT: return gate_fault(hart, exit);
+    case EXIT_BUDGET:
+        vm_stop(vm, CAUSE_BUDGET, STATUS_BUDGET, hart, "the step budget is spent");
+        return GATE_LEAVE;
+    case EXIT_STOP: return GATE_LEAVE;
+    default: break; /* EXIT_INTR, EXIT_DEBUG: the hart's loop looks at requests */
+    }
+    return vm->stopping ? GATE_LEAVE : GATE_CONTINUE;
+}

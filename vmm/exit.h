@@ -1,0 +1,65 @@
+/* exit.h: the guest has stopped, and this is why. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_EXIT_H
+#define VMM_EXIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "vmm/call.h"
+#include "vmm/mem.h"
+
+struct hart;
+struct vm;
+
+enum exit_kind {
+    EXIT_CALL,   /* ecall to the monitor */
+    EXIT_MMIO,   /* access outside RAM */
+    EXIT_WFI,    /* the hart waits for an interrupt */
+    EXIT_STOP,   /* the engine says that this hart is done */
+    EXIT_FAULT,  /* the guest did what the engine cannot continue from */
+    EXIT_BUDGET, /* the step budget is spent */
+    EXIT_DEBUG,  /* breakpoint or single step */
+    EXIT_INTR,   /* kicked: look at hart->requests */
+    EXIT_KINDS,
+};
+
+/*
+ * One exit. The engine fills kind and the member of the union; the core fills the reply inside it
+ * (call.error, call.value, call.disp; mmio.data of a read; mmio.failed).
+ */
+struct vm_exit {
+    enum exit_kind kind;
+    union {
+        struct call call;
+        struct {
+            gpa_t gpa;
+            uint64_t data; /* little-endian value, zero-extended from size bytes */
+            uint8_t size;  /* 1, 2, 4 or 8 */
+            bool write;
+            bool failed; /* reply: nothing answers there, the engine raises an access fault */
+        } mmio;
+        struct {
+            uint64_t pc;
+            uint64_t cause; /* scause encoding */
+            uint64_t tval;
+            const char *why; /* static text */
+        } fault;
+    };
+};
+
+/* What the engine does next. */
+enum gate {
+    GATE_CONTINUE, /* commit the reply and run on */
+    GATE_LEAVE,    /* commit the reply, then return from run() */
+    GATE_PARK,     /* commit nothing, keep pc on the instruction, return from run() */
+};
+
+/*
+ * The gate: every crossing out of the guest passes here once, on the thread of the hart, either
+ * as an up-call from inside engine->run or from the hart's loop after run returned.
+ */
+enum gate vm_gate(struct hart *hart, struct vm_exit *exit);
+
+const char *exit_kind_name(enum exit_kind kind);
+
+#endif

@@ -1,0 +1,293 @@
+/* host.c: the real host: time, files, memory, randomness. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S  1000000000u
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+static uint64_t real_now_ns(struct host *host)
+{
+    (void)host;
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static ssize_t real_read(struct host *host, int fd, void *buf, size_t len)
+{
+    (void)host;
+    ssize_t n = read(fd, buf, len);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t real_write(struct host *host, int fd, const void *buf, size_t len)
+{
+    (void)host;
+    ssize_t n = write(fd, buf, len);
+    return n < 0 ? -errno : n;
+}
+
+static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
+{
+    (void)host;
+    *ready = false;
+    struct pollfd fds[2] = {
+        {.fd = fd,     .events = POLLIN},
+        {.fd = notify, .events = POLLIN}
+    };
+    if (poll(fds, 2, timeout_ms) < 0)
+        return errno == EINTR ? 0 : -errno;
+    if ((fds[0].revents | fds[1].revents) & POLLNVAL)
+        return -EBADF;
+    *ready = fds[0].revents != 0;
+    return 0;
+}
+
+struct host *host_real(void)
+{
+    static struct host host = {
+        .now_ns = real_now_ns,
+        .read = real_read,
+        .write = real_write,
+        .wait = real_wait,
+    };
+    return &host;
+}
+
+/* What a file is that is not a regular one. */
+static const char *mode_name(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a pipe";
+    case S_IFSOCK: return "a socket";
+    case S_IFCHR:
+    case S_IFBLK: return "a device";
+    default: return "not a regular file";
+    }
+}
+
+static int file_check(const struct stat *st, const char *what, const char *path, uint64_t max,
+                      struct error *err)
+{
+    if (!S_ISREG(st->st_mode)) {
+        error_set(err, STATUS_NO_INPUT, "%s: '%s' is %s; give a regular file", what, path,
+                  mode_name(st->st_mode));
+        return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
+    }
+    if (st->st_size <= 0) {
+        error_set(err, STATUS_DATA,
+                  "%s: '%s' is empty; give a file that was written completely", what, path);
+        return -ENODATA;
+    }
+    uint64_t size = (uint64_t)st->st_size;
+    if (size > max) {
+        error_set(err, STATUS_DATA,
+                  "%s: '%s' is too large: %" PRIu64 " bytes, at most %" PRIu64 " are taken",
+                  what, path, size, max);
+        return -EFBIG;
+    }
+    return 0;
+}
+
+static int open_error(const char *what, const char *path, int error, struct error *err)
+{
+    error_set(err, STATUS_NO_INPUT, "%s: cannot open '%s': %s", what, path, strerror(error));
+    return -error;
+}
+
+/* Opens and checks; the descriptor, or -errno with *err set. */
+static int file_open(const char *what, const char *path, uint64_t max, struct stat *st,
+                     struct error *err)
+{
+    /* Looked at before it is opened, since opening a device or a pipe has effects of its own.
+     */
+    if (stat(path, st) < 0)
+        return open_error(what, path, errno, err);
+    int r = file_check(st, what, path, max, err);
+    if (r < 0)
+        return r;
+    /* O_NONBLOCK: should a pipe have taken its place meanwhile, open does not hang. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return open_error(what, path, errno, err);
+    if (fstat(fd, st) < 0)
+        r = open_error(what, path, errno, err);
+    else
+        r = file_check(st, what, path, max, err);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+/* Reads exactly size bytes: 0, -ENODATA when the file ends before, or -errno. */
+static int read_all(int fd, uint8_t *buf, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(fd, buf + done, size - done);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n == 0)
+            return -ENODATA;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+int host_file_open(struct host_file *file, const char *what, const char *path, uint64_t max,
+                   struct error *err)
+{
+    struct stat st;
+    int fd = file_open(what, path, max, &st, err);
+    if (fd < 0)
+        return fd;
+    size_t size = (size_t)st.st_size;
+    uint8_t *data = host_map(size);
+    int r = data ? read_all(fd, data, size) : -ENOMEM;
+    close(fd);
+    if (r < 0) {
+        error_set(err, r == -ENOMEM ? STATUS_OS : STATUS_NO_INPUT, "%s: cannot read '%s': %s",
+                  what, path, r == -ENODATA ? "it became shorter meanwhile" : strerror(-r));
+        if (data)
+            host_unmap(data, size);
+        return r;
+    }
+    mprotect(data, size, PROT_READ);
+    *file = (struct host_file){.data = data, .size = size};
+    return 0;
+}
+
+void host_file_close(struct host_file *file)
+{
+    if (file->data)
+        host_unmap((void *)(uintptr_t)file->data, file->size);
+    *file = (struct host_file){0};
+}
+
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = write(fd, data + done, size - done);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n == 0)
+            return -EIO;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+int host_file_write(const char *what, const char *path, const void *data, size_t size,
+                    struct error *err)
+{
+    bool is_stdout = strcmp(path, "-") == 0;
+    int fd = is_stdout ? STDOUT_FILENO
+                       : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+    int r = fd < 0 ? -errno : write_all(fd, data, size);
+    /* Network file systems report a full disk at close. */
+    if (fd >= 0 && !is_stdout && close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r < 0)
+        error_set(err, STATUS_CANT_CREATE, "%s: cannot write %s%s%s: %s", what,
+                  is_stdout ? "" : "'", is_stdout ? "standard output" : path,
+                  is_stdout ? "" : "'", strerror(-r));
+    return r;
+}
+
+void host_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ns)
+{
+    if (deadline_ns == UINT64_MAX) {
+        pthread_cond_wait(cond, lock);
+        return;
+    }
+    struct timespec ts = {
+        .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+        .tv_nsec = (long)(deadline_ns % NS_PER_S),
+    };
+    pthread_cond_timedwait(cond, lock, &ts);
+}
+
+void host_random(void *buf, size_t len)
+{
+    uint8_t *to = buf;
+    while (len > 0) {
+        ssize_t n = getrandom(to, len, 0);
+        if (n < 0 && errno != EINTR)
+            abort(); /* no Linux since 3.17 refuses; seeds that are not random would be worse */
+        if (n > 0) {
+            to += n;
+            len -= (size_t)n;
+        }
+    }
+}
+
+uint64_t host_memory_size(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+static uint64_t page_round(uint64_t size)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) & ~(page - 1);
+}
+
+static uint8_t *map_anonymous(uint64_t size)
+{
+    void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+void *host_map(uint64_t size)
+{
+    if (size == 0 || size > SSIZE_MAX - HUGE_PAGE)
+        return NULL;
+    if (size < HUGE_PAGE)
+        return map_anonymous(size);
+    /* The kernel places huge pages at their own alignment only: map more, give the ends back.
+     */
+    size = page_round(size);
+    uint8_t *ptr = map_anonymous(size + HUGE_PAGE);
+    if (!ptr)
+        return NULL;
+    uint64_t head = -(uintptr_t)ptr & (HUGE_PAGE - 1);
+    if (head > 0)
+        munmap(ptr, head);
+    munmap(ptr + head + size, HUGE_PAGE - head);
+    madvise(ptr + head, size, MADV_HUGEPAGE);
+    return ptr + head;
+}
+
+void host_unmap(void *ptr, uint64_t size)
+{
+    munmap(ptr, page_round(size));
+}

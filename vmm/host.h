@@ -1,0 +1,94 @@
+/* host.h: the only door to the operating system. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_HOST_H
+#define VMM_HOST_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "vmm/error.h"
+
+/*
+ * What the monitor asks of its host while a guest runs. Tests put a mock in its place: scripted
+ * results, errors, short counts and a clock that they move.
+ */
+struct host {
+    /* Monotonic time in ns. */
+    uint64_t (*now_ns)(struct host *host);
+    /* As read(2) and write(2), but errors are returned as -errno. EINTR is the caller's to retry. */
+    ssize_t (*read)(struct host *host, int fd, void *buf, size_t len);
+    ssize_t (*write)(struct host *host, int fd, const void *buf, size_t len);
+    /*
+     * Waits until fd is readable (*ready) or notify is signalled or timeout_ms passed (-1: no
+     * limit). fd -1 waits for the others only. An end of file or error makes fd ready, read tells
+     * which. A signal to the thread ends the wait early, with *ready false. notify is not drained.
+     * 0 or -errno.
+     */
+    int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
+};
+
+/* The real host. */
+struct host *host_real(void);
+
+/*
+ * A whole file in memory, read-only. It is a copy: a mapping would raise SIGBUS when somebody
+ * truncates the file.
+ */
+struct host_file {
+    const uint8_t *data;
+    size_t size;
+};
+
+/*
+ * Reads a regular file of at most `max` bytes. `what` names the option for the message
+ * ("--kernel"). 0, or -errno with *err set (STATUS_NO_INPUT, or STATUS_DATA when empty or larger).
+ */
+int host_file_open(struct host_file *file, const char *what, const char *path, uint64_t max,
+                   struct error *err);
+void host_file_close(struct host_file *file);
+
+/*
+ * Writes a whole file (mode 0666 less umask), replacing it; path "-" is standard output.
+ * 0 or -errno with *err set (STATUS_CANT_CREATE).
+ */
+int host_file_write(const char *what, const char *path, const void *data, size_t size,
+                    struct error *err);
+
+/* Waits on cond (CLOCK_MONOTONIC) until signalled or deadline_ns; UINT64_MAX: no deadline. */
+void host_cond_init(pthread_cond_t *cond);
+void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ns);
+
+/* Bytes of good randomness. */
+void host_random(void *buf, size_t len);
+
+/* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
+uint64_t host_memory_size(void);
+
+/* Anonymous, zeroed, unreserved memory; huge pages are advised from 2 MiB on. NULL: no memory. */
+void *host_map(uint64_t size);
+void host_unmap(void *ptr, uint64_t size);
+
+/*
+ * The terminal. raw_enter puts standard input into raw mode when it is one; the mode is given back
+ * by raw_leave, at exit, and by every fatal signal.
+ */
+bool host_terminal_is(int fd);
+int host_terminal_raw_enter(void);
+void host_terminal_raw_leave(void);
+
+/*
+ * Signals that ask the process to end (HUP, INT, TERM) call fn(arg, signo) on a thread of the host
+ * layer, never in signal context; with the terminal raw, INT cannot come from the keyboard.
+ */
+int host_signals_start(void (*fn)(void *arg, int signo), void *arg);
+
+/*
+ * Ends what host_signals_start began, on the thread that called it; fn is not called any more.
+ * Threads made between the two inherit the blocked signals, so start comes before them.
+ * One caller at a time: a second start is answered -EBUSY.
+ */
+void host_signals_stop(void);
+
+#endif

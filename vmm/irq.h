@@ -1,0 +1,33 @@
+/* irq.h: interrupt lines between devices, the interrupt controller and the harts. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_IRQ_H
+#define VMM_IRQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "guest/abi/platform.h"
+
+struct vm;
+struct error;
+
+/* Level-triggered input of an interrupt controller; gsi is 1..PLAT_IRQ_SOURCES-1. Any thread. */
+typedef void irq_set_fn(void *self, unsigned gsi, bool level);
+
+/* Wires of one VM. The controller is registered by its module before any device is created. */
+struct irq_router {
+    irq_set_fn *set;
+    void *self;
+    uint32_t phandle;  /* of the controller, for the device tree */
+    const char *owner[PLAT_IRQ_SOURCES];
+};
+
+/* Makes a module the VM's interrupt controller. -EEXIST when there is one already. */
+int irq_controller(struct vm *vm, irq_set_fn *set, void *self, uint32_t phandle);
+
+/* Reserves a line for a device. -EINVAL out of range, -EEXIST taken (owner named in *err). */
+int irq_claim(struct vm *vm, unsigned gsi, const char *owner, struct error *err);
+
+/* Drives a line. Without a controller nothing happens. Callable from any thread. */
+void irq_set(struct vm *vm, unsigned gsi, bool level);
+
+#endif

@@ -1,0 +1,143 @@
+/* vm.h: a virtual machine, from its configuration to its end. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "vmm/bus.h"
+#include "vmm/call.h"
+#include "vmm/clock.h"
+#include "vmm/console.h"
+#include "vmm/engine.h"
+#include "vmm/error.h"
+#include "vmm/hart.h"
+#include "vmm/irq.h"
+#include "vmm/loader.h"
+#include "vmm/mem.h"
+#include "vmm/module.h"
+
+/* How a guest starts; each takes its own set of modules. */
+enum start_kind {
+    START_KERNEL,   /* S-mode, SBI answered by modules */
+    START_FIRMWARE, /* M-mode image, no SBI of ours */
+    START_PROGRAM,  /* static ELF in U-mode */
+};
+
+#define VM_REQUESTS_MAX 32
+
+/* What the command line decided. Strings are borrowed and outlive the VM. */
+struct vm_config {
+    struct host *host;
+    const struct engine *engine;
+    enum start_kind start;
+    const char *image;  /* kernel, firmware or program */
+    const char *initrd; /* or NULL */
+    const char *append; /* or NULL: a default for the console */
+    const char *dtb;    /* or NULL: made by the core */
+    bool raw;           /* the image has no header */
+    char *const *argv;  /* program arguments, argv[0] the program; NULL-terminated */
+    uint64_t mem_size;
+    unsigned nharts;
+    uint64_t max_steps; /* per VM; UINT64_MAX: no budget */
+    enum console_input console;
+    int in_fd, out_fd;
+    struct module_request request[VM_REQUESTS_MAX];
+    unsigned nrequests;
+    const char *without[VM_REQUESTS_MAX];
+    unsigned nwithout;
+    const char *deny[VM_REQUESTS_MAX];
+    unsigned ndeny;
+};
+
+/* Why a VM ended. */
+enum stop_cause {
+    CAUSE_NONE,
+    CAUSE_EXIT,          /* the exit call, or SRST shutdown */
+    CAUSE_FINISHER,      /* the test finisher device */
+    CAUSE_RESET,         /* the guest asked for a reboot */
+    CAUSE_INVALID_ECALL, /* a bare program called what nobody answers */
+    CAUSE_FAULT,
+    CAUSE_POLICY,
+    CAUSE_BUDGET,
+    CAUSE_KILLED, /* a signal to the monitor */
+    CAUSE_QUIT,   /* the user left */
+    CAUSE_ENGINE, /* the engine failed */
+};
+
+/* The first stop wins; what came later is not recorded. */
+struct vm_stop {
+    enum stop_cause cause;
+    int status; /* the process's exit status */
+    int hart;   /* -1: none in particular */
+    bool has_pc;
+    uint64_t pc;
+    char text[160]; /* details for people; may be empty */
+};
+
+struct vm {
+    const struct vm_config *config;
+    struct host *host;
+    const struct engine *engine;
+    void *engine_state;
+
+    struct mem mem;
+    struct bus bus;
+    struct irq_router irq;
+    struct clock clock;
+    struct console console;
+    bool console_made;
+    struct call_index *calls;
+
+    struct module_instance *instance;
+    unsigned ninstances;
+
+    struct hart *hart;
+    unsigned nharts;
+    _Atomic unsigned harts_live; /* program starts: harts that have not exited */
+
+    struct image image;
+    gpa_t dtb_gpa;
+    gpa_t initrd_gpa;
+    uint64_t initrd_size;
+    void *dtb;
+    size_t dtb_size;
+
+    /* Harts that wait for others' fences. Order: no other lock is taken under it. */
+    pthread_mutex_t fence_lock;
+    pthread_cond_t fence_cond;
+    _Atomic unsigned fence_waiters;
+
+    pthread_mutex_t stop_lock; /* order: before a hart's lock */
+    pthread_cond_t stop_cond;
+    struct vm_stop stop;
+    _Atomic bool stopping;
+};
+
+/*
+ * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has run. On
+ * failure everything is released and *err says why. 0 or -errno.
+ */
+int vm_create(struct vm *vm, const struct vm_config *config, struct error *err);
+
+/* Runs it to its end. The result is in vm->stop. 0, or -errno with *err set. */
+int vm_run(struct vm *vm, struct error *err);
+
+void vm_destroy(struct vm *vm);
+
+/*
+ * Ends the VM: cause and status are kept if nothing stopped it before; every hart leaves soon. hart
+ * is NULL when none is to blame. fmt may be NULL. Any thread, from handlers too.
+ */
+void vm_stop(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
+             const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same, with the pc of the guest instruction to blame. */
+void vm_stop_at(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
+                uint64_t pc, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+const char *stop_cause_name(enum stop_cause cause);
+
+#endif

@@ -58,6 +58,14 @@ $(B)/libtollgate.a: $(call obj,$(LIB_SRC))
 $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+$(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Short names for the programs that the checks build.
+.PHONY: unit diff
+unit: $(B)/unit
+diff: $(B)/diff
+
 $(B)/obj/vmm/engine/%.o: vmm/engine/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ENGINE_FLAGS) -MMD -MP -c -o $@ $<

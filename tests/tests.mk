@@ -1,6 +1,36 @@
 # tests.mk: what `make check`, `make lint` and their relatives do; included by the top Makefile.
 # SPDX-License-Identifier: BSD-2-Clause
 
-.PHONY: unit-test
+.PHONY: help run check check-quick lint format bench soak unit-test setup-run setup-check
+
+help:
+	@echo 'make            build build/tollgate'
+	@echo 'make run        install what is missing, build, boot Debian riscv64 to a shell'
+	@echo 'make check      install what is missing, lint, build every way, run every test'
+	@echo 'make lint       style and static analysis only'
+	@echo 'make format     reformat the C files'
+	@echo 'make bench      speed, side by side with QEMU'
+	@echo 'make soak       hours of proofs, resumable (SOAK=minutes a fuzz target, BOOTS=n)'
+	@echo 'make install    PREFIX=/usr/local, DESTDIR='
+	@echo 'make clean, make distclean: the second removes downloaded guests too'
+
+run:
+	@sh guest/linux/run.sh $(RUN_ARGS)
+
+check:
+	@bash tests/check.sh
+
+lint:
+	@bash tests/lint.sh
+
+format:
+	clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
 unit-test: $(B)/unit
 	$(B)/unit
+
+bench: all guests
+	@bash tests/bench/run.sh
+
+soak:
+	@bash tests/soak.sh

@@ -15,7 +15,8 @@
 /* The top of memory is the device tree's; the initrd lies right below. */
 #define FDT_ROOM (FDT_SIZE_MAX + 0u)
 
-#define PROGRAM_STACK (8u << 20) /* as Linux gives a process by default; less when memory is small */
+#define PROGRAM_STACK                                                                          \
+    (8u << 20) /* as Linux gives a process by default; less when memory is small */
 
 static gpa_t memory_end(const struct vm *vm)
 {
@@ -122,8 +123,9 @@ static int prepare_system(struct vm *vm, struct error *err)
 }
 
 /*
- * The stack of a program, as the RISC-V ELF psABI (section "Linux: Program initialisation") has it:
- * argc, argv[], NULL, an empty environment, an empty auxiliary vector, above them the strings.
+ * The stack of a program, as the RISC-V ELF psABI (section "Linux: Program initialisation") has
+ * it: argc, argv[], NULL, an empty environment, an empty auxiliary vector, above them the
+ * strings.
  */
 static int program_stack(struct vm *vm, gpa_t *sp, struct error *err)
 {
@@ -134,10 +136,11 @@ static int program_stack(struct vm *vm, gpa_t *sp, struct error *err)
     for (; argv[argc]; argc++)
         bytes += strlen(argv[argc]) + 1;
     if (bytes + 8 * (argc + 6) + PROGRAM_STACK / 8 > top - vm->image.last)
-        return error_set(err, STATUS_USAGE,
-                         "--program: no room for the arguments and a stack in %llu MiB; give more "
-                         "with --mem",
-                         (unsigned long long)(vm->config->mem_size >> 20));
+        return error_set(
+            err, STATUS_USAGE,
+            "--program: no room for the arguments and a stack in %llu MiB; give more "
+            "with --mem",
+            (unsigned long long)(vm->config->mem_size >> 20));
     table = (top - bytes - 8 * (argc + 6)) & ~15ull;
     *sp = table;
     mem_write(&vm->mem, table, &argc, 8);
@@ -169,5 +172,6 @@ static int prepare_program(struct vm *vm, struct error *err)
 
 int boot_prepare(struct vm *vm, struct error *err)
 {
-    return vm->config->start == START_PROGRAM ? prepare_program(vm, err) : prepare_system(vm, err);
+    return vm->config->start == START_PROGRAM ? prepare_program(vm, err)
+                                              : prepare_system(vm, err);
 }

@@ -7,12 +7,13 @@
 
 struct vm;
 
-/* Loads the kernel, firmware or program, and the initrd, into memory. 0 or -errno with *err set. */
+/* Loads the kernel, firmware or program, and the initrd, into memory. 0 or -errno with *err
+ * set. */
 int boot_load(struct vm *vm, struct error *err);
 
 /*
- * Makes the device tree and puts hart 0 at the image's entry; the others wait to be started. Firmware
- * starts every hart (it has no HSM below it). 0 or -errno with *err set.
+ * Makes the device tree and puts hart 0 at the image's entry; the others wait to be started.
+ * Firmware starts every hart (it has no HSM below it). 0 or -errno with *err set.
  */
 int boot_prepare(struct vm *vm, struct error *err);
 

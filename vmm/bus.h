@@ -16,14 +16,15 @@ struct error;
 #define BUS_ANY_SIZE 0xf
 
 /*
- * Handlers of a range. offset is below the range's size; size is one of `sizes`, and offset is a
- * multiple of it: the bus refuses everything else (the guest gets an access fault). Handlers run
- * on the accessing hart's thread with the claim's lock held. A read returns the value
+ * Handlers of a range. offset is below the range's size; size is one of `sizes`, and offset is
+ * a multiple of it: the bus refuses everything else (the guest gets an access fault). Handlers
+ * run on the accessing hart's thread with the claim's lock held. A read returns the value
  * zero-extended; a write's value is zero-extended from size bytes.
  */
 struct bus_ops {
     uint64_t (*read)(void *self, struct hart *hart, uint64_t offset, unsigned size);
-    void (*write)(void *self, struct hart *hart, uint64_t offset, unsigned size, uint64_t value);
+    void (*write)(void *self, struct hart *hart, uint64_t offset, unsigned size,
+                  uint64_t value);
     uint8_t sizes;
 };
 
@@ -45,13 +46,14 @@ struct bus {
 };
 
 /*
- * Claims [gpa, gpa+size). Refused with *err set: -EINVAL (empty or wraps), -EEXIST (overlaps RAM
- * or another claim, both owners named), -ENOSPC. `lock`, when given, is held around each handler.
- * Lock order: a claim's lock comes before the interrupt controller's.
+ * Claims [gpa, gpa+size). Refused with *err set: -EINVAL (empty or wraps), -EEXIST (overlaps
+ * RAM or another claim, both owners named), -ENOSPC. `lock`, when given, is held around each
+ * handler. Lock order: a claim's lock comes before the interrupt controller's.
  */
 int bus_claim(struct vm *vm, const struct bus_claim *claim, struct error *err);
 
-/* One access. 0 with *data read or written, or -EFAULT: nothing answers (range, size, alignment). */
+/* One access. 0 with *data read or written, or -EFAULT: nothing answers (range, size,
+ * alignment). */
 int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool write,
                uint64_t *data);
 

@@ -47,7 +47,7 @@ enum call_disp {
 struct call {
     enum personality personality; /* exit.c classifies before call_dispatch() */
     uint64_t ext;                 /* EID, or 0 for programs */
-    uint64_t fn;   /* FID, or the number for programs */
+    uint64_t fn;                  /* FID, or the number for programs */
     uint64_t arg[CALL_ARGS];
     /* The buffer named by the descriptor: copied in before the handler, out after it. */
     uint8_t *buf;
@@ -60,7 +60,8 @@ struct call {
 
 /*
  * Answers a call. Runs on the calling hart's thread; several harts may be in it at once. Sets
- * c->error and c->value (both 0 on entry), returns the disposition. Never touches guest registers.
+ * c->error and c->value (both 0 on entry), returns the disposition. Never touches guest
+ * registers.
  */
 typedef enum call_disp call_handler(void *self, struct hart *hart, struct call *c);
 

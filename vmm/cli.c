@@ -101,29 +101,29 @@ int cli_parse_size(const char *text, uint64_t *bytes)
 
 #define WORD_MAX 32 /* longer words are not compared */
 
-/* Levenshtein's distance, one row at a time. Both words are at most WORD_MAX long. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Edits between words of at most WORD_MAX bytes: insert, delete, replace, swap neighbours. */
 static size_t word_distance(const char *a, size_t na, const char *b, size_t nb)
 {
-    size_t row[WORD_MAX + 1];
+    size_t d[WORD_MAX + 1][WORD_MAX + 1];
 
+    for (size_t i = 0; i <= na; i++)
+        d[i][0] = i;
     for (size_t j = 0; j <= nb; j++)
-        row[j] = j;
+        d[0][j] = j;
     for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
         for (size_t j = 1; j <= nb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
+            d[i][j] = least(least(d[i - 1][j], d[i][j - 1]) + 1,
+                            d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
         }
     }
-    return row[nb];
+    return d[na][nb];
 }
 
 /* How unlike a candidate the word is; SIZE_MAX: too unlike to be meant. */

@@ -42,7 +42,6 @@ static const struct {
     {"102",   "The policy ended the guest."                                               },
     {"103",   "The step budget (--max-steps) is spent."                                   },
     {"104",   "A replay took another way than its recording."                             },
-    {"105",   "The user left with Ctrl-A x."                                              },
     {"128+N", "Signal N asked the monitor to end."                                        },
 };
 

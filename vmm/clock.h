@@ -7,7 +7,8 @@
 
 struct host;
 
-/* Guest time: PLAT_TIMEBASE_HZ ticks a second since the VM was created, from the host's clock. */
+/* Guest time: PLAT_TIMEBASE_HZ ticks a second since the VM was created, from the host's clock.
+ */
 struct clock {
     struct host *host;
     uint64_t start_ns;

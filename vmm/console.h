@@ -19,7 +19,8 @@ struct host;
 #define CONSOLE_FLUSH_NS UINT64_C(5000000)
 /* After the end of the input: how often Ctrl-D is sent while the guest has read everything. */
 #define CONSOLE_EOF_NS UINT64_C(1000000000)
-/* How long a guest may leave the queue full before its terminal is read for escape keys only. */
+/* How long a guest may leave the queue full before its terminal is read for escape keys only.
+ */
 #define CONSOLE_FULL_NS UINT64_C(1000000000)
 
 /*
@@ -38,9 +39,9 @@ struct console {
     pthread_mutex_t lock; /* order: after a claim's lock, before a hart's */
     uint8_t queue[CONSOLE_QUEUE];
     unsigned head, count;
-    bool escapes; /* Ctrl-A begins an escape: the input is a terminal */
-    bool escape;  /* Ctrl-A was seen */
-    bool eof;     /* the input ended */
+    bool escapes;     /* Ctrl-A begins an escape: the input is a terminal */
+    bool escape;      /* Ctrl-A was seen */
+    bool eof;         /* the input ended */
     uint64_t eof_ns;  /* when Ctrl-D is due */
     uint64_t full_ns; /* when a full queue stops to hold the terminal back; 0: it is not full */
     post_fn *ready;
@@ -58,31 +59,32 @@ struct console {
     bool stopping;
 };
 
-int console_init(struct console *con, struct vm *vm, struct host *host, enum console_input input,
-                 int in_fd, int out_fd);
+int console_init(struct console *con, struct vm *vm, struct host *host,
+                 enum console_input input, int in_fd, int out_fd);
 /*
- * Starts the thread that reads in_fd and flushes console_putc: 0 or -errno. Stopping it, also when it
- * was never started, flushes the output. Stop it before the modules go.
+ * Starts the thread that reads in_fd and flushes console_putc: 0 or -errno. Stopping it, also
+ * when it was never started, flushes the output. Stop it before the modules go.
  */
 int console_start(struct console *con);
 void console_stop(struct console *con);
 void console_destroy(struct console *con);
 
 /*
- * Output of a guest. Writes all of it, in one system call where the host takes it; bytes that the
- * host refuses (closed pipe, full disk) are dropped, so that a guest never hangs on its console.
- * Any thread.
+ * Output of a guest. Writes all of it, in one system call where the host takes it; bytes that
+ * the host refuses (closed pipe, full disk) are dropped, so that a guest never hangs on its
+ * console. Any thread.
  */
 void console_write(struct console *con, const void *buf, size_t len);
 
 /*
- * Output of devices and calls that take one byte at a time. Bytes are gathered up to a newline, to
- * CONSOLE_LINE, or for CONSOLE_FLUSH_NS, whatever comes first; without the thread nothing is held
- * back. The order among all output is kept. Any thread.
+ * Output of devices and calls that take one byte at a time. Bytes are gathered up to a newline,
+ * to CONSOLE_LINE, or for CONSOLE_FLUSH_NS, whatever comes first; without the thread nothing is
+ * held back. The order among all output is kept. Any thread.
  */
 void console_putc(struct console *con, uint8_t byte);
 
-/* Takes up to len bytes of input; returns how many. `who` gets nothing unless it is the input. */
+/* Takes up to len bytes of input; returns how many. `who` gets nothing unless it is the input.
+ */
 size_t console_read(struct console *con, enum console_input who, void *buf, size_t len);
 
 /* How many bytes console_read would give `who` now. With one reader they stay there for it. */
@@ -93,8 +95,8 @@ void console_on_ready(struct console *con, enum console_input who, post_fn *fn, 
 
 /*
  * Bytes as they come from the user, escape keys included: Ctrl-A x ends the VM, Ctrl-A h prints
- * help, Ctrl-A Ctrl-A sends one Ctrl-A. Returns how many were taken (the queue may be full). For
- * the reading thread and for tests.
+ * help, Ctrl-A Ctrl-A sends one Ctrl-A. Returns how many were taken (the queue may be full).
+ * For the reading thread and for tests.
  */
 size_t console_feed(struct console *con, const uint8_t *buf, size_t len);
 

@@ -298,7 +298,9 @@ int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size
         r = find_entry(&elf, &image->entry);
     if (r == 0)
         r = copy_segments(&elf, image);
-    if (r == 0)
+    if (r == 0) {
         image->tohost = find_symbol(&elf, "tohost");
+        image->fromhost = find_symbol(&elf, "fromhost");
+    }
     return r;
 }

@@ -59,7 +59,8 @@ struct engine {
 
     /*
      * Programs the S-mode timer of SBI TIME: pending from `ticks` on, cleared until then. Own
-     * thread. timer_deadline: the next tick at which a timer of the hart fires; UINT64_MAX: none.
+     * thread. timer_deadline: the next tick at which a timer of the hart fires; UINT64_MAX:
+     * none.
      */
     void (*set_timer)(struct hart *hart, uint64_t ticks);
     uint64_t (*timer_deadline)(struct hart *hart);
@@ -72,10 +73,10 @@ struct engine {
     int (*state_set)(struct hart *hart, const struct hart_state *state);
 
     /*
-     * Reads guest-virtual memory as a load of the hart's S-mode would, for a call that has exited
-     * (legacy SBI hands over virtual addresses). Own thread. 0; the positive cause (scause) of
-     * the exception that the load would raise, nothing copied; or -errno: it cannot be told.
-     * NULL: this engine never can.
+     * Reads guest-virtual memory as a load of the hart's S-mode would, for a call that has
+     * exited (legacy SBI hands over virtual addresses). Own thread. 0; the positive cause
+     * (scause) of the exception that the load would raise, nothing copied; or -errno: it cannot
+     * be told. NULL: this engine never can.
      */
     int (*read_virt)(struct hart *hart, uint64_t va, void *buf, size_t len);
 

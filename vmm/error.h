@@ -4,9 +4,9 @@
 #define VMM_ERROR_H
 
 /*
- * Exit statuses of `tollgate`. A guest that ends with a status of its own is passed on as it is;
- * these are the monitor's. 64-78 follow <sysexits.h>; 100-109 say how a guest ended when it gave
- * no status itself. --report tells the two apart.
+ * Exit statuses of `tollgate`. A guest that ends with a status of its own is passed on as it
+ * is; these are the monitor's. 64-78 follow <sysexits.h>; 100-109 say how a guest ended when it
+ * gave no status itself. --report tells the two apart.
  */
 enum tg_status {
     STATUS_OK = 0,
@@ -23,7 +23,6 @@ enum tg_status {
     STATUS_POLICY = 102,
     STATUS_BUDGET = 103,
     STATUS_DIVERGED = 104,
-    STATUS_QUIT = 105, /* the user left with Ctrl-A x */
 };
 
 /* A start-up error: one line for the user, and the status to exit with. */
@@ -34,8 +33,8 @@ struct error {
 
 /*
  * Fills *err, first error wins (a later call leaves it alone), and returns -EINVAL, so that a
- * failing function may `return error_set(...)`. The text names the option or file, says what was
- * wrong and what would be right; no newline at its end.
+ * failing function may `return error_set(...)`. The text names the option or file, says what
+ * was wrong and what would be right; no newline at its end.
  */
 int error_set(struct error *err, enum tg_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

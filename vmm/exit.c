@@ -8,23 +8,35 @@
 const char *exit_kind_name(enum exit_kind kind)
 {
     static const char *const names[EXIT_KINDS] = {
-        [EXIT_CALL] = "call",     [EXIT_MMIO] = "mmio",     [EXIT_WFI] = "wfi",
-        [EXIT_STOP] = "stop",     [EXIT_FAULT] = "fault",   [EXIT_BUDGET] = "budget",
-        [EXIT_DEBUG] = "debug",   [EXIT_INTR] = "intr",
+        [EXIT_CALL] = "call",   [EXIT_MMIO] = "mmio",   [EXIT_WFI] = "wfi",
+        [EXIT_STOP] = "stop",   [EXIT_FAULT] = "fault", [EXIT_BUDGET] = "budget",
+        [EXIT_DEBUG] = "debug", [EXIT_INTR] = "intr",
     };
 
     return kind < EXIT_KINDS ? names[kind] : "unknown";
 }
 
-/* Names of exceptions, for the line that tells of a fault (privileged specification, mcause). */
+/* Names of exceptions, for the line that tells of a fault (privileged specification, mcause).
+ */
 static const char *cause_name(uint64_t cause)
 {
     static const char *const names[] = {
-        "instruction address misaligned", "instruction access fault", "illegal instruction",
-        "breakpoint", "load address misaligned", "load access fault", "store address misaligned",
-        "store access fault", "environment call from U-mode", "environment call from S-mode",
-        "reserved", "environment call from M-mode", "instruction page fault", "load page fault",
-        "reserved", "store page fault",
+        "instruction address misaligned",
+        "instruction access fault",
+        "illegal instruction",
+        "breakpoint",
+        "load address misaligned",
+        "load access fault",
+        "store address misaligned",
+        "store access fault",
+        "environment call from U-mode",
+        "environment call from S-mode",
+        "reserved",
+        "environment call from M-mode",
+        "instruction page fault",
+        "load page fault",
+        "reserved",
+        "store page fault",
     };
 
     return cause < sizeof(names) / sizeof(names[0]) ? names[cause] : "exception";
@@ -69,7 +81,7 @@ static enum gate gate_call(struct hart *hart, struct call *c)
     case CALL_STOPPED: return GATE_LEAVE;
     case CALL_PASS:
         vm_stop(hart->vm, CAUSE_INVALID_ECALL, STATUS_INVALID_ECALL, hart,
-                "InvalidEcall: nobody answers call %llu", (unsigned long long)c->fn);
+                "nobody answers call %llu", (unsigned long long)c->fn);
         c->disp = CALL_STOPPED;
         return GATE_LEAVE;
     default: return GATE_CONTINUE;
@@ -79,9 +91,8 @@ static enum gate gate_call(struct hart *hart, struct call *c)
 static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
 {
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
-               "%s at pc 0x%llx, address 0x%llx: %s", cause_name(exit->fault.cause),
-               (unsigned long long)exit->fault.pc, (unsigned long long)exit->fault.tval,
-               exit->fault.why);
+               "%s, address 0x%llx: %s",
+               cause_name(exit->fault.cause), (unsigned long long)exit->fault.tval, exit->fault.why);
     return GATE_LEAVE;
 }
 

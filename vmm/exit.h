@@ -24,8 +24,8 @@ enum exit_kind {
 };
 
 /*
- * One exit. The engine fills kind and the member of the union; the core fills the reply inside it
- * (call.error, call.value, call.disp; mmio.data of a read; mmio.failed).
+ * One exit. The engine fills kind and the member of the union; the core fills the reply inside
+ * it (call.error, call.value, call.disp; mmio.data of a read; mmio.failed).
  */
 struct vm_exit {
     enum exit_kind kind;

@@ -375,19 +375,39 @@ static int update_memory(const struct vm *vm, void *fdt)
     return r;
 }
 
+/*
+ * What fdt_check_full of libfdt 1.6.1 trusts: below version 16 node names that lack a slash,
+ * and blocks that are aligned (Devicetree Specification 0.4, sections 5.2 and 5.6).
+ */
+static int check_header(const void *data, size_t data_size)
+{
+    if (data_size < sizeof(struct fdt_header))
+        return -FDT_ERR_TRUNCATED;
+    if (fdt_magic(data) != FDT_MAGIC)
+        return -FDT_ERR_BADMAGIC;
+    if (fdt_version(data) < 17 || fdt_last_comp_version(data) > 17)
+        return -FDT_ERR_BADVERSION;
+    if (fdt_off_dt_struct(data) % 4 != 0 || fdt_off_mem_rsvmap(data) % 8 != 0)
+        return -FDT_ERR_ALIGNMENT;
+    return 0;
+}
+
 static int tree_open(const char *what, const void *data, size_t data_size, void *fdt,
                      size_t room, struct error *err)
 {
-    int r = data_size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED
-                                                  : fdt_check_full(data, data_size);
+    int r = check_header(data, data_size);
+    if (r == 0)
+        r = fdt_check_full(data, data_size);
     if (r == 0)
         r = fdt_open_into(data, fdt, (int)room);
     if (r == -FDT_ERR_BADMAGIC)
         return error_set(err, STATUS_DATA, "%s is not a device tree blob; compile it with dtc",
                          what);
     if (r < 0)
-        return error_set(err, STATUS_DATA, "%s is a damaged or truncated device tree blob: %s",
-                         what, fdt_strerror(r));
+        return error_set(
+            err, STATUS_DATA,
+            "%s is a damaged or truncated device tree blob: %s; compile it anew with dtc", what,
+            fdt_strerror(r));
     return 0;
 }
 

@@ -18,8 +18,8 @@ struct vm;
 #define FDT_PHANDLE_FINISHER     0x1001u
 
 /*
- * A tree being written, in libfdt's sequential way. The first error sticks and is reported once at
- * the end, so that callers need not check each property. Nodes are added below the open one.
+ * A tree being written, in libfdt's sequential way. The first error sticks and is reported once
+ * at the end, so that callers need not check each property. Nodes are added below the open one.
  */
 struct fdt_builder {
     struct vm *vm;
@@ -27,7 +27,8 @@ struct fdt_builder {
     int error; /* a libfdt error, or 0 */
 };
 
-void fdtb_begin(struct fdt_builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void fdtb_begin(struct fdt_builder *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 void fdtb_end(struct fdt_builder *b);
 void fdtb_empty(struct fdt_builder *b, const char *name);
 void fdtb_u32(struct fdt_builder *b, const char *name, uint32_t value);
@@ -42,9 +43,9 @@ void fdtb_reg(struct fdt_builder *b, gpa_t base, uint64_t size);
 void fdtb_irq(struct fdt_builder *b, unsigned irq);
 
 /*
- * Makes the VM's device tree: harts, memory, modules, /chosen. *blob is malloc'd, *size its length.
- * With vm->config->dtb the file is taken instead, and only /chosen (and /memory when it has none)
- * is brought up to date. 0 or -errno with *err set.
+ * Makes the VM's device tree: harts, memory, modules, /chosen. *blob is malloc'd, *size its
+ * length. With vm->config->dtb the file is taken instead, and only /chosen (and /memory when it
+ * has none) is brought up to date. 0 or -errno with *err set.
  */
 int fdt_build(struct vm *vm, void **blob, size_t *size, struct error *err);
 

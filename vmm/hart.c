@@ -28,8 +28,8 @@ void hart_destroy(struct hart *hart)
 }
 
 /*
- * Wakes the hart if it sleeps. The order matters: who asks sets its bit and then reads `waiting`; who
- * sleeps sets `waiting` and then reads the bits. One of the two sees the other.
+ * Wakes the hart if it sleeps. The order matters: who asks sets its bit and then reads
+ * `waiting`; who sleeps sets `waiting` and then reads the bits. One of the two sees the other.
  */
 static void hart_wake(struct hart *hart)
 {
@@ -85,7 +85,8 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg)
     return 0;
 }
 
-/* The state that SBI gives a hart: S-mode, paging and interrupts off, a0 = ID, a1 = argument. */
+/* The state that SBI gives a hart: S-mode, paging and interrupts off, a0 = ID, a1 = argument.
+ */
 static void hart_enter(struct hart *hart)
 {
     const struct engine *engine = hart->vm->engine;
@@ -128,7 +129,8 @@ void hart_take_fences(struct hart *hart)
     }
 }
 
-/* Outside: nobody waits for this hart, which takes its fences before the next guest instruction. */
+/* Outside: nobody waits for this hart, which takes its fences before the next guest
+ * instruction. */
 static void guest_leave(struct hart *hart)
 {
     struct vm *vm = hart->vm;

@@ -62,9 +62,9 @@ struct hart {
     uint64_t fences_posted; /* tickets: posted and done */
     _Atomic uint64_t fences_done;
 
-    _Atomic bool waiting;                 /* asleep on `wake`, so that a request must signal it */
-    bool stop_pending, resume_pending;    /* own thread: why run was left */
-    bool boot;                            /* the first start: the state is complete already */
+    _Atomic bool waiting;              /* asleep on `wake`, so that a request must signal it */
+    bool stop_pending, resume_pending; /* own thread: why run was left */
+    bool boot;                         /* the first start: the state is complete already */
 
     pthread_t thread;
     bool thread_started;
@@ -76,7 +76,8 @@ struct hart {
 /* Sets request bits and makes the hart look at them soon, whatever it is doing. Any thread. */
 void hart_request(struct hart *hart, uint32_t bits);
 
-/* Drives an interrupt input (IRQ_*) of the hart through its engine, and wakes it. Any thread. */
+/* Drives an interrupt input (IRQ_*) of the hart through its engine, and wakes it. Any thread.
+ */
 void hart_irq(struct hart *hart, unsigned irq, bool level);
 
 /*
@@ -95,9 +96,9 @@ void hart_stop_self(struct hart *hart);
 void hart_wait(struct hart *hart, enum hart_status status);
 
 /*
- * Runs a fence on every hart of `mask` (bit i: hart i; unlike SBI's, already checked) and returns
- * when each has executed it or will before its next guest instruction. The calling hart serves
- * its own requests meanwhile, so that two harts may fence each other.
+ * Runs a fence on every hart of `mask` (bit i: hart i; unlike SBI's, already checked) and
+ * returns when each has executed it or will before its next guest instruction. The calling hart
+ * serves its own requests meanwhile, so that two harts may fence each other.
  */
 void hart_fence_all(struct hart *self, uint64_t mask, const struct hart_fence *fence);
 
@@ -108,7 +109,8 @@ void hart_fence_all(struct hart *self, uint64_t mask, const struct hart_fence *f
  */
 int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg);
 
-/* Executes the fences in the own mailbox. For engines and the hart's loop, on its own thread. */
+/* Executes the fences in the own mailbox. For engines and the hart's loop, on its own thread.
+ */
 void hart_take_fences(struct hart *hart);
 
 /* The body of a hart's thread. */

@@ -17,14 +17,15 @@
 struct host {
     /* Monotonic time in ns. */
     uint64_t (*now_ns)(struct host *host);
-    /* As read(2) and write(2), but errors are returned as -errno. EINTR is the caller's to retry. */
+    /* As read(2) and write(2), but errors are returned as -errno. EINTR is the caller's to
+     * retry. */
     ssize_t (*read)(struct host *host, int fd, void *buf, size_t len);
     ssize_t (*write)(struct host *host, int fd, const void *buf, size_t len);
     /*
      * Waits until fd is readable (*ready) or notify is signalled or timeout_ms passed (-1: no
-     * limit). fd -1 waits for the others only. An end of file or error makes fd ready, read tells
-     * which. A signal to the thread ends the wait early, with *ready false. notify is not drained.
-     * 0 or -errno.
+     * limit). fd -1 waits for the others only. An end of file or error makes fd ready, read
+     * tells which. A signal to the thread ends the wait early, with *ready false. notify is not
+     * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
 };
@@ -43,7 +44,8 @@ struct host_file {
 
 /*
  * Reads a regular file of at most `max` bytes. `what` names the option for the message
- * ("--kernel"). 0, or -errno with *err set (STATUS_NO_INPUT, or STATUS_DATA when empty or larger).
+ * ("--kernel"). 0, or -errno with *err set (STATUS_NO_INPUT, or STATUS_DATA when empty or
+ * larger).
  */
 int host_file_open(struct host_file *file, const char *what, const char *path, uint64_t max,
                    struct error *err);
@@ -66,21 +68,23 @@ void host_random(void *buf, size_t len);
 /* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
 uint64_t host_memory_size(void);
 
-/* Anonymous, zeroed, unreserved memory; huge pages are advised from 2 MiB on. NULL: no memory. */
+/* Anonymous, zeroed, unreserved memory; huge pages are advised from 2 MiB on. NULL: no memory.
+ */
 void *host_map(uint64_t size);
 void host_unmap(void *ptr, uint64_t size);
 
 /*
- * The terminal. raw_enter puts standard input into raw mode when it is one; the mode is given back
- * by raw_leave, at exit, and by every fatal signal.
+ * The terminal. raw_enter puts standard input into raw mode when it is one; the mode is given
+ * back by raw_leave, at exit, and by every fatal signal.
  */
 bool host_terminal_is(int fd);
 int host_terminal_raw_enter(void);
 void host_terminal_raw_leave(void);
 
 /*
- * Signals that ask the process to end (HUP, INT, TERM) call fn(arg, signo) on a thread of the host
- * layer, never in signal context; with the terminal raw, INT cannot come from the keyboard.
+ * Signals that ask the process to end (HUP, INT, TERM) call fn(arg, signo) on a thread of the
+ * host layer, never in signal context; with the terminal raw, INT cannot come from the
+ * keyboard.
  */
 int host_signals_start(void (*fn)(void *arg, int signo), void *arg);
 

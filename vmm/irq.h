@@ -10,14 +10,15 @@
 struct vm;
 struct error;
 
-/* Level-triggered input of an interrupt controller; gsi is 1..PLAT_IRQ_SOURCES-1. Any thread. */
+/* Level-triggered input of an interrupt controller; gsi is 1..PLAT_IRQ_SOURCES-1. Any thread.
+ */
 typedef void irq_set_fn(void *self, unsigned gsi, bool level);
 
 /* Wires of one VM. The controller is registered by its module before any device is created. */
 struct irq_router {
     irq_set_fn *set;
     void *self;
-    uint32_t phandle;  /* of the controller, for the device tree */
+    uint32_t phandle; /* of the controller, for the device tree */
     const char *owner[PLAT_IRQ_SOURCES];
 };
 

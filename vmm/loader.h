@@ -19,19 +19,20 @@ enum image_kind {
 struct image {
     enum image_kind kind;
     gpa_t entry;
-    gpa_t first, last; /* lowest and highest address used, last exclusive, zeroed parts included */
-    gpa_t tohost;      /* ELF symbol `tohost`, or 0 */
-    gpa_t fromhost;    /* ELF symbol `fromhost`, or 0 */
-    gpa_t phdrs;       /* ELF program headers in memory, or 0 */
+    gpa_t first,
+        last;       /* lowest and highest address used, last exclusive, zeroed parts included */
+    gpa_t tohost;   /* ELF symbol `tohost`, or 0 */
+    gpa_t fromhost; /* ELF symbol `fromhost`, or 0 */
+    gpa_t phdrs;    /* ELF program headers in memory, or 0 */
     unsigned phnum;
 };
 
 /*
- * Loads `data` into memory. Detected: ELF64; Linux Image, raw or packed with gzip or zstd, or as EFI
- * zboot; with raw: as it is, at `raw_base`. A Linux image goes to the lowest 2 MiB boundary of
- * DRAM plus its text_offset. `what` names option and file and begins the messages ("--kernel:
- * 'x'"). Every size and offset in the file is checked: 0, or -errno with *err set and memory
- * possibly written in part.
+ * Loads `data` into memory. Detected: ELF64; Linux Image, raw or packed with gzip or zstd, or
+ * as EFI zboot; with raw: as it is, at `raw_base`. A Linux image goes to the lowest 2 MiB
+ * boundary of DRAM plus its text_offset. `what` names option and file and begins the messages
+ * ("--kernel: 'x'"). Every size and offset in the file is checked: 0, or -errno with *err set
+ * and memory possibly written in part.
  */
 int image_load(struct mem *mem, const char *what, const uint8_t *data, size_t size, bool raw,
                gpa_t raw_base, struct image *image, struct error *err);
@@ -51,8 +52,8 @@ int image_outside(const struct mem *mem, const char *what, gpa_t gpa, uint64_t s
                   struct error *err);
 
 /*
- * Unpacks gzip, zstd or EFI zboot into *out (malloc'd), at most `max` bytes. 0; -ENOENT when data is
- * none of them; else -errno with *err set.
+ * Unpacks gzip, zstd or EFI zboot into *out (malloc'd), at most `max` bytes. 0; -ENOENT when
+ * data is none of them; else -errno with *err set.
  */
 int image_unpack(const char *what, const uint8_t *data, size_t size, size_t max, uint8_t **out,
                  size_t *out_size, struct error *err);

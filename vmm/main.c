@@ -85,9 +85,12 @@ static const char *console_name(enum console_input input)
 
 static void machine_print(const struct vm *vm)
 {
-    fprintf(stderr, "tollgate: engine %s, %u %s, %" PRIu64 " KiB of memory, console %s\n",
+    uint64_t kib = vm->config->mem_size / 1024;
+
+    fprintf(stderr, "tollgate: engine %s, %u %s, %" PRIu64 " %s of memory, console %s\n",
             vm->engine->name, vm->nharts, vm->nharts == 1 ? "hart" : "harts",
-            vm->config->mem_size / 1024, console_name(vm->console.input));
+            kib % 1024 == 0 ? kib / 1024 : kib, kib % 1024 == 0 ? "MiB" : "KiB",
+            console_name(vm->console.input));
     fprintf(stderr, "tollgate: '%s' lies at 0x%" PRIx64 "-0x%" PRIx64 ", entry 0x%" PRIx64 "\n",
             vm->config->image, vm->image.first, vm->image.last, vm->image.entry);
     fputs("tollgate: modules:", stderr);

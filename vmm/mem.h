@@ -35,22 +35,22 @@ void mem_destroy(struct mem *mem);
 
 /*
  * Adds zeroed RAM at [gpa, gpa+size). Private anonymous memory, huge pages advised, not
- * reserved: an untouched page costs nothing. Returns 0, -EINVAL (not page-aligned, empty, wraps),
- * -EEXIST (overlaps a slot), -ENOSPC (too many slots) or -ENOMEM.
+ * reserved: an untouched page costs nothing. Returns 0, -EINVAL (not page-aligned, empty,
+ * wraps), -EEXIST (overlaps a slot), -ENOSPC (too many slots) or -ENOMEM.
  */
 int mem_add(struct mem *mem, gpa_t gpa, uint64_t size);
 
 /*
- * Takes [gpa, gpa+size), page-aligned, out of RAM, so that accesses there reach the bus (a device
- * that watches words inside RAM, as HTIF does). Returns 0, -EINVAL, -ENOENT (not all RAM) or
- * -ENOSPC.
+ * Takes [gpa, gpa+size), page-aligned, out of RAM, so that accesses there reach the bus (a
+ * device that watches words inside RAM, as HTIF does). Returns 0, -EINVAL, -ENOENT (not all
+ * RAM) or -ENOSPC.
  */
 int mem_punch(struct mem *mem, gpa_t gpa, uint64_t size);
 
 /*
  * The host address of guest RAM [gpa, gpa+len), or NULL unless one slot holds all of it. For
- * engines, loaders and bulk I/O; what is parsed is copied with mem_read instead, so that a guest
- * cannot change it between check and use. len 0 is treated as 1.
+ * engines, loaders and bulk I/O; what is parsed is copied with mem_read instead, so that a
+ * guest cannot change it between check and use. len 0 is treated as 1.
  */
 uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len);
 

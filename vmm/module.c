@@ -58,8 +58,8 @@ int module_request_parse(char *text, struct module_request *req, struct error *e
         if (value)
             *value++ = '\0';
         if (!*word)
-            return error_set(err, STATUS_USAGE, "--device: '%s' has an empty key; give key=value",
-                             req->name);
+            return error_set(err, STATUS_USAGE,
+                             "--device: '%s' has an empty key; give key=value", req->name);
         if (req->noptions == max)
             return error_set(err, STATUS_USAGE, "--device: '%s' has more than %zu options",
                              req->name, max);
@@ -94,7 +94,8 @@ static int request_check(const struct module_request *req, struct error *err)
 
     if (!m)
         return error_set(err, STATUS_CONFIG,
-                         "--device: there is no module '%s'; --list-modules lists them", req->name);
+                         "--device: there is no module '%s'; --list-modules lists them",
+                         req->name);
     keys_text(m, keys, sizeof(keys));
     for (unsigned i = 0; i < req->noptions; i++)
         if (!key_known(m, req->options[i].key))
@@ -154,13 +155,16 @@ static int instance_create(struct vm *vm, const struct module *m, unsigned index
     }
     for (const char *const *name = m->after; name && *name; name++)
         if (!module_present(vm, *name))
-            return error_set(err, STATUS_CONFIG, "module %s needs module %s; do not leave it out",
-                             m->name, *name);
+            return error_set(err, STATUS_CONFIG,
+                             "module %s needs module %s; do not leave it out", m->name, *name);
     if (m->create)
         rc = m->create(inst, err);
     for (const struct module_mmio *r = m->mmio; rc == 0 && r && r->size; r++) {
-        const struct bus_claim claim = {
-            .gpa = r->gpa, .size = r->size, .ops = r->ops, .self = inst->self, .owner = m->name};
+        const struct bus_claim claim = {.gpa = r->gpa,
+                                        .size = r->size,
+                                        .ops = r->ops,
+                                        .self = inst->self,
+                                        .owner = m->name};
 
         rc = bus_claim(vm, &claim, err);
         if (rc != 0 && m->destroy)
@@ -187,7 +191,8 @@ static int module_create(struct vm *vm, const struct module *m, struct error *er
         if (strcmp(config->request[i].name, m->name) != 0)
             continue;
         if (count > 0 && !m->multiple)
-            return error_set(err, STATUS_CONFIG, "--device: %s can be given only once", m->name);
+            return error_set(err, STATUS_CONFIG, "--device: %s can be given only once",
+                             m->name);
         rc = instance_create(vm, m, count++, &config->request[i], err);
         if (rc != 0)
             return rc;

@@ -102,8 +102,8 @@ void modules_destroy(struct vm *vm);
 bool module_present(const struct vm *vm, const char *name);
 
 /*
- * Parses "NAME[,key=value...]" into *req, which owns nothing: the strings live in `text`, which is
- * cut up. -EINVAL with *err set.
+ * Parses "NAME[,key=value...]" into *req, which owns nothing: the strings live in `text`, which
+ * is cut up. -EINVAL with *err set.
  */
 int module_request_parse(char *text, struct module_request *req, struct error *err);
 

@@ -10,9 +10,9 @@ struct call_desc;
 struct error;
 
 /*
- * Checks the names given with --deny against the calls this VM has: a call ("sbi.dbcn.write") or a
- * group, which is a prefix up to a dot ("sbi.dbcn"). -ENOENT with *err set when one names nothing:
- * a rule is never ignored silently. Frozen before the first guest instruction.
+ * Checks the names given with --deny against the calls this VM has: a call ("sbi.dbcn.write")
+ * or a group, which is a prefix up to a dot ("sbi.dbcn"). -ENOENT with *err set when one names
+ * nothing: a rule is never ignored silently. Frozen before the first guest instruction.
  */
 int policy_freeze(struct vm *vm, struct error *err);
 

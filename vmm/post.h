@@ -11,8 +11,8 @@ struct vm;
 typedef void post_fn(void *self, uint64_t arg);
 
 /*
- * Delivers fn(self, arg) to the VM. A free-running VM takes it at once, on the calling thread; a
- * deterministic one queues it and delivers at a step boundary. Callers hold no lock.
+ * Delivers fn(self, arg) to the VM. A free-running VM takes it at once, on the calling thread;
+ * a deterministic one queues it and delivers at a step boundary. Callers hold no lock.
  */
 void vm_post(struct vm *vm, post_fn *fn, void *self, uint64_t arg);
 

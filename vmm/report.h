@@ -14,7 +14,7 @@ struct vm;
  */
 int report_write(const struct vm *vm, const char *path, struct error *err);
 
-/* Can `path` be written? Asked before the guest runs, so that no run is lost. As report_write. */
+/* Can `path` be written? Asked before the guest runs, so that no run is lost. As above. */
 int report_check(const char *path, struct error *err);
 
 /* One line for people about an end that is not the guest's own decision; 0: nothing to say. */

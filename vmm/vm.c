@@ -59,7 +59,8 @@ static void stop_record(struct vm *vm, const struct vm_stop *stop)
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
              const char *fmt, ...)
 {
-    struct vm_stop stop = {.cause = cause, .status = status, .hart = hart ? (int)hart->index : -1};
+    struct vm_stop stop = {
+        .cause = cause, .status = status, .hart = hart ? (int)hart->index : -1};
     va_list ap;
 
     stop.has_pc = hart_pc(vm, hart, &stop.pc);
@@ -130,7 +131,8 @@ static int capabilities_check(const struct vm_config *config, struct error *err)
 
     if (config->start == START_FIRMWARE && !(engine->caps & ENGINE_M_MODE))
         return error_set(err, STATUS_UNAVAILABLE,
-                         "--firmware: engine %s has no M-mode; use --engine interp", engine->name);
+                         "--firmware: engine %s has no M-mode; use --engine interp",
+                         engine->name);
     if (config->start == START_PROGRAM && !(engine->caps & ENGINE_U_MODE))
         return error_set(err, STATUS_UNAVAILABLE,
                          "--program: engine %s runs no bare programs; use --engine interp",
@@ -181,7 +183,8 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0)
         rc = policy_freeze(vm, err);
     if (rc == 0 && vm->engine->vm_create && vm->engine->vm_create(vm) != 0)
-        rc = error_set(err, STATUS_UNAVAILABLE, "--engine: %s cannot make a VM", vm->engine->name);
+        rc = error_set(err, STATUS_UNAVAILABLE, "--engine: %s cannot make a VM",
+                       vm->engine->name);
     if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)

@@ -117,8 +117,8 @@ struct vm {
 };
 
 /*
- * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has run. On
- * failure everything is released and *err says why. 0 or -errno.
+ * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has
+ * run. On failure everything is released and *err says why. 0 or -errno.
  */
 int vm_create(struct vm *vm, const struct vm_config *config, struct error *err);
 
@@ -128,8 +128,8 @@ int vm_run(struct vm *vm, struct error *err);
 void vm_destroy(struct vm *vm);
 
 /*
- * Ends the VM: cause and status are kept if nothing stopped it before; every hart leaves soon. hart
- * is NULL when none is to blame. fmt may be NULL. Any thread, from handlers too.
+ * Ends the VM: cause and status are kept if nothing stopped it before; every hart leaves soon.
+ * hart is NULL when none is to blame. fmt may be NULL. Any thread, from handlers too.
  */
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
              const char *fmt, ...) __attribute__((format(printf, 5, 6)));

@@ -36,11 +36,6 @@ static void put(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static void ipi_send(unsigned index)
-{
-    sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart_id(index), 0);
-}
-
 /* Sleeps until an IPI has come. SSIP is cleared before the word is looked at, so none is lost.
  */
 static void ipi_wait(const uint64_t *word, uint64_t value)

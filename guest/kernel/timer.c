@@ -4,7 +4,6 @@
 
 #include "guest/lib/csr.h"
 #include "guest/lib/hart.h"
-#include "guest/lib/sbi.h"
 #include "guest/lib/tap.h"
 #include "guest/lib/trap.h"
 
@@ -89,17 +88,17 @@ static void soft_irq(struct trap_frame *frame)
 
 static void soft_test(void)
 {
-    struct sbi_ret ret;
+    int64_t error;
 
     trap_set_irq(soft_irq);
     csr_write(sie, SIP_SSIP);
     csr_set(sstatus, SSTATUS_SIE);
-    ret = sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, hart_id(0), 0);
-    while (!ret.error && !softs && !wrong)
+    error = ipi_send(0);
+    while (!error && !softs && !wrong)
         ;
     csr_clear(sstatus, SSTATUS_SIE);
     csr_write(sie, 0);
-    tap_ok(!ret.error && softs == 1 && !wrong, "an IPI to itself interrupts");
+    tap_ok(!error && softs == 1 && !wrong, "an IPI to itself interrupts");
     tap_ok(!(csr_read(sip) & SIP_SSIP), "its handler cleared it");
 }
 

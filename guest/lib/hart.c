@@ -14,6 +14,10 @@ char hart_stack[HARTS_MAX][HART_STACK_SIZE] __attribute__((aligned(HART_STACK_SI
 
 static uint64_t hart_ids[HARTS_MAX];
 static unsigned hart_total;
+static uint64_t hart_absent;
+
+/* Harts looked for in the device tree; more than HARTS_MAX only to know what IDs there are. */
+#define IDS_MAX 256
 
 static struct hart_local *hart_at(unsigned index)
 {
@@ -32,11 +36,7 @@ uint64_t hart_id(unsigned index)
 
 uint64_t hart_id_absent(void)
 {
-    uint64_t id = 0;
-
-    for (unsigned i = 0; i < hart_total; i++)
-        id = hart_ids[i] >= id ? hart_ids[i] + 1 : id;
-    return id;
+    return hart_absent;
 }
 
 int64_t hart_launch(unsigned index, hart_fn *fn, void *arg)
@@ -80,15 +80,19 @@ _Noreturn void hart_begin(uint64_t id)
 _Noreturn void guest_begin(uint64_t id, const void *dtb)
 {
     struct hart_local *self = hart_self();
-    uint64_t ids[HARTS_MAX];
-    unsigned n = fdt_harts(dtb, ids, HARTS_MAX);
+    uint64_t ids[IDS_MAX];
+    unsigned n = fdt_harts(dtb, ids, IDS_MAX);
 
     self->id = id;
     hart_ids[0] = id;
     hart_total = 1;
-    for (unsigned i = 0; i < n && hart_total < HARTS_MAX; i++)
-        if (ids[i] != id)
+    hart_absent = id + 1;
+    for (unsigned i = 0; i < n; i++) {
+        if (ids[i] != id && hart_total < HARTS_MAX)
             hart_ids[hart_total++] = ids[i];
+        if (ids[i] >= hart_absent)
+            hart_absent = ids[i] + 1;
+    }
     print_init(dtb);
     system_off(guest_main(dtb) != 0);
 }
@@ -110,6 +114,16 @@ void timer_set(uint64_t ticks)
 {
     if (sbi_call(SBI_EXT_TIME, SBI_TIME_SET_TIMER, ticks, 0, 0).error == SBI_ERR_NOT_SUPPORTED)
         sbi_call(SBI_EXT_LEGACY_SET_TIMER, 0, ticks, 0, 0);
+}
+
+int64_t ipi_send(unsigned index)
+{
+    uint64_t mask = 1ul << hart_ids[index];
+    int64_t error = sbi_call(SBI_EXT_IPI, SBI_IPI_SEND_IPI, mask, 0, 0).error;
+
+    if (error == SBI_ERR_NOT_SUPPORTED)
+        error = sbi_call(SBI_EXT_LEGACY_SEND_IPI, 0, (uintptr_t)&mask, 0, 0).error;
+    return error;
 }
 
 static _Noreturn void finisher_write(uint32_t value)

@@ -57,6 +57,9 @@ void time_spin(uint64_t ticks);
 /* Sets the SBI timer of this hart, with the legacy call when TIME is absent. */
 void timer_set(uint64_t ticks);
 
+/* Sends an IPI to hart `index`, with the legacy call when IPI is absent. The SBI error. */
+int64_t ipi_send(unsigned index);
+
 /* Ends by SBI SRST: shutdown, reason 0 or "system failure"; by the finisher when that returns.
  */
 _Noreturn void system_off(bool failed);

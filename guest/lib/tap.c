@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/lib/tap.h"
 
+#include "guest/lib/hart.h"
 #include "guest/lib/print.h"
 
 static struct {
@@ -43,4 +44,11 @@ int tap_end(void)
 {
     print("1..%u\n", tap.made);
     return tap.failed ? 1 : 0;
+}
+
+_Noreturn void tap_leave(void)
+{
+    if (tap_end())
+        system_fail(1);
+    system_pass();
 }

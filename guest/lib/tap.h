@@ -17,4 +17,7 @@ void tap_skip(const char *why, const char *fmt, ...) __attribute__((format(print
 /* Prints the plan. 0 when all passed, else 1. */
 int tap_end(void);
 
+/* Prints the plan and ends the machine by the finisher: pass, or fail with status 1. */
+_Noreturn void tap_leave(void);
+
 #endif

@@ -29,20 +29,11 @@ apt_root_top=$here/../..
 
 # The sizes tell a truncated file at once; checksums of the kernel would take longer than everything else.
 is_complete() (
-    cd "$1" 2>/dev/null && [ -r MANIFEST ] || exit 1
-    exec awk -v recipe="recipe $recipe" '
-        NR == 1 && $0 != recipe { bad = 1; exit }
-        $1 == "file" { size[$4] = $3 }
-        END {
-            if (bad || NR == 0) exit 1
-            command = "stat -c \"%s %n\""
-            for (name in size) command = command " " name
-            while ((command " 2>/dev/null" | getline line) > 0) {
-                split(line, part, " ")
-                if (size[part[2]] == part[1]) delete size[part[2]]
-            }
-            for (name in size) exit 1
-        }' MANIFEST
+    cd "$1" 2>/dev/null || exit 1
+    [ "$(head -n 1 MANIFEST 2>/dev/null)" = "recipe $recipe" ] || exit 1
+    want=$(sed -n 's/^file [^ ]* //p' MANIFEST)
+    have=$(sed -n 's/^file [^ ]* [^ ]* //p' MANIFEST | xargs stat -c '%s %n' 2>/dev/null) || exit 1
+    [ "$want" = "$have" ]
 )
 
 # module_path TREE NAME: the file of a module, whose name may spell '-' as '_'.

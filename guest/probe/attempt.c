@@ -25,7 +25,9 @@ uint64_t device_addr, memory_end;
 
 static bool in_set(int64_t error, uint32_t set)
 {
-    return error <= 0 && error > -32 && (set >> -error & 1);
+    if (error > 0)
+        return error < 256 && (set & A_BYTE);
+    return error > -31 && (set >> -error & 1);
 }
 
 /* Registers other than the results, as a mask of those that changed. */

@@ -120,13 +120,15 @@ void probe_hsm(void)
     suspend_test();
 }
 
-/* The second hart: tells its state by words, and suspends itself. */
-static uint64_t second_step, second_arg;
+/* The second hart: waits for its word, then suspends itself. */
+static uint64_t second_step, second_arg, second_go;
 
 static void second_sleep(void *arg)
 {
     second_arg = (uintptr_t)arg;
     __atomic_store_n(&second_step, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&second_go, __ATOMIC_ACQUIRE))
+        ;
     csr_write(sie, SIP_SSIP);
     sbi_call(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, SBI_HSM_SUSPEND_RETENTIVE, 0, 0);
     csr_clear(sip, SIP_SSIP);
@@ -164,8 +166,8 @@ void probe_hsm_second(void)
         .arg = {1, id}
     };
 
-    if (hart_count() < 2 || !sbi_present(SBI_EXT_HSM)) {
-        tap_skip("there is one hart", "hsm: a second hart");
+    if (hart_count() < 2 || !sbi_present(SBI_EXT_HSM) || !sbi_present(SBI_EXT_IPI)) {
+        tap_skip("there is one hart, or no HSM and IPI", "hsm: a second hart");
         return;
     }
     hart_await(1, SBI_HSM_STOPPED);
@@ -177,7 +179,12 @@ void probe_hsm_second(void)
     tap_ok(hart_launch(1, second_sleep, (void *)0x1234) == SBI_SUCCESS, "hsm: start");
     step_await(1);
     tap_ok(second_arg == 0x1234, "hsm: its argument arrived");
+    attempt_make(&again);
+    __atomic_store_n(&second_go, 1, __ATOMIC_RELEASE);
     hart_await(1, SBI_HSM_SUSPENDED);
+    tap_ok(true, "hsm: it is suspended");
+    again.name = "hsm: start of a suspended hart";
+    again.may = AVAILABLE | BAD_PARAM;
     attempt_make(&again);
     attempt_make(&ipi);
     step_await(2);

@@ -16,6 +16,9 @@
 #define BAD_ADDR   MAY(SBI_ERR_INVALID_ADDRESS)
 #define AVAILABLE  MAY(SBI_ERR_ALREADY_AVAILABLE)
 
+/* Legacy: a byte in place of the error. */
+#define A_BYTE (1u << 31)
+
 struct regs {
     uint64_t before[32], after[32];
     uint64_t sp; /* at 512, for regs.S */
@@ -38,7 +41,10 @@ struct attempt {
 struct sbi_ret attempt_make(const struct attempt *a);
 void attempts_make(const struct attempt *list, unsigned n);
 
-/* The same for a call that hangs or crashes firmware without checks: skipped there. */
+/*
+ * The same for a call with which OpenSBI hangs, crashes or does something else than the
+ * specification says: skipped there.
+ */
 struct sbi_ret attempt_risky(const struct attempt *a);
 
 /* True when the extension is there; otherwise reports that its function 0 is absent. */

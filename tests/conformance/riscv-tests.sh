@@ -1,17 +1,18 @@
 #!/bin/bash
-# riscv-tests.sh: runs ready-built riscv-tests binaries in firmware mode and judges each by its exit status.
+# riscv-tests.sh: runs ready-built riscv-tests binaries as firmware and judges each by exit status.
 # SPDX-License-Identifier: BSD-2-Clause
 #
 #   riscv-tests.sh TOLLGATE FOLDER [option…] [--] [tollgate argument…]
 #
-#   -j N            N tests at a time (default 1); lines then come in the order in which tests end
-#   --only PATTERN  only names that match this shell pattern; may be repeated (default 'rv64*-[pv]-*')
+#   -j N            N tests at a time (default 1); verdicts then come in the order of the ends
+#   --only PATTERN  names to run, a shell pattern; may be repeated (default 'rv64*-[pv]-*')
 #   --skip FILE     known failures: one 'PATTERN reason' a line, '#' starts a comment line
 #   --timeout S     seconds before a test counts as hung (default 60)
 #
-# Each ELF file in FOLDER whose name is selected runs as `TOLLGATE run --firmware FILE argument…`. Options end at
-# `--` or at the first word that is none of them; what follows goes to Tollgate. A test passes when Tollgate exits
-# with 0, that is, when the guest wrote 1 to `tohost`; otherwise the status is the number of the failed case.
+# Each ELF file in FOLDER whose name is selected runs as `TOLLGATE run --firmware FILE argument…`.
+# Options end at `--` or at the first word that is none of them; what follows goes to Tollgate. A
+# test passes when Tollgate exits with 0, that is, when the guest wrote 1 to `tohost`; otherwise the
+# status is the number of the failed case. A failed test's last lines of output follow its verdict.
 #
 # Status: 0 no test failed, or there are no binaries; 1 a test failed; 2 bad arguments.
 set -eu
@@ -22,13 +23,14 @@ die() {
     exit 2
 }
 
-# run_one TOLLGATE FOLDER WORK LIMIT [argument…] NAME: runs a test, prints its verdict, adds its name to WORK/ok or
-# WORK/fail. The status is always 0, since xargs gives up on some others.
+# run_one TOLLGATE FOLDER WORK LIMIT [argument…] NAME: runs a test, prints its verdict, adds its
+# name to WORK/ok or WORK/fail. The status is always 0, since xargs gives up on some others.
 run_one() {
     local tollgate=$1 folder=$2 work=$3 limit=$4 name=${!#} status=0 note='' start=$SECONDS
     local args=("${@:5:$#-5}")
 
-    # --foreground: Ctrl-C and a CI's own time limit reach the guest too. The group takes bash's word on a crash.
+    # --foreground: Ctrl-C and a CI's own time limit reach the guest too. The braces: bash's word
+    # on a crash goes to the log.
     { timeout --foreground -k 5 "$limit" "$tollgate" run --firmware "$folder/$name" \
         ${args[@]+"${args[@]}"} </dev/null; } >"$work/$name.log" 2>&1 || status=$?
 
@@ -68,7 +70,8 @@ is_elf() {
     [ -f "$1" ] && [ -r "$1" ] && IFS= read -r -n 4 magic <"$1" && [ "$magic" = $'\x7fELF' ]
 }
 
-[ $# -ge 1 ] || die 'usage: riscv-tests.sh TOLLGATE FOLDER [-j N] [--only PATTERN] [--skip FILE] [--timeout S] [tollgate argument…]'
+[ $# -ge 1 ] || die 'usage: riscv-tests.sh TOLLGATE FOLDER [-j N] [--only PATTERN] [--skip FILE]
+    [--timeout S] [--] [tollgate argument…]'
 tollgate=$1
 folder=${2-}
 shift "$(($# < 2 ? $# : 2))"
@@ -142,7 +145,8 @@ if [ ${#queue[@]} -gt 0 ]; then
     export -f run_one
     # shellcheck disable=SC2016 # the inner bash expands it
     printf '%s\0' "${queue[@]}" |
-        xargs -0 -n 1 -P "$jobs" bash -c 'run_one "$@"' bash "$tollgate" "$folder" "$work" "$limit" "$@" || :
+        xargs -0 -n 1 -P "$jobs" bash -c 'run_one "$@"' bash \
+            "$tollgate" "$folder" "$work" "$limit" "$@" || :
 fi
 
 passed=$(wc -l <"$work/ok")

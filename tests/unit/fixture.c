@@ -25,9 +25,15 @@ static void engine_irq(struct hart *hart, unsigned irq, bool level)
     f->irq_calls[hart->index]++;
 }
 
-static void engine_kick(struct hart *hart)
+static void engine_nothing(struct hart *hart)
 {
     (void)hart;
+}
+
+static int engine_hart_create(struct hart *hart)
+{
+    (void)hart;
+    return 0;
 }
 
 void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
@@ -35,7 +41,13 @@ void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
 {
     memset(f, 0, sizeof(*f));
     mock_host_init(&f->mock);
-    f->engine = (struct engine){.name = "none", .hart_irq = engine_irq, .kick = engine_kick};
+    f->engine = (struct engine){
+        .name = "none",
+        .hart_create = engine_hart_create,
+        .hart_destroy = engine_nothing,
+        .kick = engine_nothing,
+        .hart_irq = engine_irq,
+    };
     f->config = (struct vm_config){
         .host = &f->mock.host,
         .engine = &f->engine,
@@ -55,6 +67,8 @@ void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
     vm->nharts = nharts;
     pthread_mutex_init(&vm->stop_lock, NULL);
     host_cond_init(&vm->stop_cond);
+    pthread_mutex_init(&vm->fence_lock, NULL);
+    host_cond_init(&vm->fence_cond);
     clock_init(&vm->clock, vm->host);
     mem_init(&vm->mem);
     if (nharts > FIXTURE_HARTS_MAX || mem_add(&vm->mem, FIXTURE_RAM, FIXTURE_RAM_SIZE) < 0)
@@ -81,6 +95,8 @@ void fixture_destroy(struct fixture *f)
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&f->hart[i]);
     mem_destroy(&vm->mem);
+    pthread_cond_destroy(&vm->fence_cond);
+    pthread_mutex_destroy(&vm->fence_lock);
     pthread_cond_destroy(&vm->stop_cond);
     pthread_mutex_destroy(&vm->stop_lock);
     mock_host_destroy(&f->mock);

@@ -15,8 +15,8 @@
 #define FIXTURE_FDT_SIZE    8192
 
 /*
- * Harts never run; the engine only notes the interrupt inputs that are driven. The host is a mock.
- * Everything else is real.
+ * Harts never run; the engine only notes the interrupt inputs that are driven. The host is a
+ * mock. Everything else is real.
  */
 struct fixture {
     struct vm vm;
@@ -24,12 +24,12 @@ struct fixture {
     struct engine engine;
     struct mock_host mock;
     struct hart hart[FIXTURE_HARTS_MAX];
-    bool irq[FIXTURE_HARTS_MAX][16];        /* level of each input */
-    unsigned irq_calls[FIXTURE_HARTS_MAX];  /* how often one was driven */
+    bool irq[FIXTURE_HARTS_MAX][16];       /* level of each input */
+    unsigned irq_calls[FIXTURE_HARTS_MAX]; /* how often one was driven */
     struct module_instance inst[FIXTURE_MODULES_MAX];
     struct module_option option[FIXTURE_MODULES_MAX][2];
-    struct error err;                       /* of the last call that failed */
-    uint8_t fdt[FIXTURE_FDT_SIZE];
+    struct error err;                          /* of the last call that failed */
+    _Alignas(8) uint8_t fdt[FIXTURE_FDT_SIZE]; /* as libfdt wants it */
 };
 
 /* Makes the VM with FIXTURE_RAM. Aborts when the host has no memory. */
@@ -55,7 +55,8 @@ void fixture_type(struct fixture *f, const char *text);
 /* True when the output so far is `text`; forgets it. */
 bool fixture_printed(struct fixture *f, const char *text);
 
-/* The device tree of the modules alone, below /. NULL when one failed. Valid until the next call. */
+/* The device tree of the modules alone, below /. NULL when one failed. Valid until the next
+ * call. */
 const void *fixture_fdt(struct fixture *f);
 
 #endif

@@ -50,7 +50,8 @@ static const struct bus_ops read_ops = {probe_read, NULL, BUS_ANY_SIZE};
 static int claim(struct fixture *f, struct probe *p, gpa_t gpa, uint64_t size,
                  const struct bus_ops *ops, const char *owner)
 {
-    const struct bus_claim c = {.gpa = gpa, .size = size, .ops = ops, .self = p, .owner = owner};
+    const struct bus_claim c = {
+        .gpa = gpa, .size = size, .ops = ops, .self = p, .owner = owner};
 
     f->err = (struct error){.status = STATUS_OK};
     return bus_claim(&f->vm, &c, &f->err);
@@ -152,8 +153,12 @@ static void test_access_rules(void)
 {
     static struct fixture f;
     struct probe p = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    const struct bus_claim locked = {
-        .gpa = 0x3000, .size = 8, .ops = &any_ops, .self = &p, .lock = &p.lock, .owner = "lock"};
+    const struct bus_claim locked = {.gpa = 0x3000,
+                                     .size = 8,
+                                     .ops = &any_ops,
+                                     .self = &p,
+                                     .lock = &p.lock,
+                                     .owner = "lock"};
     uint64_t data = 1;
     fixture_init(&f, START_KERNEL, 1, CONSOLE_NONE);
 

@@ -34,6 +34,7 @@ struct probe {
     enum call_disp disp;
     int64_t error;
     uint64_t value;
+    bool fill_passes;
 };
 
 static enum call_disp probe_handler(void *self, struct hart *hart, struct call *c)
@@ -63,7 +64,7 @@ static enum call_disp fill_handler(void *self, struct hart *hart, struct call *c
 
     probe_handler(self, hart, c);
     memset(c->buf, 0xab, c->buf_len);
-    return p->disp;
+    return p->fill_passes ? CALL_PASS : p->disp;
 }
 
 /* Rows of a table of calls: plain; with a buffer whose length is in argument `at`; legacy. */
@@ -414,7 +415,7 @@ static unsigned out_changed(uint64_t len)
     uint8_t ram[64];
     unsigned n = 0;
 
-    memset(ram, 0, sizeof(ram));
+    memset(ram, 0x55, sizeof(ram));
     CU_ASSERT_EQUAL(mem_write(&f.vm.mem, RAM, ram, sizeof(ram)), 0);
     memset(&f.seen, 0, sizeof(f.seen));
     f.c = (struct call){
@@ -423,7 +424,7 @@ static unsigned out_changed(uint64_t len)
     call_dispatch(&f.hart, &f.c);
     CU_ASSERT_EQUAL(mem_read(&f.vm.mem, RAM, ram, sizeof(ram)), 0);
     for (size_t i = 0; i < sizeof(ram); i++)
-        n += ram[i] == 0xab;
+        n += ram[i] != 0x55;
     CU_ASSERT_EQUAL(n > 0, ram[0] == 0xab);
     return n;
 }
@@ -450,8 +451,10 @@ static void test_buffer_out(void)
     f.probe[0].disp = CALL_PARK;
     CU_ASSERT_EQUAL(out_changed(8), 0);
     /* The row for every function answers after it: its value is no count. */
-    f.probe[0].disp = CALL_PASS;
+    f.probe[0].disp = CALL_RET2;
+    f.probe[0].fill_passes = true;
     CU_ASSERT_EQUAL(out_changed(8), 0);
+    expect(CALL_RET2, 0, 5);
     CU_ASSERT_STRING_EQUAL(f.seen.order, "11");
     fixture_end();
 }

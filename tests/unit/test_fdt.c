@@ -396,6 +396,13 @@ static void test_update_fails(void)
     check_update_fails(&f, tree, FDT_SIZE_MAX + 1, "too large");
     memset(buf, 'x', sizeof(buf));
     check_update_fails(&f, buf, sizeof(buf), "is not a device tree blob");
+    /* Old versions name nodes otherwise; libfdt 1.6.1 trips over them. */
+    size_t bare = bare_tree(buf, sizeof(buf), 2);
+    fdt_set_version(buf, 15);
+    check_update_fails(&f, buf, bare, "damaged or truncated");
+    bare = bare_tree(buf, sizeof(buf), 2);
+    fdt_set_off_dt_struct(buf, fdt_off_dt_struct(buf) + 1);
+    check_update_fails(&f, buf, bare, "damaged or truncated");
     /* 64-bit memory in a tree of 32-bit cells. */
     CU_ASSERT_EQUAL(mem_add(&f.vm.mem, 0x100000000, 0x1000), 0);
     check_update_fails(&f, buf, bare_tree(buf, sizeof(buf), 1), "#address-cells");

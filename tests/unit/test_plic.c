@@ -9,11 +9,12 @@
 
 extern const struct module module_plic;
 
-#define PRIORITY(source)      (PLAT_PLIC_BASE + 4 * (gpa_t)(source))
-#define PENDING(word)         (PLAT_PLIC_BASE + 0x1000 + 4 * (gpa_t)(word))
-#define ENABLE(context, word) (PLAT_PLIC_BASE + 0x2000 + 0x80 * (gpa_t)(context) + 4 * (gpa_t)(word))
-#define THRESHOLD(context)    (PLAT_PLIC_BASE + 0x200000 + 0x1000 * (gpa_t)(context))
-#define CLAIM(context)        (THRESHOLD(context) + 4)
+#define PRIORITY(source) (PLAT_PLIC_BASE + 4 * (gpa_t)(source))
+#define PENDING(word)    (PLAT_PLIC_BASE + 0x1000 + 4 * (gpa_t)(word))
+#define ENABLE(context, word)                                                                  \
+    (PLAT_PLIC_BASE + 0x2000 + 0x80 * (gpa_t)(context) + 4 * (gpa_t)(word))
+#define THRESHOLD(context) (PLAT_PLIC_BASE + 0x200000 + 0x1000 * (gpa_t)(context))
+#define CLAIM(context)     (THRESHOLD(context) + 4)
 
 #define S_CONTEXT(hart) (2 * (hart) + 1)
 #define M_CONTEXT(hart) (2 * (hart))
@@ -228,10 +229,9 @@ static void check_tree(enum start_kind start, uint32_t machine)
     int len;
     const fdt32_t *cells = fdt_getprop(tree, node, "interrupts-extended", &len);
     CU_ASSERT_EQUAL_FATAL(len, 2 * 4 * 4);
-    const uint32_t expected[] = {FDT_PHANDLE_HART_INTC(0), machine,
-                                 FDT_PHANDLE_HART_INTC(0), IRQ_S_EXT,
-                                 FDT_PHANDLE_HART_INTC(1), machine,
-                                 FDT_PHANDLE_HART_INTC(1), IRQ_S_EXT};
+    const uint32_t expected[] = {
+        FDT_PHANDLE_HART_INTC(0), machine, FDT_PHANDLE_HART_INTC(0), IRQ_S_EXT,
+        FDT_PHANDLE_HART_INTC(1), machine, FDT_PHANDLE_HART_INTC(1), IRQ_S_EXT};
     for (unsigned i = 0; i < 8; i++)
         CU_ASSERT_EQUAL(fdt32_to_cpu(cells[i]), expected[i]);
     fixture_destroy(&f);

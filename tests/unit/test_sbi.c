@@ -375,7 +375,7 @@ static void test_hart_masks(void)
         {1,                 3,       SBI_ERR_INVALID_PARAM, 0},
         {1,                 64,      SBI_ERR_INVALID_PARAM, 0},
         {1,                 ALL - 1, SBI_ERR_INVALID_PARAM, 0},
-        {4,                 ALL - 1, SBI_ERR_INVALID_PARAM, 0}, /* would wrap around to hart 0 */
+        {4,                 ALL - 1, SBI_ERR_INVALID_PARAM, 0}, /* would wrap to hart 0 */
     };
     uint64_t harts;
 

@@ -23,7 +23,8 @@ static void page_clear(struct code_page *page)
 
 struct code_page *code_page_new(void)
 {
-    size_t size = (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
+    size_t size =
+        (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
     struct code_page *page = aligned_alloc(CODE_PAGE_ALIGN, size);
 
     if (page)
@@ -118,8 +119,9 @@ static uint16_t near_form(uint16_t id)
 }
 
 /*
- * The op of a word (a compressed one in its expanded form) that stands at `offset` in its page; an
- * offset of MEM_PAGE_SIZE or more: not in a page of its own, so that no near forms are chosen.
+ * The op of a word (a compressed one in its expanded form) that stands at `offset` in its page;
+ * an offset of MEM_PAGE_SIZE or more: not in a page of its own, so that no near forms are
+ * chosen.
  */
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset)
 {

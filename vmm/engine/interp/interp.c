@@ -8,12 +8,14 @@
 #include "vmm/engine/interp/engine.h"
 
 /*
- * Steps between two looks at requests, interrupts and the clock. About 4 us: short beside what an
- * interrupt costs a guest, long enough that the look (30 ns, most of it the clock) does not count.
+ * Steps between two looks at requests, interrupts and the clock. About 4 us: short beside what
+ * an interrupt costs a guest, long enough that the look (30 ns, most of it the clock) does not
+ * count.
  */
 #define CHUNK_STEPS 2048
 
-/* A chunk ends at the first taken jump after it is used up; a page without one bounds the rest. */
+/* A chunk ends at the first taken jump after it is used up; a page without one bounds the rest.
+ */
 #define CHUNK_SLACK (2 * PAGE_SLOTS)
 
 /* --- tables --- */
@@ -119,25 +121,27 @@ static NOINLINE void budget_exit(struct rv_hart *h)
 }
 
 /*
- * Enters the guest's trap handler; h->pc is the instruction's. False: there is none that could help,
- * the fault was reported, leave.
+ * Enters the guest's trap handler; h->pc is the instruction's. False: there is none that could
+ * help, the fault was reported, leave.
  */
 static bool take_trap(struct rv_hart *h)
 {
     const struct interp *in = interp_of(h);
 
     if (in->program) {
-        fault_exit(h, h->pc, (uint64_t)h->trap_cause, h->trap_tval, "a program has no trap handler");
+        fault_exit(h, h->pc, (uint64_t)h->trap_cause, h->trap_tval,
+                   "a program has no trap handler");
         return false;
     }
     /*
-     * A kernel whose handler cannot be fetched, from an address where there is no memory and never
-     * will be: each trap leads to the next for ever. The first one, in scause, is what the user
-     * wants to know.
+     * A kernel whose handler cannot be fetched, from an address where there is no memory and
+     * never will be: each trap leads to the next for ever. The first one, in scause, is what
+     * the user wants to know.
      */
     if (in->kernel && h->trap_cause == RV_FETCH_ACCESS && h->priv == PRIV_S &&
         h->pc == (h->stvec & ~3ull)) {
-        fault_exit(h, h->sepc, h->scause, h->stval, "its trap handler (stvec) is not in memory");
+        fault_exit(h, h->sepc, h->scause, h->stval,
+                   "its trap handler (stvec) is not in memory");
         return false;
     }
     rv_trap(h, (uint64_t)h->trap_cause, h->trap_tval, h->pc);
@@ -263,8 +267,9 @@ void interp_illegal(OP_PARAMS)
 /* --- single instructions --- */
 
 /*
- * Fetches the instruction at h->pc halfword by halfword, each with its own permission check, into
- * the scratch page. False after a trap, which names the halfword that could not be fetched.
+ * Fetches the instruction at h->pc halfword by halfword, each with its own permission check,
+ * into the scratch page. False after a trap, which names the halfword that could not be
+ * fetched.
  */
 static NOINLINE bool fetch_single(struct rv_hart *h)
 {
@@ -301,8 +306,9 @@ static NOINLINE bool fetch_single(struct rv_hart *h)
 }
 
 /*
- * An instruction that cannot be run from its own page: it crosses into the next one, or physical
- * memory protection divides the page. It runs from the scratch page, whose next slots lead back.
+ * An instruction that cannot be run from its own page: it crosses into the next one, or
+ * physical memory protection divides the page. It runs from the scratch page, whose next slots
+ * lead back.
  */
 OP(single)
 {
@@ -492,9 +498,12 @@ static int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t le
 
     for (size_t i = 0; i < len; i++) {
         struct rv_place place;
+        int cause = rv_translate(h, va + i, 1, RV_LOAD, &place);
 
-        if (rv_translate(h, va + i, 1, RV_LOAD, &place) != RV_NO_TRAP || !place.host)
-            return -EFAULT;
+        if (cause != RV_NO_TRAP)
+            return cause;
+        if (!place.host)
+            return RV_LOAD_ACCESS;
         out[i] = *place.host;
     }
     return 0;

@@ -10,10 +10,10 @@
 #include "vmm/vm.h"
 
 /*
- * An op is a decoded instruction: its code selects the handler, twice the instruction's ID plus one
- * when it is two bytes long. A page of code becomes one op for each halfword, decoded when first
- * executed. The op's place tells the program counter, so no handler keeps one: state is exact at
- * every instruction.
+ * An op is a decoded instruction: its code selects the handler, twice the instruction's ID plus
+ * one when it is two bytes long. A page of code becomes one op for each halfword, decoded when
+ * first executed. The op's place tells the program counter, so no handler keeps one: state is
+ * exact at every instruction.
  */
 struct rv_op {
     uint16_t code;
@@ -38,12 +38,13 @@ enum interp_op_id {
 struct op_table;
 
 /*
- * What every handler is given, in registers: the hart; its op; steps left in the chunk, this one
- * already taken off; pcd, from which the program counter follows (pc = pcd + address of op / 4); and
- * the table of handlers, one of two: the usual, or the exact one that stops when nothing is left.
+ * What every handler is given, in registers: the hart; its op; steps left in the chunk, this
+ * one already taken off; pcd, from which the program counter follows (pc = pcd + address of op
+ * / 4); and the table of handlers, one of two: the usual, or the exact one that stops when
+ * nothing is left.
  */
-#define OP_PARAMS                                                                                \
-    struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,                       \
+#define OP_PARAMS                                                                              \
+    struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,                    \
         const struct op_table *tab
 #define OP_ARGS h, op, left, pcd, tab
 
@@ -71,25 +72,25 @@ struct interp_next {
 };
 
 #ifdef INTERP_LOOP
-#define DISPATCH_SAME(next_op)                                                                   \
-    do {                                                                                          \
-        interp_of(h)->next = (struct interp_next){                                               \
-            .op = (next_op), .left = left, .pcd = pcd, .tab = tab};                               \
-        return;                                                                                   \
+#define DISPATCH_SAME(next_op)                                                                 \
+    do {                                                                                       \
+        interp_of(h)->next =                                                                   \
+            (struct interp_next){.op = (next_op), .left = left, .pcd = pcd, .tab = tab};       \
+        return;                                                                                \
     } while (0)
 #else
-#define DISPATCH_SAME(next_op)                                                                   \
-    do {                                                                                          \
-        const struct rv_op *n_ = (next_op);                                                       \
-        tab->fn[n_->code](h, n_, left, pcd, tab);                                                 \
-        return;                                                                                   \
+#define DISPATCH_SAME(next_op)                                                                 \
+    do {                                                                                       \
+        const struct rv_op *n_ = (next_op);                                                    \
+        tab->fn[n_->code](h, n_, left, pcd, tab);                                              \
+        return;                                                                                \
     } while (0)
 #endif
 
-#define DISPATCH(next_op)                                                                        \
-    do {                                                                                          \
-        left--;                                                                                   \
-        DISPATCH_SAME(next_op);                                                                   \
+#define DISPATCH(next_op)                                                                      \
+    do {                                                                                       \
+        left--;                                                                                \
+        DISPATCH_SAME(next_op);                                                                \
     } while (0)
 
 /* Within OP bodies: the following instruction. */
@@ -102,26 +103,26 @@ INLINE uint64_t op_pc(const struct rv_op *op, uintptr_t pcd)
 }
 
 /*
- * OP(name) { body } defines the handlers of an instruction, for its lengths of four and two bytes;
- * OP4 of one that has no compressed form. In the body `length` is a constant.
+ * OP(name) { body } defines the handlers of an instruction, for its lengths of four and two
+ * bytes; OP4 of one that has no compressed form. In the body `length` is a constant.
  */
-#define OP(name)                                                                                 \
-    INLINE void body_##name(OP_PARAMS, unsigned length);                                          \
-    op_fn op_##name##_4, op_##name##_2;                                                           \
-    void op_##name##_4(OP_PARAMS)                                                                 \
-    {                                                                                             \
-        body_##name(OP_ARGS, 4);                                                                  \
-    }                                                                                             \
-    void op_##name##_2(OP_PARAMS)                                                                 \
-    {                                                                                             \
-        body_##name(OP_ARGS, 2);                                                                  \
-    }                                                                                             \
+#define OP(name)                                                                               \
+    INLINE void body_##name(OP_PARAMS, unsigned length);                                       \
+    op_fn op_##name##_4, op_##name##_2;                                                        \
+    void op_##name##_4(OP_PARAMS)                                                              \
+    {                                                                                          \
+        body_##name(OP_ARGS, 4);                                                               \
+    }                                                                                          \
+    void op_##name##_2(OP_PARAMS)                                                              \
+    {                                                                                          \
+        body_##name(OP_ARGS, 2);                                                               \
+    }                                                                                          \
     INLINE void body_##name(OP_PARAMS, __attribute__((unused)) unsigned length)
 
 /*
- * A page of decoded code, found again from any of its ops by alignment. bytes is what was decoded:
- * after a fence.i (a new epoch) it is compared with memory before the page is entered again, which
- * makes code writes by any hart or device safe without watching stores.
+ * A page of decoded code, found again from any of its ops by alignment. bytes is what was
+ * decoded: after a fence.i (a new epoch) it is compared with memory before the page is entered
+ * again, which makes code writes by any hart or device safe without watching stores.
  */
 #define CODE_PAGE_ALIGN 32768u
 
@@ -144,10 +145,10 @@ struct interp {
     unsigned npages;
     uint64_t epoch;
     struct code_page *single; /* scratch: holds the op of an instruction run on its own */
-    uint64_t slow_value; /* of interp_load_slow's helper */
-    bool program;        /* U-mode without a kernel: traps end the VM */
-    bool kernel;         /* S-mode ecalls are calls to the monitor */
-    bool exact;          /* every stop exact: budgets, single step */
+    uint64_t slow_value;      /* of interp_load_slow's helper */
+    bool program;             /* U-mode without a kernel: traps end the VM */
+    bool kernel;              /* S-mode ecalls are calls to the monitor */
+    bool exact;               /* every stop exact: budgets, single step */
     struct interp_next next;
 };
 
@@ -161,17 +162,19 @@ static inline struct code_page *page_of(const struct rv_op *op)
     return (struct code_page *)((uintptr_t)op & ~(uintptr_t)(CODE_PAGE_ALIGN - 1));
 }
 
-/* The word of the instruction at op, from the bytes it was decoded from; two-byte ones unexpanded. */
+/* The word of the instruction at op, from the bytes it was decoded from; two-byte ones
+ * unexpanded. */
 uint32_t interp_word(const struct rv_op *op);
 
 /*
- * Ways on, all in tail position. interp_pause: the chunk is used up before `op`. interp_goto: at
- * h->pc. interp_resume: at h->pc, after looking at requests and interrupts. interp_trap: h->trap_cause
- * and trap_tval happen at `op`. interp_illegal: `op` is an illegal instruction.
+ * Ways on, all in tail position. interp_pause: the chunk is used up before `op`. interp_goto:
+ * at h->pc. interp_resume: at h->pc, after looking at requests and interrupts. interp_trap:
+ * h->trap_cause and trap_tval happen at `op`. interp_illegal: `op` is an illegal instruction.
  */
 op_fn interp_pause, interp_goto, interp_resume, interp_trap, interp_illegal;
 
-/* fence.i on this hart: decoded pages are compared with memory before they are entered again. */
+/* fence.i on this hart: decoded pages are compared with memory before they are entered again.
+ */
 void interp_fence_i(struct rv_hart *h);
 
 /* Delivers an exit; op is the instruction. Fills h->pc (of op) and counts first. */
@@ -181,8 +184,8 @@ enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, u
 /* --- code.c --- */
 
 /*
- * The decoded page at gpa; NULL: not RAM, or no memory. In a guarded one each instruction is fetched
- * with its own permission check.
+ * The decoded page at gpa; NULL: not RAM, or no memory. In a guarded one each instruction is
+ * fetched with its own permission check.
  */
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
 struct code_page *code_page_new(void);

@@ -16,10 +16,10 @@
 #define RM_DYNAMIC 7
 #define RM_LAST    FP_RMM
 
-#define F32_SIGN      0x80000000u
-#define F64_SIGN      0x8000000000000000ull
-#define F32_NAN       0x7fc00000u
-#define F32_BOX       0xffffffff00000000ull
+#define F32_SIGN 0x80000000u
+#define F64_SIGN 0x8000000000000000ull
+#define F32_NAN  0x7fc00000u
+#define F32_BOX  0xffffffff00000000ull
 
 /* A single in a register is NaN-boxed; any other pattern reads as the canonical NaN. */
 INLINE uint32_t unbox(uint64_t f)
@@ -44,33 +44,33 @@ INLINE bool fp_begin(struct rv_hart *h, const struct rv_op *op)
 }
 
 /* An instruction that rounds; `statement` computes with env and assigns. */
-#define OP_ROUNDED(name, statement)                                                              \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        struct fp_env *env = &h->fp;                                                              \
-                                                                                                  \
-        if (UNLIKELY(!fp_begin(h, op))) {                                                         \
-            interp_illegal(OP_ARGS);                                                              \
-            return;                                                                               \
-        }                                                                                         \
-        h->mstatus |= RV_FS;                                                                      \
-        statement;                                                                                \
-        NEXT();                                                                                   \
+#define OP_ROUNDED(name, statement)                                                            \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        struct fp_env *env = &h->fp;                                                           \
+                                                                                               \
+        if (UNLIKELY(!fp_begin(h, op))) {                                                      \
+            interp_illegal(OP_ARGS);                                                           \
+            return;                                                                            \
+        }                                                                                      \
+        h->mstatus |= RV_FS;                                                                   \
+        statement;                                                                             \
+        NEXT();                                                                                \
     }
 
 /* One that does not: only FS matters. */
-#define OP_EXACT(name, statement)                                                                \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        __attribute__((unused)) struct fp_env *env = &h->fp;                                      \
-                                                                                                  \
-        if (UNLIKELY(!(h->mstatus & RV_FS))) {                                                    \
-            interp_illegal(OP_ARGS);                                                              \
-            return;                                                                               \
-        }                                                                                         \
-        h->mstatus |= RV_FS;                                                                      \
-        statement;                                                                                \
-        NEXT();                                                                                   \
+#define OP_EXACT(name, statement)                                                              \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        __attribute__((unused)) struct fp_env *env = &h->fp;                                   \
+                                                                                               \
+        if (UNLIKELY(!(h->mstatus & RV_FS))) {                                                 \
+            interp_illegal(OP_ARGS);                                                           \
+            return;                                                                            \
+        }                                                                                      \
+        h->mstatus |= RV_FS;                                                                   \
+        statement;                                                                             \
+        NEXT();                                                                                \
     }
 
 OP_ROUNDED(fadd_s, FD = box(softfp_f32_add(unbox(FS1), unbox(FS2), env)))
@@ -85,11 +85,11 @@ OP_ROUNDED(fdiv_d, FD = softfp_f64_div(FS1, FS2, env))
 OP_ROUNDED(fsqrt_d, FD = softfp_f64_sqrt(FS1, env))
 
 /* a * b + c with the signs that each of the four asks for. */
-#define OP_FMA(name, flip_a, flip_c)                                                             \
-    OP_ROUNDED(name##_s, FD = box(softfp_f32_fma(unbox(FS1) ^ ((flip_a) ? F32_SIGN : 0),           \
-                                                 unbox(FS2),                                      \
-                                                 unbox(FS3) ^ ((flip_c) ? F32_SIGN : 0), env)))    \
-    OP_ROUNDED(name##_d, FD = softfp_f64_fma(FS1 ^ ((flip_a) ? F64_SIGN : 0), FS2,                 \
+#define OP_FMA(name, flip_a, flip_c)                                                           \
+    OP_ROUNDED(name##_s,                                                                       \
+               FD = box(softfp_f32_fma(unbox(FS1) ^ ((flip_a) ? F32_SIGN : 0), unbox(FS2),     \
+                                       unbox(FS3) ^ ((flip_c) ? F32_SIGN : 0), env)))          \
+    OP_ROUNDED(name##_d, FD = softfp_f64_fma(FS1 ^ ((flip_a) ? F64_SIGN : 0), FS2,             \
                                              FS3 ^ ((flip_c) ? F64_SIGN : 0), env))
 
 OP_FMA(fmadd, 0, 0)

@@ -8,11 +8,11 @@
 #define RSB h->x[op->rd] /* the second source of stores and branches */
 
 /* An instruction that computes a value. */
-#define OP_VALUE(name, expression)                                                               \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        RD = (uint64_t)(expression);                                                              \
-        NEXT();                                                                                   \
+#define OP_VALUE(name, expression)                                                             \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        RD = (uint64_t)(expression);                                                           \
+        NEXT();                                                                                \
     }
 
 #define SEXT32(v) ((int64_t)(int32_t)(v))
@@ -24,7 +24,7 @@ OP_VALUE(slti, S64(RS1) < op->imm)
 OP_VALUE(sltiu, RS1 < (uint64_t)(int64_t)op->imm)
 OP_VALUE(xori, RS1 ^ (uint64_t)(int64_t)op->imm)
 OP_VALUE(ori, RS1 | (uint64_t)(int64_t)op->imm)
-OP_VALUE(andi, RS1 & (uint64_t)(int64_t)op->imm)
+OP_VALUE(andi, RS1 &(uint64_t)(int64_t)op->imm)
 OP_VALUE(slli, RS1 << (op->imm & 63))
 OP_VALUE(srli, RS1 >> (op->imm & 63))
 OP_VALUE(srai, S64(RS1) >> (op->imm & 63))
@@ -44,7 +44,7 @@ OP_VALUE(xor, RS1 ^ RS2)
 OP_VALUE(srl, RS1 >> (RS2 & 63))
 OP_VALUE(sra, S64(RS1) >> (RS2 & 63))
 OP_VALUE(or, RS1 | RS2)
-OP_VALUE(and, RS1 & RS2)
+OP_VALUE(and, RS1 &RS2)
 OP_VALUE(addw, SEXT32(U32(RS1) + U32(RS2)))
 OP_VALUE(subw, SEXT32(U32(RS1) - U32(RS2)))
 OP_VALUE(sllw, SEXT32(U32(RS1) << (RS2 & 31)))
@@ -54,7 +54,8 @@ OP_VALUE(sraw, SEXT32((int32_t)U32(RS1) >> (RS2 & 31)))
 __extension__ typedef __int128 wide;
 __extension__ typedef unsigned __int128 uwide;
 
-/* Division by zero and overflow have results, not traps (unprivileged specification, chapter "M"). */
+/* Division by zero and overflow have results, not traps (unprivileged specification, chapter
+ * "M"). */
 INLINE uint64_t div_signed(int64_t a, int64_t b)
 {
     if (b == 0)
@@ -98,43 +99,43 @@ OP_VALUE(remw, remw_signed((int32_t)RS1, (int32_t)RS2))
 OP_VALUE(remuw, U32(RS2) ? SEXT32(U32(RS1) % U32(RS2)) : SEXT32(RS1))
 
 /* Within the page: to the op at a known distance. */
-#define JUMP_NEAR()                                                                              \
-    do {                                                                                          \
-        op = (const struct rv_op *)(const void *)((const char *)op + op->imm);                    \
-        if (UNLIKELY(left <= 0)) {                                                                \
-            interp_pause(OP_ARGS);                                                                \
-            return;                                                                               \
-        }                                                                                         \
-        DISPATCH(op);                                                                             \
+#define JUMP_NEAR()                                                                            \
+    do {                                                                                       \
+        op = (const struct rv_op *)(const void *)((const char *)op + op->imm);                 \
+        if (UNLIKELY(left <= 0)) {                                                             \
+            interp_pause(OP_ARGS);                                                             \
+            return;                                                                            \
+        }                                                                                      \
+        DISPATCH(op);                                                                          \
     } while (0)
 
 /* Anywhere: by the table of decoded pages, whose miss is the slow way. */
-#define JUMP(target)                                                                             \
-    do {                                                                                          \
-        uint64_t t_ = (target);                                                                   \
-        const struct rv_fetch_entry *e_ = &h->fetch->entry[(t_ >> 12) % RV_TLB_ENTRIES];          \
-        if (UNLIKELY(e_->tag != (t_ & RV_PAGE_MASK) || left <= 0)) {                              \
-            h->pc = t_;                                                                           \
-            interp_goto(OP_ARGS);                                                                 \
-            return;                                                                               \
-        }                                                                                         \
-        op = &e_->page->op[(t_ & ~RV_PAGE_MASK) / 2];                                             \
-        pcd = t_ - ((uintptr_t)op >> 2);                                                          \
-        DISPATCH(op);                                                                             \
+#define JUMP(target)                                                                           \
+    do {                                                                                       \
+        uint64_t t_ = (target);                                                                \
+        const struct rv_fetch_entry *e_ = &h->fetch->entry[(t_ >> 12) % RV_TLB_ENTRIES];       \
+        if (UNLIKELY(e_->tag != (t_ & RV_PAGE_MASK) || left <= 0)) {                           \
+            h->pc = t_;                                                                        \
+            interp_goto(OP_ARGS);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        op = &e_->page->op[(t_ & ~RV_PAGE_MASK) / 2];                                          \
+        pcd = t_ - ((uintptr_t)op >> 2);                                                       \
+        DISPATCH(op);                                                                          \
     } while (0)
 
-#define OP_BRANCH(name, condition)                                                               \
-    OP(name##_near)                                                                               \
-    {                                                                                             \
-        if (condition)                                                                            \
-            JUMP_NEAR();                                                                          \
-        NEXT();                                                                                   \
-    }                                                                                             \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        if (condition)                                                                            \
-            JUMP(op_pc(op, pcd) + (uint64_t)(int64_t)op->imm);                                    \
-        NEXT();                                                                                   \
+#define OP_BRANCH(name, condition)                                                             \
+    OP(name##_near)                                                                            \
+    {                                                                                          \
+        if (condition)                                                                         \
+            JUMP_NEAR();                                                                       \
+        NEXT();                                                                                \
+    }                                                                                          \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        if (condition)                                                                         \
+            JUMP(op_pc(op, pcd) + (uint64_t)(int64_t)op->imm);                                 \
+        NEXT();                                                                                \
     }
 
 OP_BRANCH(beq, RS1 == RSB)

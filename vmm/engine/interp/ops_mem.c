@@ -19,8 +19,8 @@
 enum load_kind { LOAD_ZERO, LOAD_SIGN, LOAD_FLOAT };
 
 /*
- * The entry that may serve [va, va+size). The tag is compared with the page of the last byte, so an
- * access over a page boundary misses, and a misaligned one within a page costs nothing.
+ * The entry that may serve [va, va+size). The tag is compared with the page of the last byte,
+ * so an access over a page boundary misses, and a misaligned one within a page costs nothing.
  */
 INLINE const uint8_t *tlb_hit(const struct rv_tlb_entry *table, uint64_t va, unsigned size)
 {
@@ -31,7 +31,8 @@ INLINE const uint8_t *tlb_hit(const struct rv_tlb_entry *table, uint64_t va, uns
     return (const uint8_t *)(e->addend + va);
 }
 
-/* Of its own, so that nothing in the handlers has its address taken and tail calls stay possible. */
+/* Of its own, so that nothing in the handlers has its address taken and tail calls stay
+ * possible. */
 static NOINLINE int load_slow(struct rv_hart *h, uint64_t va, unsigned size)
 {
     return rv_load_slow(h, va, size, &interp_of(h)->slow_value);
@@ -63,7 +64,9 @@ static NOINLINE void load_slow_op(OP_PARAMS, unsigned how)
     value = interp_of(h)->slow_value;
     switch (HOW_KIND(how)) {
     case LOAD_FLOAT: h->f[op->rd] = size == 4 ? value | 0xffffffff00000000ull : value; break;
-    case LOAD_SIGN: RD = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size)); break;
+    case LOAD_SIGN:
+        RD = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
+        break;
     default: RD = value; break;
     }
     after_slow(OP_ARGS, HOW_LENGTH(how));
@@ -82,33 +85,33 @@ static NOINLINE void store_slow_op(OP_PARAMS, unsigned how)
     after_slow(OP_ARGS, HOW_LENGTH(how));
 }
 
-#define OP_LOAD(name, type, kind, assign)                                                        \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        const uint8_t *p = tlb_hit(h->tlb->load, ADDRESS, sizeof(type));                          \
-        type value;                                                                               \
-                                                                                                  \
-        if (UNLIKELY(!p)) {                                                                       \
-            load_slow_op(OP_ARGS, HOW(sizeof(type), kind, length));                               \
-            return;                                                                               \
-        }                                                                                         \
-        memcpy(&value, p, sizeof(value));                                                         \
-        assign;                                                                                   \
-        NEXT();                                                                                   \
+#define OP_LOAD(name, type, kind, assign)                                                      \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        const uint8_t *p = tlb_hit(h->tlb->load, ADDRESS, sizeof(type));                       \
+        type value;                                                                            \
+                                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            load_slow_op(OP_ARGS, HOW(sizeof(type), kind, length));                            \
+            return;                                                                            \
+        }                                                                                      \
+        memcpy(&value, p, sizeof(value));                                                      \
+        assign;                                                                                \
+        NEXT();                                                                                \
     }
 
-#define OP_STORE(name, type, kind, source)                                                       \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        const uint8_t *p = tlb_hit(h->tlb->store, ADDRESS, sizeof(type));                         \
-        type value = (type)(source);                                                              \
-                                                                                                  \
-        if (UNLIKELY(!p)) {                                                                       \
-            store_slow_op(OP_ARGS, HOW(sizeof(type), kind, length));                              \
-            return;                                                                               \
-        }                                                                                         \
-        memcpy((void *)(uintptr_t)p, &value, sizeof(value));                                      \
-        NEXT();                                                                                   \
+#define OP_STORE(name, type, kind, source)                                                     \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        const uint8_t *p = tlb_hit(h->tlb->store, ADDRESS, sizeof(type));                      \
+        type value = (type)(source);                                                           \
+                                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            store_slow_op(OP_ARGS, HOW(sizeof(type), kind, length));                           \
+            return;                                                                            \
+        }                                                                                      \
+        memcpy((void *)(uintptr_t)p, &value, sizeof(value));                                   \
+        NEXT();                                                                                \
     }
 
 OP_LOAD(lb, int8_t, LOAD_SIGN, RD = (uint64_t)(int64_t)value)
@@ -124,44 +127,44 @@ OP_STORE(sw, uint32_t, LOAD_ZERO, RD)
 OP_STORE(sd, uint64_t, LOAD_ZERO, RD)
 
 /* Floating-point loads and stores need FS on; a load makes the state dirty. */
-#define FP_ON()                                                                                  \
-    do {                                                                                          \
-        if (UNLIKELY(!(h->mstatus & RV_FS))) {                                                    \
-            interp_illegal(OP_ARGS);                                                              \
-            return;                                                                               \
-        }                                                                                         \
+#define FP_ON()                                                                                \
+    do {                                                                                       \
+        if (UNLIKELY(!(h->mstatus & RV_FS))) {                                                 \
+            interp_illegal(OP_ARGS);                                                           \
+            return;                                                                            \
+        }                                                                                      \
     } while (0)
 
-#define OP_FLOAD(name, type, assign)                                                             \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        const uint8_t *p = tlb_hit(h->tlb->load, ADDRESS, sizeof(type));                          \
-        type value;                                                                               \
-                                                                                                  \
-        FP_ON();                                                                                  \
-        h->mstatus |= RV_FS;                                                                      \
-        if (UNLIKELY(!p)) {                                                                       \
-            load_slow_op(OP_ARGS, HOW(sizeof(type), LOAD_FLOAT, length));                         \
-            return;                                                                               \
-        }                                                                                         \
-        memcpy(&value, p, sizeof(value));                                                         \
-        assign;                                                                                   \
-        NEXT();                                                                                   \
+#define OP_FLOAD(name, type, assign)                                                           \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        const uint8_t *p = tlb_hit(h->tlb->load, ADDRESS, sizeof(type));                       \
+        type value;                                                                            \
+                                                                                               \
+        FP_ON();                                                                               \
+        h->mstatus |= RV_FS;                                                                   \
+        if (UNLIKELY(!p)) {                                                                    \
+            load_slow_op(OP_ARGS, HOW(sizeof(type), LOAD_FLOAT, length));                      \
+            return;                                                                            \
+        }                                                                                      \
+        memcpy(&value, p, sizeof(value));                                                      \
+        assign;                                                                                \
+        NEXT();                                                                                \
     }
 
-#define OP_FSTORE(name, type)                                                                    \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        const uint8_t *p = tlb_hit(h->tlb->store, ADDRESS, sizeof(type));                         \
-        type value = (type)h->f[op->rd];                                                          \
-                                                                                                  \
-        FP_ON();                                                                                  \
-        if (UNLIKELY(!p)) {                                                                       \
-            store_slow_op(OP_ARGS, HOW(sizeof(type), LOAD_FLOAT, length));                        \
-            return;                                                                               \
-        }                                                                                         \
-        memcpy((void *)(uintptr_t)p, &value, sizeof(value));                                      \
-        NEXT();                                                                                   \
+#define OP_FSTORE(name, type)                                                                  \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        const uint8_t *p = tlb_hit(h->tlb->store, ADDRESS, sizeof(type));                      \
+        type value = (type)h->f[op->rd];                                                       \
+                                                                                               \
+        FP_ON();                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            store_slow_op(OP_ARGS, HOW(sizeof(type), LOAD_FLOAT, length));                     \
+            return;                                                                            \
+        }                                                                                      \
+        memcpy((void *)(uintptr_t)p, &value, sizeof(value));                                   \
+        NEXT();                                                                                \
     }
 
 OP_FLOAD(flw, uint32_t, h->f[op->rd] = value | 0xffffffff00000000ull)
@@ -191,85 +194,85 @@ INLINE void *atomic_host(struct rv_hart *h, uint64_t va, unsigned size)
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* A read-modify-write as one sequentially consistent step, whatever aq and rl ask at least. */
-#define OP_AMO(name, type, stype, expression)                                                    \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        type *p = atomic_host(h, RS1, sizeof(type));                                              \
-        type source = (type)RS2;                                                                  \
-        type old;                                                                                 \
-                                                                                                  \
-        if (UNLIKELY(!p)) {                                                                       \
-            interp_trap(OP_ARGS);                                                                 \
-            return;                                                                               \
-        }                                                                                         \
-        old = __atomic_load_n(p, __ATOMIC_RELAXED);                                               \
-        for (;;) {                                                                                \
-            type seen = old;                                                                      \
-            type value = (type)(expression);                                                      \
-                                                                                                  \
-            old = __sync_val_compare_and_swap(p, seen, value);                                    \
-            if (LIKELY(old == seen))                                                              \
-                break;                                                                            \
-        }                                                                                         \
-        RD = (uint64_t)(stype)old;                                                                \
-        NEXT();                                                                                   \
+#define OP_AMO(name, type, stype, expression)                                                  \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        type *p = atomic_host(h, RS1, sizeof(type));                                           \
+        type source = (type)RS2;                                                               \
+        type old;                                                                              \
+                                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            interp_trap(OP_ARGS);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        old = __atomic_load_n(p, __ATOMIC_RELAXED);                                            \
+        for (;;) {                                                                             \
+            type seen = old;                                                                   \
+            type value = (type)(expression);                                                   \
+                                                                                               \
+            old = __sync_val_compare_and_swap(p, seen, value);                                 \
+            if (LIKELY(old == seen))                                                           \
+                break;                                                                         \
+        }                                                                                      \
+        RD = (uint64_t)(stype)old;                                                             \
+        NEXT();                                                                                \
     }
 
-#define OP_AMOS(suffix, type, stype)                                                             \
-    OP_AMO(amoswap_##suffix, type, stype, source)                                                 \
-    OP_AMO(amoadd_##suffix, type, stype, seen + source)                                           \
-    OP_AMO(amoxor_##suffix, type, stype, seen ^ source)                                           \
-    OP_AMO(amoand_##suffix, type, stype, seen &source)                                            \
-    OP_AMO(amoor_##suffix, type, stype, seen | source)                                            \
-    OP_AMO(amomin_##suffix, type, stype, MIN((stype)seen, (stype)source))                         \
-    OP_AMO(amomax_##suffix, type, stype, MAX((stype)seen, (stype)source))                         \
-    OP_AMO(amominu_##suffix, type, stype, MIN(seen, source))                                      \
+#define OP_AMOS(suffix, type, stype)                                                           \
+    OP_AMO(amoswap_##suffix, type, stype, source)                                              \
+    OP_AMO(amoadd_##suffix, type, stype, seen + source)                                        \
+    OP_AMO(amoxor_##suffix, type, stype, seen ^ source)                                        \
+    OP_AMO(amoand_##suffix, type, stype, seen &source)                                         \
+    OP_AMO(amoor_##suffix, type, stype, seen | source)                                         \
+    OP_AMO(amomin_##suffix, type, stype, MIN((stype)seen, (stype)source))                      \
+    OP_AMO(amomax_##suffix, type, stype, MAX((stype)seen, (stype)source))                      \
+    OP_AMO(amominu_##suffix, type, stype, MIN(seen, source))                                   \
     OP_AMO(amomaxu_##suffix, type, stype, MAX(seen, source))
 
 OP_AMOS(w, uint32_t, int32_t)
 OP_AMOS(d, uint64_t, int64_t)
 
 /*
- * LR and SC. The reservation is the host address and the value seen: SC stores when the word still
- * has that value, by compare-and-swap. A word that changed and changed back is not noticed, as in
- * every emulator that works this way; traps and SC itself drop the reservation.
+ * LR and SC. The reservation is the host address and the value seen: SC stores when the word
+ * still has that value, by compare-and-swap. A word that changed and changed back is not
+ * noticed, as in every emulator that works this way; traps and SC itself drop the reservation.
  */
-#define OP_LR(name, type, stype)                                                                 \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        const uint8_t *hit =                                                                      \
-            RS1 & (sizeof(type) - 1) ? NULL : tlb_hit(h->tlb->load, RS1, sizeof(type));           \
-        const type *p = (const type *)(const void *)hit;                                          \
-        type value;                                                                               \
-                                                                                                  \
-        if (UNLIKELY(!p))                                                                         \
-            p = atomic_slow(h, RS1, sizeof(type), RV_LOAD);                                       \
-        if (UNLIKELY(!p)) {                                                                       \
-            interp_trap(OP_ARGS);                                                                 \
-            return;                                                                               \
-        }                                                                                         \
-        value = __atomic_load_n(p, __ATOMIC_SEQ_CST);                                             \
-        h->reserve_host = (uintptr_t)p;                                                           \
-        h->reserve_value = value;                                                                 \
-        RD = (uint64_t)(stype)value;                                                              \
-        NEXT();                                                                                   \
+#define OP_LR(name, type, stype)                                                               \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        const uint8_t *hit =                                                                   \
+            RS1 & (sizeof(type) - 1) ? NULL : tlb_hit(h->tlb->load, RS1, sizeof(type));        \
+        const type *p = (const type *)(const void *)hit;                                       \
+        type value;                                                                            \
+                                                                                               \
+        if (UNLIKELY(!p))                                                                      \
+            p = atomic_slow(h, RS1, sizeof(type), RV_LOAD);                                    \
+        if (UNLIKELY(!p)) {                                                                    \
+            interp_trap(OP_ARGS);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        value = __atomic_load_n(p, __ATOMIC_SEQ_CST);                                          \
+        h->reserve_host = (uintptr_t)p;                                                        \
+        h->reserve_value = value;                                                              \
+        RD = (uint64_t)(stype)value;                                                           \
+        NEXT();                                                                                \
     }
 
-#define OP_SC(name, type)                                                                        \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        type *p = atomic_host(h, RS1, sizeof(type));                                              \
-        bool done = false;                                                                        \
-                                                                                                  \
-        if (UNLIKELY(!p)) {                                                                       \
-            interp_trap(OP_ARGS);                                                                 \
-            return;                                                                               \
-        }                                                                                         \
-        if (h->reserve_host == (uintptr_t)p)                                                      \
-            done = __sync_bool_compare_and_swap(p, (type)h->reserve_value, (type)RS2);            \
-        h->reserve_host = RV_NO_RESERVATION;                                                      \
-        RD = !done;                                                                               \
-        NEXT();                                                                                   \
+#define OP_SC(name, type)                                                                      \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        type *p = atomic_host(h, RS1, sizeof(type));                                           \
+        bool done = false;                                                                     \
+                                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            interp_trap(OP_ARGS);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        if (h->reserve_host == (uintptr_t)p)                                                   \
+            done = __sync_bool_compare_and_swap(p, (type)h->reserve_value, (type)RS2);         \
+        h->reserve_host = RV_NO_RESERVATION;                                                   \
+        RD = !done;                                                                            \
+        NEXT();                                                                                \
     }
 
 OP_LR(lr_w, uint32_t, int32_t)

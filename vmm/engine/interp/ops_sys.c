@@ -60,10 +60,10 @@ static NOINLINE void csr_op(OP_PARAMS, unsigned how)
     NEXT();
 }
 
-#define OP_CSR(name, kind, immediate)                                                            \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        csr_op(OP_ARGS, CSR_HOW(kind, immediate, length));                                        \
+#define OP_CSR(name, kind, immediate)                                                          \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        csr_op(OP_ARGS, CSR_HOW(kind, immediate, length));                                     \
     }
 
 OP_CSR(csrrw, CSR_WRITE, 0u)
@@ -76,8 +76,8 @@ OP_CSR(csrrci, CSR_CLEAR, 1u)
 enum next_step { STEP_RESUME, STEP_LEAVE, STEP_TRAP };
 
 /* Makes the call and commits its reply. */
-static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *op, int64_t left,
-                                         uintptr_t pcd)
+static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *op,
+                                         int64_t left, uintptr_t pcd)
 {
     struct vm_exit exit = {.kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16]};
     enum gate gate;
@@ -88,7 +88,7 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
     if (gate == GATE_PARK)
         return STEP_LEAVE;
     switch (exit.call.disp) {
-    case CALL_RET2: h->x[11] = exit.call.value; /* fall through */
+    case CALL_RET2: h->x[11] = exit.call.value; __attribute__((fallthrough));
     case CALL_RET1:
         h->x[10] = (uint64_t)exit.call.error;
         h->pc += 4;
@@ -96,7 +96,7 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
         break;
     case CALL_TRAP:
         h->trap_cause = (int64_t)exit.call.value;
-        h->trap_tval = 0;
+        h->trap_tval = (uint64_t)exit.call.error;
         return STEP_TRAP;
     default: return STEP_LEAVE;
     }
@@ -129,13 +129,13 @@ OP(ebreak)
     interp_trap(OP_ARGS);
 }
 
-#define OP_RETURN(name, function)                                                                \
-    OP(name)                                                                                      \
-    {                                                                                             \
-        if (UNLIKELY(function(h) != 0))                                                           \
-            interp_illegal(OP_ARGS);                                                              \
-        else                                                                                      \
-            interp_resume(OP_ARGS);                                                               \
+#define OP_RETURN(name, function)                                                              \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        if (UNLIKELY(function(h) != 0))                                                        \
+            interp_illegal(OP_ARGS);                                                           \
+        else                                                                                   \
+            interp_resume(OP_ARGS);                                                            \
     }
 
 OP_RETURN(sret, rv_sret)

@@ -61,7 +61,7 @@ enum {
 
 #define SSTATUS_WRITE (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR)
 #define SSTATUS_READ  (SSTATUS_WRITE | RV_UXL | RV_SD)
-#define MSTATUS_WRITE                                                                            \
+#define MSTATUS_WRITE                                                                          \
     (SSTATUS_WRITE | RV_MIE | RV_MPIE | RV_MPP | RV_MPRV | RV_TVM | RV_TW | RV_TSR)
 #define ALL_INTERRUPTS 0xaaaull
 #define S_INTERRUPTS   0x222ull
@@ -72,14 +72,14 @@ enum {
 #define INHIBIT_IR     4ull
 
 #define MISA_LETTER(c) (1ull << ((c) - 'A'))
-#define MISA                                                                                     \
-    (RV_XL_64 << 62 | MISA_LETTER('I') | MISA_LETTER('M') | MISA_LETTER('A') |                    \
-     MISA_LETTER('F') | MISA_LETTER('D') | MISA_LETTER('C') | MISA_LETTER('S') |                  \
+#define MISA                                                                                   \
+    (RV_XL_64 << 62 | MISA_LETTER('I') | MISA_LETTER('M') | MISA_LETTER('A') |                 \
+     MISA_LETTER('F') | MISA_LETTER('D') | MISA_LETTER('C') | MISA_LETTER('S') |               \
      MISA_LETTER('U'))
 
 const char rv_isa_string[] = "rv64imafdc_zicntr_zicsr_zifencei";
-const char *const rv_isa_extensions[] = {"i",      "m",     "a",        "f", "d", "c",
-                                         "zicntr", "zicsr", "zifencei", NULL};
+const char *const rv_isa_extensions[] = {"i", "m",      "a",     "f",        "d",
+                                         "c", "zicntr", "zicsr", "zifencei", NULL};
 
 uint64_t rv_mstatus(const struct rv_hart *h)
 {
@@ -104,8 +104,8 @@ static uint64_t counter_read(const struct rv_hart *h, uint64_t base, uint64_t in
 }
 
 /*
- * A written value is what the next instruction reads: the increment of the writing instruction is
- * suppressed (privileged specification, section 3.1.10).
+ * A written value is what the next instruction reads: the increment of the writing instruction
+ * is suppressed (privileged specification, section 3.1.10).
  */
 static void counter_write(struct rv_hart *h, uint64_t *base, uint64_t inhibit, uint64_t value)
 {
@@ -254,7 +254,8 @@ static void satp_write(struct rv_hart *h, uint64_t value)
     }
 }
 
-/* Sets and clears bits of mip that software owns, without losing a line that moves meanwhile. */
+/* Sets and clears bits of mip that software owns, without losing a line that moves meanwhile.
+ */
 static void mip_write(struct rv_hart *h, uint64_t value, uint64_t mask)
 {
     atomic_fetch_and(&h->mip, ~(mask & ~value));

@@ -4,7 +4,22 @@
 
 #include <stddef.h>
 
-enum format { F_NONE, F_R, F_I, F_FLOAD, F_SHIFT, F_S, F_B, F_U, F_J, F_CSR, F_FP, F_FPX, F_R4, F_FENCE };
+enum format {
+    F_NONE,
+    F_R,
+    F_I,
+    F_FLOAD,
+    F_SHIFT,
+    F_S,
+    F_B,
+    F_U,
+    F_J,
+    F_CSR,
+    F_FP,
+    F_FPX,
+    F_R4,
+    F_FENCE
+};
 
 struct row {
     uint32_t mask, match;
@@ -50,7 +65,7 @@ static struct rv_insn operands(const struct row *row, uint32_t w)
     switch ((enum format)row->format) {
     case F_NONE: break;
     case F_R: in.imm = (int32_t)bits(w, 24, 20); break;
-    case F_FLOAD: in.rd = (uint8_t)bits(w, 11, 7); /* fall through */
+    case F_FLOAD: in.rd = (uint8_t)bits(w, 11, 7); __attribute__((fallthrough));
     case F_I: in.imm = (int32_t)w >> 20; break;
     case F_FENCE: in.imm = (int32_t)bits(w, 31, 20); break;
     case F_SHIFT: in.imm = (int32_t)bits(w, 25, 20); break;
@@ -72,7 +87,7 @@ static struct rv_insn operands(const struct row *row, uint32_t w)
         break;
     case F_CSR: in.imm = (int32_t)bits(w, 31, 20); break;
     case F_FP:
-    case F_R4: in.rd = (uint8_t)bits(w, 11, 7); /* fall through */
+    case F_R4: in.rd = (uint8_t)bits(w, 11, 7); __attribute__((fallthrough));
     case F_FPX:
         in.imm = (int32_t)(bits(w, 24, 20) | move(w, 31, 27, 8) | move(w, 14, 12, 16));
         break;
@@ -106,14 +121,14 @@ static uint32_t enc_s(uint32_t match, uint32_t rs1, uint32_t rs2, uint32_t imm)
 
 static uint32_t enc_b(uint32_t match, uint32_t rs1, uint32_t imm)
 {
-    return match | rs1 << 15 | move(imm, 11, 11, 7) | move(imm, 4, 1, 8) | move(imm, 10, 5, 25) |
-           move(imm, 12, 12, 31);
+    return match | rs1 << 15 | move(imm, 11, 11, 7) | move(imm, 4, 1, 8) |
+           move(imm, 10, 5, 25) | move(imm, 12, 12, 31);
 }
 
 static uint32_t enc_j(uint32_t rd, uint32_t imm)
 {
-    return 0x6f | rd << 7 | move(imm, 19, 12, 12) | move(imm, 11, 11, 20) | move(imm, 10, 1, 21) |
-           move(imm, 20, 20, 31);
+    return 0x6f | rd << 7 | move(imm, 19, 12, 12) | move(imm, 11, 11, 20) |
+           move(imm, 10, 1, 21) | move(imm, 20, 20, 31);
 }
 
 /* Matches used below. */
@@ -144,7 +159,8 @@ enum {
     M_EBREAK = 0x00100073,
 };
 
-/* Immediates, named as in the unprivileged specification's chapter "C" (CL/CS, CI, CB, CJ ...). */
+/* Immediates, named as in the unprivileged specification's chapter "C" (CL/CS, CI, CB, CJ ...).
+ */
 static uint32_t imm_ci(uint32_t w)
 {
     return (uint32_t)sign_extend(move(w, 12, 12, 5) | bits(w, 6, 2), 6) & 0xfff;
@@ -223,9 +239,10 @@ static uint32_t expand_quadrant1(uint32_t w)
     case 2: return enc_i(M_ADDI, rd, 0, imm_ci(w)); /* c.li */
     case 3:
         if (rd == 2) { /* c.addi16sp */
-            imm = (uint32_t)sign_extend(move(w, 12, 12, 9) | move(w, 4, 3, 7) | move(w, 5, 5, 6) |
-                                            move(w, 2, 2, 5) | move(w, 6, 6, 4),
-                                        10);
+            imm =
+                (uint32_t)sign_extend(move(w, 12, 12, 9) | move(w, 4, 3, 7) | move(w, 5, 5, 6) |
+                                          move(w, 2, 2, 5) | move(w, 6, 6, 4),
+                                      10);
             return imm ? enc_i(M_ADDI, 2, 2, imm & 0xfff) : 0;
         }
         imm = (uint32_t)sign_extend(move(w, 12, 12, 17) | move(w, 6, 2, 12), 18);

@@ -43,7 +43,8 @@ static inline unsigned rv_insn_length(uint16_t low)
 /* Decodes a 32-bit word. Unknown words become ILLEGAL. */
 struct rv_insn rv_decode(uint32_t word);
 
-/* The 32-bit equivalent of a compressed instruction; 0, which is illegal, when it is reserved. */
+/* The 32-bit equivalent of a compressed instruction; 0, which is illegal, when it is reserved.
+ */
 uint32_t rv_expand(uint16_t word);
 
 #endif

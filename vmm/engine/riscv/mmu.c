@@ -54,8 +54,10 @@ static bool leaf_permits(const struct rv_hart *h, uint64_t pte, unsigned priv,
     }
 }
 
-/* Walks the tables of satp. A and D are not set by hardware (Svade): the guest gets a page fault. */
-static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access access, gpa_t *gpa)
+/* Walks the tables of satp. A and D are not set by hardware (Svade): the guest gets a page
+ * fault. */
+static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access access,
+                gpa_t *gpa)
 {
     unsigned levels = (unsigned)SATP_MODE(h->satp) - 8 + 3;
     unsigned va_bits = 12 + 9 * levels;

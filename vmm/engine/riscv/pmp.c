@@ -2,15 +2,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/riscv/rv.h"
 
-#define PMP_R      0x01u
-#define PMP_W      0x02u
-#define PMP_X      0x04u
-#define PMP_A      0x18u
-#define PMP_TOR    0x08u
-#define PMP_NA4    0x10u
-#define PMP_NAPOT  0x18u
-#define PMP_L      0x80u
-#define PMP_LEGAL  (PMP_R | PMP_W | PMP_X | PMP_A | PMP_L)
+#define PMP_R            0x01u
+#define PMP_W            0x02u
+#define PMP_X            0x04u
+#define PMP_A            0x18u
+#define PMP_TOR          0x08u
+#define PMP_NA4          0x10u
+#define PMP_NAPOT        0x18u
+#define PMP_L            0x80u
+#define PMP_LEGAL        (PMP_R | PMP_W | PMP_X | PMP_A | PMP_L)
 #define PMP_ADDRESS_BITS 54
 
 /* The range [*first, *last] that entry i matches, in bytes; false when it is off or empty. */

@@ -29,36 +29,36 @@ enum rv_cause {
     RV_LOAD_PAGE = 13,
     RV_STORE_PAGE = 15,
 };
-#define RV_NO_TRAP        (-1)
+#define RV_NO_TRAP         (-1)
 #define RV_CAUSE_INTERRUPT (1ull << 63)
 
 /* mstatus bits. */
-#define RV_SIE     (1ull << 1)
-#define RV_MIE     (1ull << 3)
-#define RV_SPIE    (1ull << 5)
-#define RV_MPIE    (1ull << 7)
-#define RV_SPP     (1ull << 8)
-#define RV_MPP     (3ull << 11)
-#define RV_FS      (3ull << 13)
-#define RV_MPRV    (1ull << 17)
-#define RV_SUM     (1ull << 18)
-#define RV_MXR     (1ull << 19)
-#define RV_TVM     (1ull << 20)
-#define RV_TW      (1ull << 21)
-#define RV_TSR     (1ull << 22)
-#define RV_UXL     (3ull << 32)
-#define RV_SXL     (3ull << 34)
-#define RV_SD      (1ull << 63)
-#define RV_XL_64   2ull
+#define RV_SIE       (1ull << 1)
+#define RV_MIE       (1ull << 3)
+#define RV_SPIE      (1ull << 5)
+#define RV_MPIE      (1ull << 7)
+#define RV_SPP       (1ull << 8)
+#define RV_MPP       (3ull << 11)
+#define RV_FS        (3ull << 13)
+#define RV_MPRV      (1ull << 17)
+#define RV_SUM       (1ull << 18)
+#define RV_MXR       (1ull << 19)
+#define RV_TVM       (1ull << 20)
+#define RV_TW        (1ull << 21)
+#define RV_TSR       (1ull << 22)
+#define RV_UXL       (3ull << 32)
+#define RV_SXL       (3ull << 34)
+#define RV_SD        (1ull << 63)
+#define RV_XL_64     2ull
 #define RV_MPP_SHIFT 11
 
 /* What an access is for. */
 enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
 
 /*
- * Software TLB: direct-mapped tables of virtual pages. tag is the page's address, or RV_TLB_EMPTY,
- * which no page-aligned address equals; host = va + addend. Only RAM that the context may access
- * outright is entered: MMIO, PMP-divided pages and the unmapped never are.
+ * Software TLB: direct-mapped tables of virtual pages. tag is the page's address, or
+ * RV_TLB_EMPTY, which no page-aligned address equals; host = va + addend. Only RAM that the
+ * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
 #define RV_TLB_ENTRIES 256
 #define RV_TLB_EMPTY   1ull
@@ -68,7 +68,8 @@ struct rv_tlb_entry {
     uintptr_t addend;
 };
 
-/* Contexts of data accesses; each has its own tables, so changing privilege or SUM flushes nothing. */
+/* Contexts of data accesses; each has its own tables, so changing privilege or SUM flushes
+ * nothing. */
 enum rv_context { RV_CTX_U, RV_CTX_S, RV_CTX_S_SUM, RV_CTX_M, RV_CONTEXTS };
 
 struct rv_tlb {
@@ -90,9 +91,10 @@ struct rv_fetch {
 
 #define RV_PMP_ENTRIES 16
 
-/* A hart. The registers stand first: generated and threaded code address them from its start. */
+/* A hart. The registers stand first: generated and threaded code address them from its start.
+ */
 struct rv_hart {
-    uint64_t x[33]; /* x[32] takes writes to x0 */
+    uint64_t x[33];         /* x[32] takes writes to x0 */
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
     uint64_t f[32];         /* NaN-boxed */
@@ -111,7 +113,7 @@ struct rv_hart {
     uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp;
     uint8_t pmpcfg[RV_PMP_ENTRIES];
     uint64_t pmpaddr[RV_PMP_ENTRIES];
-    bool pmp_open; /* the entries let every privilege do everything */
+    bool pmp_open;  /* the entries let every privilege do everything */
     bool seip_soft; /* M-mode's own bit of SEIP, beside the controller's line in mip */
 
     uint64_t timer; /* SBI TIME: tick at which STIP rises */
@@ -134,7 +136,8 @@ struct rv_hart {
     int64_t left; /* brought up to date before slow paths that count */
     uint64_t unretired;
     uint64_t step_limit;
-    uint64_t instret_base, cycle_base; /* added to the counts; the value itself when inhibited */
+    uint64_t instret_base,
+        cycle_base; /* added to the counts; the value itself when inhibited */
 
     void *loop; /* the engine's own, beside the shared state */
     struct rv_tlb tlbs[RV_CONTEXTS];
@@ -148,7 +151,8 @@ struct rv_hart {
 /* The state after reset, in the privilege given, at pc; x registers zero. */
 void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc);
 
-/* Enters the trap handler: cause is an exception, or RV_CAUSE_INTERRUPT | number. h->pc moves. */
+/* Enters the trap handler: cause is an exception, or RV_CAUSE_INTERRUPT | number. h->pc moves.
+ */
 void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc);
 
 /* The interrupt to take now (its number), or -1. */
@@ -167,10 +171,10 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s);
 /* --- csr.c --- */
 
 /*
- * Reads and writes a CSR with the checks of the current privilege; h->left is up to date. 0, or -1:
- * illegal instruction. mask has the bits that the instruction means to change, so that a set or clear
- * of one bit of mip loses no interrupt that arrives meanwhile. A write may change context and drop
- * translations: the loop looks at interrupts and fetches anew afterwards.
+ * Reads and writes a CSR with the checks of the current privilege; h->left is up to date. 0, or
+ * -1: illegal instruction. mask has the bits that the instruction means to change, so that a
+ * set or clear of one bit of mip loses no interrupt that arrives meanwhile. A write may change
+ * context and drop translations: the loop looks at interrupts and fetches anew afterwards.
  */
 int rv_csr_read(struct rv_hart *h, unsigned csr, bool will_write, uint64_t *value);
 int rv_csr_write(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask);
@@ -197,16 +201,16 @@ struct rv_place {
 };
 
 /*
- * Translates [va, va+size), which lies in one page, with all permission checks, for the effective
- * privilege (MPRV respected unless fetching). RV_NO_TRAP, or the exception's cause (h->trap_cause and
- * trap_tval set too). Enters the TLB when the page allows it.
+ * Translates [va, va+size), which lies in one page, with all permission checks, for the
+ * effective privilege (MPRV respected unless fetching). RV_NO_TRAP, or the exception's cause
+ * (h->trap_cause and trap_tval set too). Enters the TLB when the page allows it.
  */
 int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                  struct rv_place *place);
 
 /*
- * The slow side of loads and stores: any alignment, page crossing, MMIO. RV_NO_TRAP, or the cause
- * with h->trap_* set; a store that traps has stored nothing.
+ * The slow side of loads and stores: any alignment, page crossing, MMIO. RV_NO_TRAP, or the
+ * cause with h->trap_* set; a store that traps has stored nothing.
  */
 int rv_load_slow(struct rv_hart *h, uint64_t va, unsigned size, uint64_t *value);
 int rv_store_slow(struct rv_hart *h, uint64_t va, unsigned size, uint64_t value);

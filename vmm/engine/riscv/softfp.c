@@ -26,7 +26,7 @@ static const struct fp_format format_f64 = {.exp_bits = 11, .frac_bits = 52};
 struct num {
     bool sign;
     bool inf;
-    int exp; /* ZERO_EXP for zero, INF_EXP when inf */
+    int exp;      /* ZERO_EXP for zero, INF_EXP when inf */
     uint64_t sig; /* top bit set, or 0 for zero */
 };
 
@@ -37,7 +37,7 @@ struct wide {
     u128 sig;
 };
 
-/* Beyond all others: zero is a sum's lesser term even when multiplied, infinity out of range. */
+/* Beyond all others: zero is a sum's lesser term even multiplied, infinity is out of range. */
 #define ZERO_EXP (-16384)
 #define INF_EXP  16384
 
@@ -156,7 +156,7 @@ FP_INLINE bool round_up(uint8_t rm, bool sign, bool odd, uint64_t rest)
     case FP_RTZ: return false;
     case FP_RDN: return sign && rest;
     case FP_RUP: return !sign && rest;
-    default:     return rest >= half;
+    default: return rest >= half;
     }
 }
 
@@ -404,8 +404,8 @@ FP_INLINE uint64_t fp_sqrt(const struct fp_format *f, uint64_t a, struct fp_env 
         return a;
     /* The exponent made even. What is shifted out of sig is 0. */
     square = x.sig >> (63 - bits) << (x.exp & 1);
-    root = root_digits(square, bits, &exact);
-    return num_pack(f, false, (x.exp - (x.exp & 1)) / 2, root << (63 - bits) | !exact, env);
+    root = root_digits(square, bits, &exact) << (63 - bits);
+    return num_pack(f, false, (x.exp - (x.exp & 1)) / 2, exact ? root : root | 1, env);
 }
 
 /* --- Comparison --- */
@@ -443,7 +443,8 @@ FP_INLINE bool fp_lt(const struct fp_format *f, uint64_t a, uint64_t b, bool qui
 FP_INLINE bool fp_le(const struct fp_format *f, uint64_t a, uint64_t b, bool quiet,
                      struct fp_env *env)
 {
-    return fp_ordered(f, a, b, quiet, env) && bits_order(f, a, false) <= bits_order(f, b, false);
+    return fp_ordered(f, a, b, quiet, env) &&
+           bits_order(f, a, false) <= bits_order(f, b, false);
 }
 
 /* The lesser (or greater) of a and b. `number`: a number is preferred to a NaN. */
@@ -475,8 +476,8 @@ FP_INLINE unsigned fp_classify(const struct fp_format *f, uint64_t a)
 
 /* --- Conversion --- */
 
-FP_INLINE uint64_t fp_convert(const struct fp_format *to, const struct fp_format *from, uint64_t a,
-                              struct fp_env *env)
+FP_INLINE uint64_t fp_convert(const struct fp_format *to, const struct fp_format *from,
+                              uint64_t a, struct fp_env *env)
 {
     struct num x = num_unpack(from, a);
 
@@ -580,69 +581,69 @@ uint64_t softfp_f64_to_i32_mod(uint64_t a, struct fp_env *env)
 
 /* --- The public functions --- */
 
-#define DEFINE_BINARY(f, T, name, ...)                                                             \
-    T softfp_##f##_##name(T a, T b, struct fp_env *env)                                            \
-    {                                                                                              \
-        return (T)(__VA_ARGS__);                                                                   \
+#define DEFINE_BINARY(f, T, name, ...)                                                         \
+    T softfp_##f##_##name(T a, T b, struct fp_env *env)                                        \
+    {                                                                                          \
+        return (T)(__VA_ARGS__);                                                               \
     }
-#define DEFINE_COMPARE(f, T, name, ...)                                                            \
-    bool softfp_##f##_##name(T a, T b, struct fp_env *env)                                         \
-    {                                                                                              \
-        return __VA_ARGS__;                                                                        \
+#define DEFINE_COMPARE(f, T, name, ...)                                                        \
+    bool softfp_##f##_##name(T a, T b, struct fp_env *env)                                     \
+    {                                                                                          \
+        return __VA_ARGS__;                                                                    \
     }
-#define DEFINE_UNARY(f, T, name, ...)                                                              \
-    T softfp_##f##_##name(T a, struct fp_env *env)                                                 \
-    {                                                                                              \
-        return (T)(__VA_ARGS__);                                                                   \
+#define DEFINE_UNARY(f, T, name, ...)                                                          \
+    T softfp_##f##_##name(T a, struct fp_env *env)                                             \
+    {                                                                                          \
+        return (T)(__VA_ARGS__);                                                               \
     }
-#define DEFINE_TO_INTEGER(f, T, name, bits, most, least)                                           \
-    uint64_t softfp_##f##_to_##name(T a, struct fp_env *env)                                       \
-    {                                                                                              \
-        return fp_to_integer(&format_##f, a, bits, most, least, env);                              \
+#define DEFINE_TO_INTEGER(f, T, name, bits, most, least)                                       \
+    uint64_t softfp_##f##_to_##name(T a, struct fp_env *env)                                   \
+    {                                                                                          \
+        return fp_to_integer(&format_##f, a, bits, most, least, env);                          \
     }
-#define DEFINE_FROM_INTEGER(f, T, name, I, ...)                                                    \
-    T softfp_##name##_to_##f(I value, struct fp_env *env)                                          \
-    {                                                                                              \
-        return (T)(__VA_ARGS__);                                                                   \
+#define DEFINE_FROM_INTEGER(f, T, name, I, ...)                                                \
+    T softfp_##name##_to_##f(I value, struct fp_env *env)                                      \
+    {                                                                                          \
+        return (T)(__VA_ARGS__);                                                               \
     }
-#define DEFINE_CONVERT(from, T, to, U)                                                             \
-    U softfp_##from##_to_##to(T a, struct fp_env *env)                                             \
-    {                                                                                              \
-        return (U)fp_convert(&format_##to, &format_##from, a, env);                                \
+#define DEFINE_CONVERT(from, T, to, U)                                                         \
+    U softfp_##from##_to_##to(T a, struct fp_env *env)                                         \
+    {                                                                                          \
+        return (U)fp_convert(&format_##to, &format_##from, a, env);                            \
     }
 
-#define DEFINE_FORMAT(f, T)                                                                        \
-    DEFINE_BINARY(f, T, add, fp_add(&format_##f, a, b, env))                                       \
-    DEFINE_BINARY(f, T, sub, fp_add(&format_##f, a, bits_negate(&format_##f, b), env))             \
-    DEFINE_BINARY(f, T, mul, fp_mul(&format_##f, a, b, env))                                       \
-    DEFINE_BINARY(f, T, div, fp_div(&format_##f, a, b, env))                                       \
-    DEFINE_UNARY(f, T, sqrt, fp_sqrt(&format_##f, a, env))                                         \
-    T softfp_##f##_fma(T a, T b, T c, struct fp_env *env)                                          \
-    {                                                                                              \
-        return (T)fp_fma(&format_##f, a, b, c, env);                                               \
-    }                                                                                              \
-    DEFINE_BINARY(f, T, min, fp_extreme(&format_##f, a, b, false, true, env))                      \
-    DEFINE_BINARY(f, T, max, fp_extreme(&format_##f, a, b, true, true, env))                       \
-    DEFINE_BINARY(f, T, minm, fp_extreme(&format_##f, a, b, false, false, env))                    \
-    DEFINE_BINARY(f, T, maxm, fp_extreme(&format_##f, a, b, true, false, env))                     \
-    DEFINE_COMPARE(f, T, eq, fp_eq(&format_##f, a, b, env))                                        \
-    DEFINE_COMPARE(f, T, lt, fp_lt(&format_##f, a, b, false, env))                                 \
-    DEFINE_COMPARE(f, T, le, fp_le(&format_##f, a, b, false, env))                                 \
-    DEFINE_COMPARE(f, T, ltq, fp_lt(&format_##f, a, b, true, env))                                 \
-    DEFINE_COMPARE(f, T, leq, fp_le(&format_##f, a, b, true, env))                                 \
-    unsigned softfp_##f##_classify(T a)                                                            \
-    {                                                                                              \
-        return fp_classify(&format_##f, a);                                                        \
-    }                                                                                              \
-    DEFINE_UNARY(f, T, round, fp_round(&format_##f, a, false, env))                                \
-    DEFINE_UNARY(f, T, roundnx, fp_round(&format_##f, a, true, env))                               \
-    DEFINE_TO_INTEGER(f, T, i32, 32, INT32_MAX, 1ull << 31)                                        \
-    DEFINE_TO_INTEGER(f, T, u32, 32, UINT32_MAX, 0)                                                \
-    DEFINE_TO_INTEGER(f, T, i64, 64, INT64_MAX, 1ull << 63)                                        \
-    DEFINE_TO_INTEGER(f, T, u64, 64, UINT64_MAX, 0)                                                \
-    DEFINE_FROM_INTEGER(f, T, i32, int32_t, fp_from_signed(&format_##f, value, env))               \
-    DEFINE_FROM_INTEGER(f, T, u32, uint32_t, fp_from_integer(&format_##f, false, value, env))      \
-    DEFINE_FROM_INTEGER(f, T, i64, int64_t, fp_from_signed(&format_##f, value, env))               \
+#define DEFINE_FORMAT(f, T)                                                                    \
+    DEFINE_BINARY(f, T, add, fp_add(&format_##f, a, b, env))                                   \
+    DEFINE_BINARY(f, T, sub, fp_add(&format_##f, a, bits_negate(&format_##f, b), env))         \
+    DEFINE_BINARY(f, T, mul, fp_mul(&format_##f, a, b, env))                                   \
+    DEFINE_BINARY(f, T, div, fp_div(&format_##f, a, b, env))                                   \
+    DEFINE_UNARY(f, T, sqrt, fp_sqrt(&format_##f, a, env))                                     \
+    T softfp_##f##_fma(T a, T b, T c, struct fp_env *env)                                      \
+    {                                                                                          \
+        return (T)fp_fma(&format_##f, a, b, c, env);                                           \
+    }                                                                                          \
+    DEFINE_BINARY(f, T, min, fp_extreme(&format_##f, a, b, false, true, env))                  \
+    DEFINE_BINARY(f, T, max, fp_extreme(&format_##f, a, b, true, true, env))                   \
+    DEFINE_BINARY(f, T, minm, fp_extreme(&format_##f, a, b, false, false, env))                \
+    DEFINE_BINARY(f, T, maxm, fp_extreme(&format_##f, a, b, true, false, env))                 \
+    DEFINE_COMPARE(f, T, eq, fp_eq(&format_##f, a, b, env))                                    \
+    DEFINE_COMPARE(f, T, lt, fp_lt(&format_##f, a, b, false, env))                             \
+    DEFINE_COMPARE(f, T, le, fp_le(&format_##f, a, b, false, env))                             \
+    DEFINE_COMPARE(f, T, ltq, fp_lt(&format_##f, a, b, true, env))                             \
+    DEFINE_COMPARE(f, T, leq, fp_le(&format_##f, a, b, true, env))                             \
+    unsigned softfp_##f##_classify(T a)                                                        \
+    {                                                                                          \
+        return fp_classify(&format_##f, a);                                                    \
+    }                                                                                          \
+    DEFINE_UNARY(f, T, round, fp_round(&format_##f, a, false, env))                            \
+    DEFINE_UNARY(f, T, roundnx, fp_round(&format_##f, a, true, env))                           \
+    DEFINE_TO_INTEGER(f, T, i32, 32, INT32_MAX, 1ull << 31)                                    \
+    DEFINE_TO_INTEGER(f, T, u32, 32, UINT32_MAX, 0)                                            \
+    DEFINE_TO_INTEGER(f, T, i64, 64, INT64_MAX, 1ull << 63)                                    \
+    DEFINE_TO_INTEGER(f, T, u64, 64, UINT64_MAX, 0)                                            \
+    DEFINE_FROM_INTEGER(f, T, i32, int32_t, fp_from_signed(&format_##f, value, env))           \
+    DEFINE_FROM_INTEGER(f, T, u32, uint32_t, fp_from_integer(&format_##f, false, value, env))  \
+    DEFINE_FROM_INTEGER(f, T, i64, int64_t, fp_from_signed(&format_##f, value, env))           \
     DEFINE_FROM_INTEGER(f, T, u64, uint64_t, fp_from_integer(&format_##f, false, value, env))
 
 DEFINE_FORMAT(f16, uint16_t)

@@ -10,23 +10,24 @@
 #include "vmm/engine/riscv/softfp.h"
 
 /*
- * fp_f32_add and so on, for f32 and f64 and add, sub, mul, div, sqrt and fma: contract, result and
- * flags as of softfp_f32_add and so on.
+ * fp_f32_add and so on, for f32 and f64 and add, sub, mul, div, sqrt and fma: the contract, the
+ * result and the flags are those of softfp_f32_add and so on.
  *
- * The thread's host FPU must be as C programs get it: rounding to nearest, exceptions masked, no
- * flush-to-zero nor denormals-are-zero. Its flags are not read and may change.
+ * The thread's host FPU must be as C programs get it: rounding to nearest, exceptions masked,
+ * no flush-to-zero nor denormals-are-zero. Its flags are not read and may change.
  *
  * Why it is exact: IEEE 754 leaves no choice in the result, NaNs apart, so only the flags need
- * proof. The host serves FP_RNE with NX raised already (as it is soon and stays in nearly every
- * program), and its result is taken only when it shows that nothing but NX can have been raised:
+ * proof. The host serves FP_RNE with NX raised already (as it soon is, and stays, in nearly all
+ * programs), and its result is taken only if it shows that nothing but NX can have been raised:
  *
- * - It is finite. That excludes OF, DZ, NV and NaN results, whose payload RISC-V prescribes.
- * - Its magnitude is at least twice the least normal number, which excludes UF. The factor matters:
- *   2^-1022 may have been rounded up from a tiny value. Sums and differences need no such test:
- *   when they are below the least normal number they are exact, signed zeros too.
+ * - It is finite, which excludes OF, DZ, NV and NaNs, of which RISC-V prescribes the bits.
  *
- * Measured (test_softfp's vectors are no benchmark; a loop over 1024 random normal pairs): see the
- * table in the commit that added this file.
+ * - It is at least twice the least normal number, which excludes UF. Twice, because the least
+ *   normal number itself may have been rounded up from a tiny value. Sums and differences need
+ *   no such test: below the least normal number they are exact, and so are signed zeros.
+ *
+ * It pays: 0.9 ns rather than 9 for an f64 addition, 1.1 rather than 10 for a division (medians
+ * of a loop over 1024 random pairs, gcc 12 -O2, loop overhead of 0.4 included).
  */
 #if FLT_EVAL_METHOD == 0 && !defined(__FAST_MATH__)
 #define FP_HOST_EXACT 1
@@ -97,18 +98,18 @@ static inline bool fp_f64_plain(uint64_t bits)
 }
 
 /* `value` computes on the host's x, y; `proof` is the test that its bits must pass. */
-#define FP_FAST_BINARY(f, T, name, H, value, proof)                                                \
-    static inline T fp_##f##_##name(T a, T b, struct fp_env *env)                                  \
-    {                                                                                              \
-        if (fp_host_serves(env)) {                                                                 \
-            H x = fp_##f##_host(a);                                                                \
-            H y = fp_##f##_host(b);                                                                \
-            T result = fp_##f##_bits(value);                                                       \
-                                                                                                   \
-            if (fp_##f##_##proof(result))                                                          \
-                return result;                                                                     \
-        }                                                                                          \
-        return softfp_##f##_##name(a, b, env);                                                     \
+#define FP_FAST_BINARY(f, T, name, H, value, proof)                                            \
+    static inline T fp_##f##_##name(T a, T b, struct fp_env *env)                              \
+    {                                                                                          \
+        if (fp_host_serves(env)) {                                                             \
+            H x = fp_##f##_host(a);                                                            \
+            H y = fp_##f##_host(b);                                                            \
+            T result = fp_##f##_bits(value);                                                   \
+                                                                                               \
+            if (fp_##f##_##proof(result))                                                      \
+                return result;                                                                 \
+        }                                                                                      \
+        return softfp_##f##_##name(a, b, env);                                                 \
     }
 
 FP_FAST_BINARY(f32, uint32_t, add, float, x + y, finite)
@@ -122,8 +123,9 @@ FP_FAST_BINARY(f64, uint64_t, div, double, x / y, plain)
 #undef FP_FAST_BINARY
 
 /*
- * sqrt and fma may call libm (link with -lm): sqrt for its errno when x is negative, which is never
- * here, fma when the compiler may not assume FMA instructions; glibc's then picks them at load time.
+ * sqrt and fma may call libm (link with -lm): sqrt for its errno when x is negative, never
+ * here; fma where the compiler may not assume FMA instructions, and glibc picks them at load
+ * time.
  */
 static inline uint32_t fp_f32_sqrt(uint32_t a, struct fp_env *env)
 {

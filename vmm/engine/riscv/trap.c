@@ -5,7 +5,7 @@
 #include <string.h>
 #include "vmm/vm.h"
 
-#define S_INTERRUPTS  ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER) | (1ull << IRQ_S_EXT))
+#define S_INTERRUPTS ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER) | (1ull << IRQ_S_EXT))
 /* Every exception but the S-mode ecall, which is a call to the monitor. */
 #define S_EXCEPTIONS  0xb1ffull
 #define COUNTERS_OPEN 0x7ull /* cycle, time, instret */
@@ -115,7 +115,8 @@ int rv_mret(struct rv_hart *h)
         return -1;
     h->pc = h->mepc;
     h->priv = (uint8_t)priv;
-    h->mstatus = (h->mstatus & ~(RV_MPP | RV_MIE)) | (h->mstatus & RV_MPIE ? RV_MIE : 0) | RV_MPIE;
+    h->mstatus =
+        (h->mstatus & ~(RV_MPP | RV_MIE)) | (h->mstatus & RV_MPIE ? RV_MIE : 0) | RV_MPIE;
     if (priv != PRIV_M)
         h->mstatus &= ~RV_MPRV;
     rv_context_update(h);

@@ -1,0 +1,81 @@
+#!/bin/bash
+# check.sh: `make check`: sets up, lints, builds every way, runs every test, and counts.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Each step's output goes to build/check/STEP.log; a failing step's log is shown. Steps that count
+# (a CUnit summary, or lines "N passed, N failed[, N skipped]") are added up; any other step counts as one.
+# CHECK_ONLY='regex' runs the steps whose name matches.
+set -u
+cd "$(dirname "$0")/.."
+
+passed=0 failed=0 skipped=0
+logs=build/check
+jobs=$(nproc)
+mkdir -p "$logs"
+
+# The totals of a log: passed, failed, skipped. Nothing when it does not count.
+totals() {
+	awk '
+		/^ *asserts +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ / { next }
+		/^ *tests +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+/ { p += $4; f += $5; seen = 1 }
+		/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; s += ($5 != "" ? $5 : 0); seen = 1 }
+		END { if (seen) print p + 0, f + 0, s + 0 }' "$1"
+}
+
+step() {
+	local name=$1 log=$logs/$1.log start=$SECONDS status=0 p f s
+	shift
+	if [ -n "${CHECK_ONLY:-}" ] && ! [[ $name =~ $CHECK_ONLY ]]; then
+		return 0
+	fi
+	printf '%-22s ' "$name"
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	read -r p f s <<<"$(totals "$log")"
+	if [ -z "${p:-}" ]; then
+		p=0 f=0 s=0
+		if [ $status -eq 0 ]; then p=1; else f=1; fi
+	elif [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
+		f=1
+	fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	printf '%5d passed, %d failed, %d skipped  %4d s\n' "$p" "$f" "$s" $((SECONDS - start))
+	grep -h '^skipped:' "$log" | sed 's/^/    /'
+	if [ "$f" -ne 0 ]; then
+		grep -E '^(FAIL|not ok)|error|Error|ERROR|warning' "$log" | head -20 | sed 's/^/    /'
+		tail -n 25 "$log" | sed 's/^/    | /'
+	fi
+}
+
+variant() { make -s -j"$jobs" B="build/$1" "${@:2}"; }
+
+step setup sh tests/tools/setup.sh check
+step build-gcc make -s -j"$jobs" all unit guests diff CC=gcc
+step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
+step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
+step build-fuzz variant fuzz CC=clang-14 SAN=1 fuzzers
+step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/tollgate
+step lint bash tests/lint.sh
+
+step unit-gcc build/unit
+step unit-clang build/clang/unit
+step unit-asan build/asan/unit
+step diff-gcc build/diff
+step diff-clang build/clang/diff
+step diff-asan build/asan/diff 3
+
+step guests-gcc bash tests/guest/run.sh build/tollgate build/guest
+step guests-clang bash tests/guest/run.sh build/clang/tollgate build/guest
+step guests-asan bash tests/guest/run.sh build/asan/tollgate build/guest
+step cli bash tests/guest/cli.sh build/tollgate build/guest
+step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+
+step get-guest sh guest/linux/fetch.sh
+step get-qemu sh tests/tools/qemu.sh
+step linux bash tests/guest/linux.sh build/tollgate
+step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build/guest \
+	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
+step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,122 @@
+#!/bin/sh
+# qemu.sh: brings a QEMU 10 for riscv64 guests into the cache, without installing anything on the machine.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#     qemu.sh            fetch it unless it is there; prints nothing when it is
+#     qemu.sh --check    exit 0 when it is there and runs, else 1; never uses the network
+#     qemu.sh --force    fetch it again
+#
+# The folder qemu in the cache (see guest/linux/apt-root.sh) then holds the programs qemu-system-riscv64 and
+# qemu-system-riscv32 (they start QEMU with its own libraries, data and OpenSBI), the packages' files under root/, and
+# MANIFEST, the packages with their versions. Libraries that this machine has already are taken from it. The folder
+# appears in one rename, after the program in it has run. Exit statuses: see apt-root.sh.
+
+set -eu
+
+recipe=1
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+apt_root_prefix=qemu
+apt_root_top=$here/../..
+# shellcheck source=guest/linux/apt-root.sh
+. "$here/../../guest/linux/apt-root.sh"
+
+# A library of the machine may have gone since, so the program itself has to answer.
+is_complete() {
+    [ "$(head -n 1 "$1/MANIFEST" 2>/dev/null)" = "recipe $recipe" ] &&
+        "$1/qemu-system-riscv64" --version >/dev/null 2>&1
+}
+
+# The folder moves by a rename, so the program finds its files from its own place.
+write_wrapper() {
+    cat >"$1" <<'WRAPPER'
+#!/bin/sh
+# Starts QEMU from the cache with its own libraries and data.
+set -eu
+top=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)/root
+LD_LIBRARY_PATH=$top/usr/lib/@TRIPLET@:$top/lib/@TRIPLET@${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+QEMU_MODULE_DIR=$top/usr/lib/@TRIPLET@/qemu
+export LD_LIBRARY_PATH QEMU_MODULE_DIR
+exec "$top/usr/bin/${0##*/}" -L "$top/usr/share/qemu" "$@"
+WRAPPER
+    sed -i "s|@TRIPLET@|$triplet|g" "$1"
+    chmod 0755 "$1"
+}
+
+fetch() {
+    arch=$(dpkg --print-architecture)
+    release=$(apt_root_release)
+    target=$release
+    case $release in
+    bookworm)
+        # QEMU 10 came to this release through its backports.
+        target=bookworm-backports
+        apt_root_open "$arch" bookworm bookworm-backports
+        ;;
+    *) apt_root_open "$arch" "$release" ;;
+    esac
+    apt_root_local
+
+    mkdir -p "$work/deb" "$work/out/root"
+    apt_root_say "downloading QEMU $(apt_root_version qemu-system-riscv) and the libraries that are not here (about 20 MB)"
+    apt_root_closure "$work/deb" "$target" qemu-system-riscv qemu-system-common qemu-system-data opensbi
+    set -- "$work"/deb/qemu-system-riscv_*.deb
+    [ -f "$1" ] || apt_root_fail 1 "the package qemu-system-riscv did not come"
+
+    apt_root_say "unpacking"
+    apt_root_unpack "$work/deb" "$work/out/root"
+    # Links to absolute paths would lead to the machine's own files, or nowhere.
+    find "$work/out/root" -type l | while read -r link; do
+        to=$(readlink "$link")
+        case $to in
+        /*) [ ! -e "$work/out/root$to" ] || ln -sfrn "$work/out/root$to" "$link" ;;
+        esac
+    done
+    triplet=$(cd "$work/out/root/usr/lib" && for dir in *-linux-gnu*/qemu; do [ ! -d "$dir" ] || printf %s "${dir%/qemu}"; done)
+    for name in qemu-system-riscv64 qemu-system-riscv32; do
+        write_wrapper "$work/out/$name"
+    done
+    {
+        printf 'recipe %s\n' "$recipe"
+        for deb in "$work"/deb/*.deb; do
+            # shellcheck disable=SC2016 # dpkg-deb's own variables
+            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
+                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
+        done
+    } >"$work/out/MANIFEST"
+
+    version=$("$work/out/qemu-system-riscv64" --version | head -n 1) ||
+        apt_root_fail 1 "the unpacked QEMU does not run on this machine"
+    [ ! -e "$dest" ] || mv "$dest" "$work/old"
+    mv "$work/out" "$dest"
+    apt_root_say "ready: $version"
+}
+
+apt_root_cache
+dest=$cache/qemu
+case ${1:-} in
+'') ! is_complete "$dest" || exit 0 ;;
+--force) ;;
+--check)
+    is_complete "$dest" || exit 1
+    exit 0
+    ;;
+*)
+    printf '%s\n' 'usage: qemu.sh [--check | --force]' >&2
+    exit 2
+    ;;
+esac
+
+apt_root_need flock=util-linux
+exec 9>"$cache/qemu.lock"
+flock -n 9 || {
+    apt_root_say "waiting for another fetch to end"
+    flock 9
+    [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
+}
+rm -rf "$cache"/qemu.tmp.*
+work=$(mktemp -d "$cache/qemu.tmp.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+fetch

@@ -30,8 +30,8 @@ WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
-LIBS := -lfdt -ljansson -lz -lzstd -pthread
-TEST_LIBS := -lcunit -lm
+LIBS := -lfdt -ljansson -lz -lzstd -lm -pthread
+TEST_LIBS := -lcunit
 
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))
 ENGINE_SRC := $(wildcard vmm/engine/*/*.c)

@@ -26,7 +26,7 @@ GUEST_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-pr
 # Loops must not become calls of the very functions that they implement.
 GUEST_FLAGS := -I. -std=gnu11 -O2 -g -mcmodel=medany -ffreestanding -fno-pic -fno-common \
 	-fno-stack-protector -fno-tree-loop-distribute-patterns -ffile-prefix-map=$(CURDIR)=. \
-	$(GUEST_WARN)
+	$(GUEST_WARN) $(WERROR)
 # Kernel guests touch no floating point: a trap need not save it.
 GUEST_KERNEL_FLAGS := -march=rv64imac_zicsr_zifencei -mabi=lp64
 GUEST_PROGRAM_FLAGS := -march=rv64gc -mabi=lp64d

@@ -63,16 +63,16 @@ step diff-gcc build/diff
 step diff-clang build/clang/diff
 step diff-asan build/asan/diff 3
 
-step guests-gcc bash tests/guest/run.sh build/tollgate build/guest
-step guests-clang bash tests/guest/run.sh build/clang/tollgate build/guest
-step guests-asan bash tests/guest/run.sh build/asan/tollgate build/guest
+step guests-gcc bash tests/guest/run.sh build/tollgate build
+step guests-clang bash tests/guest/run.sh build/clang/tollgate build
+step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 
 step get-guest sh guest/linux/fetch.sh
 step get-qemu sh tests/tools/qemu.sh
 step linux bash tests/guest/linux.sh build/tollgate
-step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build/guest \
+step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
 step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"

@@ -29,8 +29,14 @@ format:
 unit-test: $(B)/unit
 	$(B)/unit
 
-bench: all guests
-	@bash tests/bench/run.sh
+# The workloads are a bare program like those of guest/program.
+$(B)/guest/bench-compute.elf: tests/bench/compute.c $(GUEST_PROGRAM_LIB_OBJS) guest/lib/program.ld
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) $(GUEST_LINK) -T guest/lib/program.ld -o $@ \
+		$< $(GUEST_PROGRAM_LIB_OBJS)
+
+bench: all guests $(B)/guest/bench-compute.elf
+	@bash tests/bench/run.sh $(BENCH)
 
 soak:
 	@bash tests/soak.sh

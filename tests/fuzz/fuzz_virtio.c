@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 extern const struct module module_plic, module_virtio_console;
 
+#define QUEUES     4u
 #define QUEUE_SIZE 8u
 #define OUTPUT_MAX (UINT64_C(1) << 20)
 
@@ -38,7 +39,7 @@ static gpa_t take_address(struct input *in)
     case 1: return FIXTURE_RAM + FIXTURE_RAM_SIZE - take(in, 1);
     case 2: return UINT64_MAX - take(in, 1);
     case 3: return PLAT_VIRTIO_BASE + take(in, 2);
-    default: return FIXTURE_RAM + take(in, 2) % 0x4000;
+    default: return FIXTURE_RAM + take(in, 2) % 0x5000;
     }
 }
 
@@ -96,12 +97,12 @@ static void device_start(struct fixture *f, uint32_t features)
     reg_write(f, 0x070, 0);
     reg_write(f, 0x070, 3);
     reg_write(f, 0x024, 0);
-    reg_write(f, 0x020, features & (3u << 28));
+    reg_write(f, 0x020, features & (3u << 28 | 2));
     reg_write(f, 0x024, 1);
     reg_write(f, 0x020, 1);
     reg_write(f, 0x070, 11);
-    queue_setup(f, 0);
-    queue_setup(f, 1);
+    for (unsigned n = 0; n < QUEUES; n++)
+        queue_setup(f, n);
     reg_write(f, 0x070, 15);
 }
 
@@ -116,7 +117,7 @@ static void any_access(struct fixture *f, struct input *in)
     bus_access(&f->vm, &f->hart[0], gpa, 1u << (mode & 3), mode & 4, &value);
 }
 
-/* A descriptor of a queue, or of an indirect table in the third page. */
+/* A descriptor of a queue, or of an indirect table in the page after them. */
 static void write_descriptor(struct fixture *f, struct input *in)
 {
     uint8_t where = (uint8_t)take(in, 1);
@@ -130,7 +131,8 @@ static void write_descriptor(struct fixture *f, struct input *in)
     memcpy(raw + 8, &len, 4);
     memcpy(raw + 12, &flags, 2);
     memcpy(raw + 14, &next, 2);
-    gpa_t at = FIXTURE_RAM + 0x1000 * (gpa_t)(where % 3) + 16 * (gpa_t)(where / 4 % 16);
+    gpa_t at =
+        FIXTURE_RAM + 0x1000 * (gpa_t)(where % (QUEUES + 1)) + 16 * (gpa_t)(where / 8 % 16);
     mem_write(&f->vm.mem, at, raw, sizeof(raw));
 }
 
@@ -138,15 +140,15 @@ static void write_descriptor(struct fixture *f, struct input *in)
 static void offer(struct fixture *f, struct input *in)
 {
     uint8_t how = (uint8_t)take(in, 1);
-    gpa_t ring = FIXTURE_RAM + 0x1000 * (gpa_t)(how & 1) + 0x400;
-    uint16_t head = how / 2 % (QUEUE_SIZE + 1), index = 0;
+    gpa_t ring = FIXTURE_RAM + 0x1000 * (gpa_t)(how % QUEUES) + 0x400;
+    uint16_t head = how / QUEUES % (QUEUE_SIZE + 1), index = 0;
 
     mem_read(&f->vm.mem, ring + 2, &index, 2);
     mem_write(&f->vm.mem, ring + 4 + 2 * (gpa_t)(index % QUEUE_SIZE), &head, 2);
     index = (uint16_t)(index + (how >= 250 ? how : 1));
     mem_write(&f->vm.mem, ring + 2, &index, 2);
     if (how & 0x40)
-        reg_write(f, 0x050, how & 1);
+        reg_write(f, 0x050, how % QUEUES);
 }
 
 static void step(struct fixture *f, struct input *in)
@@ -160,7 +162,7 @@ static void step(struct fixture *f, struct input *in)
     case 2: write_descriptor(f, in); break;
     case 3:
     case 4: offer(f, in); break;
-    case 5: reg_write(f, 0x050, take(in, 1) % 3); break;
+    case 5: reg_write(f, 0x050, take(in, 1) % (QUEUES + 1)); break;
     case 6:
         word = (uint32_t)take(in, 4);
         memcpy(bytes, &word, 4);
@@ -191,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fixture_add(f, &module_plic, NULL, NULL) < 0 ||
         fixture_add(f, &module_virtio_console, NULL, NULL) < 0)
         abort();
-    device_start(f, (uint32_t)take(&in, 1) << 28);
+    device_start(f, (uint32_t)take(&in, 4));
     while (in.size > 0)
         step(f, &in);
     fixture_destroy(f);

@@ -43,6 +43,8 @@ extern const struct module module_virtio_console;
 #define S_NEEDS_RESET 0x40u
 #define S_READY       (S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK)
 
+#define F_MULTIPORT (UINT64_C(1) << 1)
+
 #define F_NEXT     1u
 #define F_WRITE    2u
 #define F_INDIRECT 4u
@@ -50,6 +52,8 @@ extern const struct module module_virtio_console;
 #define BASE  PLAT_VIRTIO_BASE
 #define RX    0u
 #define TX    1u
+#define CRX   2u /* control, to the driver */
+#define CTX   3u
 #define SIZE  8u
 #define DATA  (FIXTURE_RAM + 0x10000)
 #define TABLE (FIXTURE_RAM + 0x20000)
@@ -57,8 +61,8 @@ extern const struct module module_virtio_console;
 static struct fixture f;
 static bool line; /* of slot 0 */
 
-/* The driver's side of both queues. */
-static uint16_t avail_idx[2];
+/* The driver's side of the queues. */
+static uint16_t avail_idx[4];
 
 static gpa_t desc_at(unsigned q)
 {
@@ -144,6 +148,10 @@ static void start(uint64_t features)
     CU_ASSERT_EQUAL(get(STATUS), S_ACK | S_DRIVER | S_FEATURES_OK);
     set_queue(RX);
     set_queue(TX);
+    if (features & F_MULTIPORT) {
+        set_queue(CRX);
+        set_queue(CTX);
+    }
     put(STATUS, S_READY);
     CU_ASSERT_EQUAL(get(STATUS), S_READY);
 }
@@ -209,7 +217,7 @@ static void test_registers(void)
     CU_ASSERT_EQUAL(get(VERSION), 2);
     CU_ASSERT_EQUAL(get(DEVICE_ID), 3);
     put(FEATURES_SEL, 0);
-    CU_ASSERT_EQUAL(get(FEATURES), 3u << 28);
+    CU_ASSERT_EQUAL(get(FEATURES), 3u << 28 | 2);
     put(FEATURES_SEL, 1);
     CU_ASSERT_EQUAL(get(FEATURES), 1);
     put(FEATURES_SEL, 2);
@@ -218,7 +226,7 @@ static void test_registers(void)
     CU_ASSERT_EQUAL(get(FEATURES), 0);
     put(QUEUE_SEL, TX);
     CU_ASSERT(get(QUEUE_MAX) >= SIZE);
-    put(QUEUE_SEL, 2);
+    put(QUEUE_SEL, 4);
     CU_ASSERT_EQUAL(get(QUEUE_MAX), 0);
     put(QUEUE_READY, 1);
     CU_ASSERT_EQUAL(get(QUEUE_READY), 0);
@@ -226,19 +234,23 @@ static void test_registers(void)
     CU_ASSERT_EQUAL(get(QUEUE_MAX), 0);
     for (unsigned reg = SHM_LEN; reg < SHM_LEN + 16; reg += 4)
         CU_ASSERT_EQUAL(get(reg), UINT32_MAX);
-    put(NOTIFY, 2);
+    put(NOTIFY, 4);
     put(NOTIFY, UINT32_MAX);
     CU_ASSERT_EQUAL(get(GENERATION), get(GENERATION));
 
-    /* Registers take 32 bits, configuration space any size; it is empty here. */
+    /* Registers take 32 bits, configuration space any size. */
     CU_ASSERT(fixture_refused(&f, BASE, 1));
     CU_ASSERT(fixture_refused(&f, BASE, 8));
     CU_ASSERT(fixture_refused(&f, BASE + 2, 4));
     for (unsigned size = 1; size <= 8; size *= 2) {
         fixture_write(&f, BASE + CONFIG, size, UINT64_MAX);
-        CU_ASSERT_EQUAL(fixture_read(&f, BASE + CONFIG, size), 0);
+        CU_ASSERT_EQUAL(fixture_read(&f, BASE + CONFIG, size),
+                        size == 8 ? UINT64_C(1) << 32 : 0);
         CU_ASSERT_EQUAL(fixture_read(&f, BASE + PLAT_VIRTIO_SIZE - size, size), 0);
     }
+    CU_ASSERT_EQUAL(fixture_read(&f, BASE + CONFIG + 4, 1), 1); /* one port */
+    CU_ASSERT_EQUAL(fixture_read(&f, BASE + CONFIG + 8, 4), 0);
+    CU_ASSERT_EQUAL(fixture_read(&f, BASE + CONFIG + 12, 4), 0);
     CU_ASSERT_EQUAL(get(STATUS), S_READY);
     fixture_destroy(&f);
 }
@@ -261,7 +273,7 @@ static void test_status(void)
     set_features(0); /* a legacy driver */
     put(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
     CU_ASSERT_EQUAL(get(STATUS), S_ACK | S_DRIVER);
-    set_features(VIRTIO_F_VERSION_1 | 1); /* never offered */
+    set_features(VIRTIO_F_VERSION_1 | 4); /* never offered */
     put(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
     CU_ASSERT_EQUAL(get(STATUS), S_ACK | S_DRIVER);
     set_features(VIRTIO_F_VERSION_1);
@@ -370,6 +382,76 @@ static void test_buffers_before_ready(void)
     CU_ASSERT_EQUAL(peek(DATA, 1), 'q');
     CU_ASSERT(fixture_printed(&f, "t"));
     CU_ASSERT(acked(1));
+    fixture_destroy(&f);
+}
+
+/* The driver says something about a port. */
+static void control(uint32_t port, unsigned event, unsigned value)
+{
+    poke(DATA + 0x800, port | (uint64_t)event << 32 | (uint64_t)value << 48, 8);
+    desc(CTX, 0, DATA + 0x800, 8, 0, 0);
+    offer(CTX, 0);
+    put(NOTIFY, CTX);
+}
+
+/* With MULTIPORT input waits until the driver opened the port (section 5.3.5). */
+static void test_ports(void)
+{
+    setup(F_MULTIPORT);
+    for (unsigned i = 0; i < 4; i++)
+        desc(CRX, i, DATA + 16 * i, 8, F_WRITE, 0);
+    desc(RX, 0, DATA + 0x400, 8, F_WRITE, 0);
+    offer(RX, 0);
+    put(NOTIFY, RX);
+    fixture_type(&f, "in");
+    control(0xffffffff, 0, 1); /* DEVICE_READY; there is no buffer for the answer yet */
+    CU_ASSERT_EQUAL(used_idx(CTX), 1);
+    offer(CRX, 0);
+    put(NOTIFY, CRX);
+    CU_ASSERT_EQUAL(used_entry(CRX, 0), UINT64_C(8) << 32);
+    CU_ASSERT_EQUAL(peek(DATA, 8), UINT64_C(1) << 32 | UINT64_C(1) << 48); /* PORT_ADD 0 */
+    offer(CRX, 1);
+    offer(CRX, 2);
+    offer(CRX, 3);
+    control(1, 3, 1); /* another port's PORT_READY */
+    control(0, 3, 0); /* it failed */
+    CU_ASSERT_EQUAL(used_idx(CRX), 1);
+    control(0, 3, 1);
+    CU_ASSERT_EQUAL(used_idx(CRX), 3);
+    CU_ASSERT_EQUAL(peek(DATA + 16, 8), UINT64_C(4) << 32 | UINT64_C(1) << 48); /* console */
+    CU_ASSERT_EQUAL(peek(DATA + 32, 8), UINT64_C(6) << 32 | UINT64_C(1) << 48); /* open */
+    control(1, 6, 1);
+    control(0, 99, 1);
+    CU_ASSERT_EQUAL(used_idx(RX), 0);
+    control(0, 6, 1); /* PORT_OPEN */
+    CU_ASSERT_EQUAL(used_entry(RX, 0), UINT64_C(2) << 32);
+    CU_ASSERT_EQUAL(peek(DATA + 0x400, 2), 'i' | 'n' << 8);
+    offer(RX, 0);
+    fixture_type(&f, "x");
+    CU_ASSERT_EQUAL(used_idx(RX), 2);
+    control(0, 6, 0); /* closed again */
+    offer(RX, 0);
+    fixture_type(&f, "y");
+    CU_ASSERT_EQUAL(used_idx(RX), 2);
+    /* Too short to be a message. */
+    desc(CTX, 0, DATA + 0x800, 7, 0, 0);
+    offer(CTX, 0);
+    put(NOTIFY, CTX);
+    CU_ASSERT_EQUAL(used_idx(RX), 2);
+    CU_ASSERT_EQUAL(get(STATUS), S_READY);
+
+    /* After a reset the port is closed, and without the feature it does not matter. */
+    start(F_MULTIPORT);
+    desc(RX, 0, DATA + 0x400, 8, F_WRITE, 0);
+    offer(RX, 0);
+    put(NOTIFY, RX);
+    CU_ASSERT_EQUAL(used_idx(RX), 0);
+    start(0);
+    desc(RX, 0, DATA + 0x400, 8, F_WRITE, 0);
+    offer(RX, 0);
+    put(NOTIFY, RX);
+    CU_ASSERT_EQUAL(used_idx(RX), 1);
+    CU_ASSERT_EQUAL(peek(DATA + 0x400, 1), 'y');
     fixture_destroy(&f);
 }
 
@@ -769,6 +851,7 @@ void suite_virtio(void)
     CU_add_test(suite, "device status and features", test_status);
     CU_add_test(suite, "console: output", test_transmit);
     CU_add_test(suite, "console: input", test_receive);
+    CU_add_test(suite, "console: ports", test_ports);
     CU_add_test(suite, "buffers before DRIVER_OK", test_buffers_before_ready);
     CU_add_test(suite, "indirect descriptors", test_indirect);
     CU_add_test(suite, "malformed chains", test_malformed_chains);

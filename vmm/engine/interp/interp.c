@@ -170,7 +170,7 @@ static NOINLINE bool attend(struct rv_hart *h)
 
 /* --- ways on --- */
 
-/* The chunk is over at h->pc. NULL: leave. */
+/* The chunk is over at h->pc: counts it and begins the next. NULL: leave. */
 static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
 {
     count_steps(h, left);
@@ -179,22 +179,14 @@ static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t lef
         return NULL;
     }
     rv_timer_update(h);
-    return chunk_begin(h);
-}
-
-static NOINLINE void pause_at_pc(OP_PARAMS)
-{
-    tab = chunk_next(h, left);
-    if (!tab)
-        return;
-    left = h->left;
-    interp_resume(OP_ARGS);
+    const struct op_table *tab = chunk_begin(h);
+    return attend(h) ? tab : NULL;
 }
 
 void interp_pause(OP_PARAMS)
 {
     h->pc = op_pc(op, pcd);
-    pause_at_pc(OP_ARGS);
+    interp_goto(OP_ARGS); /* which finds nothing left */
 }
 
 void interp_resume(OP_PARAMS)
@@ -226,23 +218,36 @@ static NOINLINE struct code_page *fetch_page(struct rv_hart *h)
     return page;
 }
 
-void interp_goto(OP_PARAMS)
+/* The page of h->pc when it is in the fetch table, which nearly always it is. */
+INLINE struct code_page *fetch_hit(struct rv_hart *h)
 {
     const struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
-    struct code_page *page = e->page;
 
-    if (UNLIKELY(left <= 0)) {
-        pause_at_pc(OP_ARGS);
-        return;
-    }
-    if (UNLIKELY(e->tag != (h->pc & RV_PAGE_MASK)))
-        page = fetch_page(h);
-    if (UNLIKELY(!page)) {
-        left--;
-        h->left = left;
-        if (take_trap(h))
-            interp_goto(OP_ARGS);
-        return;
+    return LIKELY(e->tag == (h->pc & RV_PAGE_MASK)) ? e->page : NULL;
+}
+
+/* A loop and not a recursion: the guest decides how often its trap handler cannot be fetched.
+ */
+void interp_goto(OP_PARAMS)
+{
+    struct code_page *page;
+
+    for (;;) {
+        if (UNLIKELY(left <= 0)) {
+            tab = chunk_next(h, left);
+            if (!tab)
+                return;
+            left = h->left;
+            continue;
+        }
+        page = fetch_hit(h);
+        if (UNLIKELY(!page))
+            page = fetch_page(h);
+        if (LIKELY(page))
+            break;
+        h->left = --left;
+        if (!take_trap(h))
+            return;
     }
     op = &page->op[(h->pc & ~RV_PAGE_MASK) / 2];
     pcd = h->pc - ((uintptr_t)op >> 2);

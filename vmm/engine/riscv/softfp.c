@@ -368,8 +368,8 @@ FP_INLINE uint64_t fp_div(const struct fp_format *f, uint64_t a, uint64_t b, str
 /*
  * Root of a number in [1, 4) with `bits` fraction bits, rounded down to as many; *exact tells
  * whether that is all of it. Bit by bit: rest is 2^i * (square - root^2) after bit i. By masks,
- * as a branch is mispredicted half the time: 116 ns rather than 390 (median of a loop over 1024
- * random binary64).
+ * as a branch is often mispredicted: 115 ns rather than 198 with gcc 12, 104 rather than 138
+ * with clang 14 (-O2, binary64; thread CPU time of a loop over 1024 random operands, median).
  */
 FP_INLINE uint64_t root_digits(uint64_t square, int bits, bool *exact)
 {

@@ -1,0 +1,167 @@
+#!/bin/bash
+# run.sh: `make bench`: how fast Tollgate is, side by side with QEMU 10 where both can do the work.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#   run.sh [SECTION...]     compute, start, boot, smp, idle; all but idle without arguments
+#
+# Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
+# time by Tollgate's, pair by pair: above 1 Tollgate is quicker. Machines are noisy: trust ratios, not times.
+set -eu
+cd "$(dirname "$0")/../.."
+export LC_ALL=C
+
+build=${B:-build}
+tollgate=$build/tollgate
+cache=${TOLLGATE_CACHE:-.cache}
+qemu=$cache/qemu/qemu-system-riscv64
+image=$cache/debian-riscv64/Image
+initrd=$build/bench/initramfs.cpio
+runs=${BENCH_RUNS:-5}
+pin=()
+! command -v taskset >/dev/null || pin=(taskset -c "${BENCH_CPU:-0}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$build/bench"
+
+median() { sort -n | awk '{ v[NR] = $1 } END { if (NR) print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+# seconds CPU|WALL COMMAND...: its user and system time, or its elapsed time; its output is in $work/out.
+seconds() {
+	local what=$1 TIMEFORMAT='%U %S %R' u s r status=0
+	shift
+	{ time "${pin[@]}" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?; } 2>"$work/time"
+	if [ $status -ne 0 ]; then
+		printf 'bench: status %d: %s\n' "$status" "$*" >&2
+		cat "$work/err" >&2
+		return 1
+	fi
+	read -r u s r < <(tail -n 1 "$work/time")
+	if [ "$what" = WALL ]; then echo "$r"; else awk "BEGIN { print $u + $s }"; fi
+}
+
+machine() {
+	printf 'machine: %s, %s CPUs, Linux %s\n' \
+		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$(uname -r)"
+	printf 'tollgate: %s, %s\n' "$("$tollgate" --version)" "$(git describe --always --dirty 2>/dev/null || echo no commit)"
+	[ ! -x "$qemu" ] || printf 'qemu: %s\n' "$("$qemu" --version | head -n 1)"
+	printf 'runs: %s of each, interleaved%s\n' "$runs" "${pin[0]:+, pinned to CPU ${BENCH_CPU:-0}}"
+}
+
+# Guest instructions retired, by CPU time, in a bare program.
+compute() {
+	local name rounds instret time mips
+	printf '\ncompute: million guest instructions a second (retired by CPU time)\n'
+	while read -r name rounds; do
+		: >"$work/mips"
+		for ((i = 0; i < runs; i++)); do
+			time=$(seconds CPU "$tollgate" run --report "$work/report" \
+				--program "$build/guest/bench-compute.elf" "$name" "$rounds")
+			instret=$(sed -n 's/.*"instret": \([0-9]*\).*/\1/p' "$work/report" | head -n 1)
+			awk "BEGIN { print $instret / $time / 1e6 }" >>"$work/mips"
+		done
+		mips=$(median <"$work/mips")
+		printf '  %-10s %7.0f   (min %.0f, max %.0f)\n' "$name" "$mips" \
+			"$(sort -n "$work/mips" | head -n 1)" "$(sort -n "$work/mips" | tail -n 1)"
+	done <<-END
+		crc 600
+		sieve 900
+		matrix 500
+		calls 600
+		sort 300
+		chase 500
+		dispatch 400
+		floating 300
+	END
+}
+
+# versus LABEL TOLLGATE-COMMAND -- QEMU-COMMAND: wall times of both, and the median of the pairs' ratios.
+versus() {
+	local label=$1 ours=() theirs=() a b
+	shift
+	while [ "$1" != -- ]; do
+		ours+=("$1")
+		shift
+	done
+	shift
+	theirs=("$@")
+	: >"$work/a" >"$work/b" >"$work/ratio"
+	for ((i = 0; i < runs; i++)); do
+		a=$(seconds WALL "${ours[@]}")
+		[ -z "${marker:-}" ] || grep -q "$marker" "$work/out"
+		echo "$a" >>"$work/a"
+		[ -x "$qemu" ] || continue
+		b=$(seconds WALL "${theirs[@]}")
+		[ -z "${marker:-}" ] || grep -q "$marker" "$work/out"
+		echo "$b" >>"$work/b"
+		awk "BEGIN { print $b / $a }" >>"$work/ratio"
+	done
+	printf '  %-26s %8.3f s' "$label" "$(median <"$work/a")"
+	if [ -s "$work/b" ]; then
+		printf '   QEMU %8.3f s   ratio %.2f' "$(median <"$work/b")" "$(median <"$work/ratio")"
+	fi
+	echo
+}
+
+qemu_base=("$qemu" -M virt -cpu rv64 -nographic -no-reboot -monitor none -bios default)
+
+start() {
+	printf '\nstart: a tiny S-mode guest, from exec to exit\n'
+	marker=Hello versus hello "$tollgate" run -m 128M "$build/guest/hello.elf" \
+		-- "${qemu_base[@]}" -m 128M -kernel "$build/guest/hello.elf"
+}
+
+guest_files() {
+	sh guest/linux/fetch.sh
+	sh guest/linux/initramfs.sh "$initrd"
+}
+
+boot() { # [HARTS...]
+	local n append='console=ttyS0 quiet tg.init=poweroff'
+	guest_files
+	printf '\nboot: Debian %s to init and off again\n' "$(sed -n 's/^package linux-image-\([^ ]*\) .*/\1/p' "$cache/debian-riscv64/MANIFEST")"
+	for n in "${@:-1}"; do
+		marker=TOLLGATE-INIT-OK versus "$n hart(s)" \
+			"$tollgate" run -c "$n" -m 512M --console serial -p "$append" -i "$initrd" "$image" \
+			-- "${qemu_base[@]}" -smp "$n" -m 512M -append "$append" -initrd "$initrd" -kernel "$image"
+	done
+}
+
+# Not pinned: the harts are threads.
+smp() {
+	local pin=()
+	boot 1 2 4
+}
+
+# CPU time that a booted, idle guest of four harts takes in a minute.
+idle() {
+	local pid before after seconds=${BENCH_IDLE_SECONDS:-60} tick
+	guest_files
+	printf '\nidle: four harts of Debian waiting, %s s\n' "$seconds"
+	mkfifo "$work/console"
+	"$tollgate" run -c 4 -m 512M -p 'console=hvc0 quiet tg.run="echo IDLE-NOW; sleep 100000"' -i "$initrd" "$image" \
+		</dev/null >"$work/console" &
+	pid=$!
+	while read -r line; do
+		case $line in *IDLE-NOW*) break ;; esac
+	done <"$work/console"
+	cat "$work/console" >/dev/null &
+	sleep 5 # let the boot's last work end; what is measured comes after
+	tick=$(getconf CLK_TCK)
+	before=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+	sleep "$seconds"
+	after=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+	kill "$pid"
+	wait "$pid" || true
+	awk "BEGIN { printf \"  %.2f %% of a CPU\\n\", ($after - $before) / $tick / $seconds * 100 }"
+}
+
+[ -x "$tollgate" ] || { echo "bench: there is no $tollgate; run make" >&2; exit 2; }
+[ -x "$qemu" ] || sh tests/tools/qemu.sh || echo 'bench: no QEMU here: its side is left out' >&2
+machine
+[ $# -gt 0 ] || set -- compute start boot smp
+for section; do
+	case $section in
+	compute | start | boot | smp | idle) "$section" ;;
+	*) echo "bench: no section '$section'; there are compute, start, boot, smp, idle" >&2; exit 2 ;;
+	esac
+done

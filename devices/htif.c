@@ -146,8 +146,7 @@ static bool htif_complete(const struct htif *htif, uint64_t offset, unsigned siz
         return false;
     if (offset == htif->tohost + 4)
         return true;
-    uint64_t value = le_get64(&htif->page[htif->tohost]);
-    return offset == htif->tohost && (value & 1) && value >> 32 == 0;
+    return offset == htif->tohost && (htif->page[htif->tohost] & 1);
 }
 
 static uint64_t htif_read(void *self, struct hart *hart, uint64_t offset, unsigned size)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "tests/unit/fixture.h"
 #include "tests/unit/suites.h"
@@ -44,6 +45,14 @@ static bool reads(const char *text)
 static size_t feed(const char *text)
 {
     return console_feed(con, (const uint8_t *)text, strlen(text));
+}
+
+/* True when the thread was woken since the last call. */
+static bool notified(void)
+{
+    eventfd_t count;
+
+    return eventfd_read(con->notify_fd, &count) == 0;
 }
 
 static void fill_queue(void)
@@ -112,13 +121,30 @@ static void test_queue(void)
     /* Full, and around the end of the ring. */
     fill_queue();
     CU_ASSERT_EQUAL(feed("xy"), 0);
+    CU_ASSERT_FALSE(notified());
     CU_ASSERT_EQUAL(console_read(con, WHO, buf, 1), 1);
+    CU_ASSERT_TRUE(notified()); /* there is room again */
     CU_ASSERT_EQUAL(feed("xy"), 1);
     CU_ASSERT_EQUAL(console_pending(con, WHO), CONSOLE_QUEUE);
     uint8_t all[CONSOLE_QUEUE];
     CU_ASSERT_EQUAL(console_read(con, WHO, all, sizeof(all)), CONSOLE_QUEUE);
     CU_ASSERT_EQUAL(all[CONSOLE_QUEUE - 2], 'f');
     CU_ASSERT_EQUAL(all[CONSOLE_QUEUE - 1], 'x');
+    fixture_destroy(&f);
+}
+
+/* A byte that does not fit is as if it had not come: an escape before it goes on. */
+static void test_escape_at_full_queue(void)
+{
+    uint8_t byte;
+    setup(true);
+    fill_queue();
+    CU_ASSERT_EQUAL(feed("\001\001"), 1);
+    CU_ASSERT_EQUAL(console_read(con, WHO, &byte, 1), 1);
+    CU_ASSERT_EQUAL(feed("\001"), 1);
+    uint8_t all[CONSOLE_QUEUE];
+    CU_ASSERT_EQUAL(console_read(con, WHO, all, sizeof(all)), CONSOLE_QUEUE);
+    CU_ASSERT_EQUAL(all[CONSOLE_QUEUE - 1], 1);
     fixture_destroy(&f);
 }
 
@@ -361,6 +387,7 @@ void suite_console(void)
     CU_add_test(suite, "escape keys", test_escapes);
     CU_add_test(suite, "piped bytes pass untouched", test_piped_bytes);
     CU_add_test(suite, "the queue", test_queue);
+    CU_add_test(suite, "an escape at a full queue", test_escape_at_full_queue);
     CU_add_test(suite, "no reader", test_no_input);
     CU_add_test(suite, "end of input", test_end_of_input);
     CU_add_test(suite, "read errors", test_read_errors);

@@ -81,6 +81,7 @@ struct cli {
     struct vm_config config;
     const char *dump_dtb; /* or NULL; "-": standard output */
     const char *report;   /* likewise */
+    const char *save_state; /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

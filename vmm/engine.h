@@ -65,6 +65,13 @@ struct engine {
     void (*set_timer)(struct hart *hart, uint64_t ticks);
     uint64_t (*timer_deadline)(struct hart *hart);
 
+    /*
+     * Exact counting (ENGINE_EXACT_STEPS). steps: taken so far, on the hart's own thread, inside
+     * exits too. set_step_limit: run delivers EXIT_BUDGET when that many are taken.
+     */
+    uint64_t (*steps)(struct hart *hart);
+    void (*set_step_limit)(struct hart *hart, uint64_t steps);
+
     /* Executes a fence on the calling thread's own hart. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 

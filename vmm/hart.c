@@ -157,6 +157,11 @@ void hart_wait(struct hart *hart, enum hart_status status)
 
     if (engine->irq_pending(hart)) /* the usual end of a spin: no lock, no sleep */
         return;
+    if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
+        hart->idle = true;
+        hart->status = status;
+        return;
+    }
     guest_leave(hart);
     pthread_mutex_lock(&hart->lock);
     hart->status = status;
@@ -249,7 +254,7 @@ static void become_stopped(struct hart *hart)
                 "every hart has stopped itself; none is left to start another");
 }
 
-static void run_once(struct hart *hart)
+void hart_run(struct hart *hart)
 {
     struct vm *vm = hart->vm;
     int rc;
@@ -269,18 +274,31 @@ static void run_once(struct hart *hart)
     }
 }
 
+bool hart_ready(struct hart *hart)
+{
+    if (hart->status == HART_STOPPED)
+        return false;
+    if (hart->status == HART_START_PENDING) {
+        if (!hart->boot)
+            hart_enter(hart);
+        hart->boot = false;
+        hart->status = HART_STARTED;
+    }
+    if (hart->idle) {
+        if (!hart->vm->engine->irq_pending(hart))
+            return false;
+        hart->idle = false;
+        hart->status = HART_STARTED;
+    }
+    return true;
+}
+
 void *hart_thread(void *arg)
 {
     struct hart *hart = arg;
 
-    while (wait_start(hart)) {
-        if (hart->status == HART_START_PENDING) {
-            if (!hart->boot)
-                hart_enter(hart);
-            hart->boot = false;
-            hart->status = HART_STARTED;
-        }
-        run_once(hart);
-    }
+    while (wait_start(hart))
+        if (hart_ready(hart))
+            hart_run(hart);
     return NULL;
 }

@@ -63,6 +63,7 @@ struct hart {
     _Atomic uint64_t fences_done;
 
     _Atomic bool waiting;              /* asleep on `wake`, so that a request must signal it */
+    bool idle; /* deterministic: waits for an interrupt, without a turn until then */
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
 
@@ -112,6 +113,14 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg);
 /* Executes the fences in the own mailbox. For engines and the hart's loop, on its own thread.
  */
 void hart_take_fences(struct hart *hart);
+
+/*
+ * The two halves of a hart's loop, for who schedules harts itself. hart_ready: starts it when it was
+ * asked to start, wakes it when what it waits for has come; false: it has nothing to do. hart_run: in
+ * the guest until the engine leaves.
+ */
+bool hart_ready(struct hart *hart);
+void hart_run(struct hart *hart);
 
 /* The body of a hart's thread. */
 void *hart_thread(void *hart);

@@ -56,6 +56,12 @@ static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool
     return 0;
 }
 
+static void real_random(struct host *host, void *buf, size_t len)
+{
+    (void)host;
+    host_random(buf, len);
+}
+
 struct host *host_real(void)
 {
     static struct host host = {
@@ -63,6 +69,7 @@ struct host *host_real(void)
         .read = real_read,
         .write = real_write,
         .wait = real_wait,
+        .random = real_random,
     };
     return &host;
 }

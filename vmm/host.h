@@ -28,6 +28,8 @@ struct host {
      * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
+    /* Bytes that nobody can guess; from the seed in a deterministic VM. */
+    void (*random)(struct host *host, void *buf, size_t len);
 };
 
 /* The real host. */

@@ -26,6 +26,10 @@ struct hart_state {
     uint64_t pmpcfg[2], pmpaddr[16];
     uint64_t timer; /* tick at which the S-mode timer fires; UINT64_MAX: off */
     uint64_t steps, instret;
+    uint64_t reserve_gpa; /* of LR; UINT64_MAX: no reservation */
+    uint64_t reserve_value;
+    uint64_t instret_base, cycle_base; /* what guest writes added to the counters */
+    uint64_t seip_soft;                /* M-mode's own bit of SEIP */
 };
 
 #endif

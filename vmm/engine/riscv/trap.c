@@ -129,6 +129,28 @@ void rv_timer_update(struct rv_hart *h)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
 }
 
+/* The reservation is a host address while the hart runs, and a guest address outside. */
+static gpa_t reserve_gpa(const struct rv_hart *h)
+{
+    const struct mem *mem = &h->vm->mem;
+
+    for (unsigned i = 0; i < mem->nslots; i++) {
+        uintptr_t offset = h->reserve_host - (uintptr_t)mem->slot[i].host;
+
+        if (offset < mem->slot[i].size)
+            return mem->slot[i].gpa + offset;
+    }
+    return UINT64_MAX;
+}
+
+static void reserve_set(struct rv_hart *h, const struct hart_state *s)
+{
+    const uint8_t *host = mem_ptr(&h->vm->mem, s->reserve_gpa, 8);
+
+    h->reserve_host = host ? (uintptr_t)host : RV_NO_RESERVATION;
+    h->reserve_value = s->reserve_value;
+}
+
 void rv_state_get(const struct rv_hart *h, struct hart_state *s)
 {
     *s = (struct hart_state){
@@ -140,7 +162,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .medeleg = h->medeleg,
         .mideleg = h->mideleg,
         .mie = h->mie,
-        .mip = rv_mip(h),
+        .mip = atomic_load(&h->mip),
         .mtvec = h->mtvec,
         .mcounteren = h->mcounteren,
         .menvcfg = h->menvcfg,
@@ -161,7 +183,14 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .timer = h->timer,
         .steps = h->steps,
         .instret = h->steps - h->unretired,
+        .reserve_gpa = reserve_gpa(h),
+        .reserve_value = h->reserve_value,
+        .instret_base = h->instret_base,
+        .cycle_base = h->cycle_base,
+        .seip_soft = h->seip_soft,
     };
+    if (s->reserve_gpa == UINT64_MAX)
+        s->reserve_value = 0;
     memcpy(s->x, h->x, sizeof(s->x));
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
@@ -203,7 +232,10 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     h->timer = s->timer;
     h->steps = s->steps;
     h->unretired = s->steps - s->instret;
-    h->reserve_host = RV_NO_RESERVATION;
+    reserve_set(h, s);
+    h->instret_base = s->instret_base;
+    h->cycle_base = s->cycle_base;
+    h->seip_soft = s->seip_soft != 0;
     rv_pmp_update(h);
     rv_context_update(h);
 }

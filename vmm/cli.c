@@ -347,9 +347,10 @@ static int value_check(struct cli_parser *p, const struct cli_option *opt, const
 }
 
 /* Stores one option; value is NULL for flags. */
-static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *value)
+static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *given)
 {
     struct vm_config *config = &p->cli->config;
+    const char *value = given ? given : "";
     int ret = value_check(p, opt, value);
 
     if (ret != 0)

@@ -1,4 +1,5 @@
-/* deterministic.c: the same run every time: virtual time, seeded chance, harts in turns on one thread. */
+/* deterministic.c: the same run every time: virtual time, seeded chance, harts in turns on one
+ * thread. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/deterministic.h"
 
@@ -53,7 +54,8 @@ static ssize_t virtual_write(struct host *host, int fd, const void *buf, size_t 
     return real->write(real, fd, buf, len);
 }
 
-/* Nothing waits in virtual time: a descriptor is ready, and the read takes as long as it takes. */
+/* Nothing waits in virtual time: a descriptor is ready, and the read takes as long as it takes.
+ */
 static int virtual_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
 {
     (void)host;
@@ -138,8 +140,8 @@ static uint64_t steps_left(const struct vm *vm)
 }
 
 /*
- * One turn of one hart. When the step budget ends inside it, `cut` remembers, so that a machine saved
- * there goes on with the rest of the turn. False: nothing is left of the budget.
+ * One turn of one hart. When the step budget ends inside it, `cut` remembers, so that a machine
+ * saved there goes on with the rest of the turn. False: nothing is left of the budget.
  */
 static bool take_turn(struct deterministic *det, struct hart *hart)
 {
@@ -155,7 +157,8 @@ static bool take_turn(struct deterministic *det, struct hart *hart)
         det->turn_steps = engine->steps(hart);
     det->running = hart;
     if (!det->cut)
-        (void)engine->irq_pending(hart); /* looks at the timer: here, and nowhere else in the turn */
+        (void)engine->irq_pending(
+            hart); /* looks at the timer: here, and nowhere else in the turn */
     if (hart_ready(hart)) {
         limit = det->turn_steps + DETERMINISTIC_QUANTUM;
         det->cut = limit > hart->steps + left;
@@ -169,8 +172,8 @@ static bool take_turn(struct deterministic *det, struct hart *hart)
 }
 
 /*
- * Every hart waits: on to the next timer or input. When there is neither, nothing will ever happen
- * again in this VM, which no other mode could know.
+ * Every hart waits: on to the next timer or input. When there is neither, nothing will ever
+ * happen again in this VM, which no other mode could know.
  */
 static void skip_idle(struct vm *vm)
 {

@@ -66,8 +66,8 @@ struct engine {
     uint64_t (*timer_deadline)(struct hart *hart);
 
     /*
-     * Exact counting (ENGINE_EXACT_STEPS). steps: taken so far, on the hart's own thread, inside
-     * exits too. set_step_limit: run delivers EXIT_BUDGET when that many are taken.
+     * Exact counting (ENGINE_EXACT_STEPS). steps: taken so far, on the hart's own thread,
+     * inside exits too. set_step_limit: run delivers EXIT_BUDGET when that many are taken.
      */
     uint64_t (*steps)(struct hart *hart);
     void (*set_step_limit)(struct hart *hart, uint64_t steps);

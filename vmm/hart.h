@@ -62,8 +62,8 @@ struct hart {
     uint64_t fences_posted; /* tickets: posted and done */
     _Atomic uint64_t fences_done;
 
-    _Atomic bool waiting;              /* asleep on `wake`, so that a request must signal it */
-    bool idle; /* deterministic: waits for an interrupt, without a turn until then */
+    _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
+    bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
 
@@ -115,9 +115,9 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg);
 void hart_take_fences(struct hart *hart);
 
 /*
- * The two halves of a hart's loop, for who schedules harts itself. hart_ready: starts it when it was
- * asked to start, wakes it when what it waits for has come; false: it has nothing to do. hart_run: in
- * the guest until the engine leaves.
+ * The two halves of a hart's loop, for who schedules harts itself. hart_ready: starts it when
+ * it was asked to start, wakes it when what it waits for has come; false: it has nothing to do.
+ * hart_run: in the guest until the engine leaves.
  */
 bool hart_ready(struct hart *hart);
 void hart_run(struct hart *hart);

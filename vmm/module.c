@@ -211,7 +211,7 @@ int modules_create(struct vm *vm, struct error *err)
         max++;
     vm->instance = calloc(max, sizeof(*vm->instance));
     if (!vm->instance)
-        rc = error_set(err, STATUS_OS, "no memory for modules");
+        return error_set(err, STATUS_OS, "no memory for modules");
     for (const struct module *const *m = module_list; rc == 0 && *m; m++)
         rc = module_create(vm, *m, err);
     if (rc != 0)
@@ -228,7 +228,7 @@ void modules_reset(struct vm *vm)
 
 void modules_destroy(struct vm *vm)
 {
-    while (vm->ninstances > 0) {
+    while (vm->instance && vm->ninstances > 0) {
         struct module_instance *inst = &vm->instance[--vm->ninstances];
 
         if (inst->module->destroy)

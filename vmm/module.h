@@ -63,9 +63,9 @@ struct module {
     void (*reset)(void *self);
     void (*destroy)(void *self);
     /*
-     * All that a guest can tell of the instance's state, for snapshots and for the hash that compares
-     * two runs; load puts it into an instance of the same options. Errors stick in the writer or
-     * reader; load checks every value, since the file may be anybody's.
+     * All that a guest can tell of the instance's state, for snapshots and for the hash that
+     * compares two runs; load puts it into an instance of the same options. Errors stick in the
+     * writer or reader; load checks every value, since the file may be anybody's.
      */
     void (*save)(void *self, struct state_writer *w);
     void (*load)(void *self, struct state_reader *r);

@@ -11,8 +11,8 @@
 
 /*
  * The file: magic, version, then sections in fixed order: configuration, clock, harts, console,
- * modules (name, length, bytes), memory (address and bytes of each page that is not all zero, ended
- * by an address of all ones), end mark.
+ * modules (name, length, bytes), memory (address and bytes of each page that is not all zero,
+ * ended by an address of all ones), end mark.
  */
 static const char magic[8] = "TGSTATE";
 #define END_MARK   0x444e454554415453ull /* "STATEEND" */
@@ -115,11 +115,12 @@ static int check_config(const struct vm *vm, struct state_reader *r, struct erro
     if (r->error == 0 && start == vm->config->start && mem == vm->config->mem_size &&
         harts == vm->nharts && modules == vm->ninstances && (det != 0) == (vm->det != NULL))
         return 0;
-    return error_set(err, STATUS_CONFIG,
-                     "--load-state: the state is of %llu hart(s), %llu MiB, %llu modules, %s; give "
-                     "the options with which it was saved",
-                     (unsigned long long)harts, (unsigned long long)(mem >> 20),
-                     (unsigned long long)modules, det ? "deterministic" : "free-running");
+    return error_set(
+        err, STATUS_CONFIG,
+        "--load-state: the state is of %llu hart(s), %llu MiB, %llu modules, %s; give "
+        "the options with which it was saved",
+        (unsigned long long)harts, (unsigned long long)(mem >> 20), (unsigned long long)modules,
+        det ? "deterministic" : "free-running");
 }
 
 static void put_clock(struct vm *vm, struct state_writer *w)
@@ -169,7 +170,7 @@ static void hart_state_put(const struct hart_state *state, struct state_writer *
 
 static void hart_state_get(struct hart_state *state, struct state_reader *r)
 {
-    uint64_t word[HART_WORDS];
+    uint64_t word[HART_WORDS] = {0};
 
     state->version = (uint32_t)state_get_max(r, UINT32_MAX);
     state->priv = (uint32_t)state_get_max(r, PRIV_M);
@@ -315,7 +316,8 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
     state_get(r, head, sizeof(head));
     version = state_get_u64(r);
     if (r->error != 0 || memcmp(head, magic, sizeof(magic)) != 0)
-        return error_set(err, STATUS_DATA, "--load-state: the file is no saved state of Tollgate");
+        return error_set(err, STATUS_DATA,
+                         "--load-state: the file is no saved state of Tollgate");
     if (version != SNAPSHOT_VERSION)
         return error_set(err, STATUS_DATA,
                          "--load-state: the state has version %llu; this Tollgate reads %u",

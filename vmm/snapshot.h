@@ -14,8 +14,8 @@ struct vm;
 #define SNAPSHOT_HASH_SIZE 32u /* bytes: BLAKE2b-256 */
 
 /*
- * Where a state is written to. The first failure sticks in `error` (-errno) and is reported once at
- * the end, so that modules need not check each field. Numbers are little-endian.
+ * Where a state is written to. The first failure sticks in `error` (-errno) and is reported
+ * once at the end, so that modules need not check each field. Numbers are little-endian.
  */
 struct state_writer {
     void (*write)(struct state_writer *w, const void *data, size_t len);
@@ -38,10 +38,10 @@ uint64_t state_get_u64(struct state_reader *r);
 uint64_t state_get_max(struct state_reader *r, uint64_t max);
 
 /*
- * Saves a VM whose harts are outside the guest: before vm_run, or after it returned (at the end of a
- * step budget, say). Loads one into a VM of the same configuration that has not run: memory size,
- * harts and modules must be those of the file. 0 or -errno with *err set; after a failed load the VM
- * must not run.
+ * Saves a VM whose harts are outside the guest: before vm_run, or after it returned (at the end
+ * of a step budget, say). Loads one into a VM of the same configuration that has not run:
+ * memory size, harts and modules must be those of the file. 0 or -errno with *err set; after a
+ * failed load the VM must not run.
  */
 int snapshot_save(struct vm *vm, const char *path, struct error *err);
 int snapshot_load(struct vm *vm, const char *path, struct error *err);

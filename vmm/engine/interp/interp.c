@@ -179,7 +179,8 @@ static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t lef
         budget_exit(h);
         return NULL;
     }
-    /* Where a chunk ends is this engine's affair: a deterministic guest sees time at turns only. */
+    /* Where a chunk ends is this engine's affair: a deterministic guest sees time at turns
+     * only. */
     if (!h->vm->det)
         rv_timer_update(h);
     const struct op_table *tab = chunk_begin(h);

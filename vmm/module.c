@@ -231,7 +231,7 @@ void modules_destroy(struct vm *vm)
     while (vm->instance && vm->ninstances > 0) {
         struct module_instance *inst = &vm->instance[--vm->ninstances];
 
-        if (inst->module->destroy)
+        if (inst->module && inst->module->destroy)
             inst->module->destroy(inst->self);
     }
     free(vm->instance);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/exit.h"
 
+#include <stdio.h>
 #include "guest/abi/tg.h"
 #include "vmm/vm.h"
 
@@ -91,9 +92,13 @@ static enum gate gate_call(struct hart *hart, struct call *c)
 
 static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
 {
+    char insn[32] = "";
+
+    if (exit->fault.insn != 0)
+        snprintf(insn, sizeof(insn), ", instruction 0x%x", exit->fault.insn);
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
-               "%s, address 0x%llx: %s", cause_name(exit->fault.cause),
-               (unsigned long long)exit->fault.tval, exit->fault.why);
+               "%s, address 0x%llx%s: %s", cause_name(exit->fault.cause),
+               (unsigned long long)exit->fault.tval, insn, exit->fault.why);
     return GATE_LEAVE;
 }
 

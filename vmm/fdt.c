@@ -203,12 +203,17 @@ static void add_cpu(struct fdt_builder *b, unsigned index)
     fdtb_end(b);
 }
 
+static uint32_t timebase_hz(struct vm *vm)
+{
+    return vm->engine->timebase_hz ? (uint32_t)vm->engine->timebase_hz(vm) : PLAT_TIMEBASE_HZ;
+}
+
 static void add_cpus(struct fdt_builder *b)
 {
     fdtb_begin(b, "cpus");
     fdtb_u32(b, "#address-cells", 1);
     fdtb_u32(b, "#size-cells", 0);
-    fdtb_u32(b, "timebase-frequency", PLAT_TIMEBASE_HZ);
+    fdtb_u32(b, "timebase-frequency", timebase_hz(b->vm));
     for (unsigned i = 0; i < b->vm->nharts; i++)
         add_cpu(b, i);
     fdtb_end(b);

@@ -7,11 +7,13 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -252,6 +254,32 @@ void host_random(void *buf, size_t len)
             len -= (size_t)n;
         }
     }
+}
+
+static void kick_handler(int signo)
+{
+    (void)signo;
+}
+
+int host_thread_kick_init(void)
+{
+    struct sigaction action = {.sa_handler = kick_handler, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGRTMIN, &action, NULL) < 0 ? -errno : 0;
+}
+
+int host_thread_self(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+void host_thread_kick(int thread)
+{
+    int error = errno; /* a signal handler may kick */
+
+    syscall(SYS_tgkill, getpid(), thread, SIGRTMIN);
+    errno = error;
 }
 
 uint64_t host_memory_size(void)

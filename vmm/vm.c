@@ -97,8 +97,10 @@ static int harts_create(struct vm *vm, struct error *err)
     if (!vm->hart)
         return error_set(err, STATUS_OS, "--cpus: no memory for %u harts", n);
     for (unsigned i = 0; i < n; i++) {
-        if (hart_init(&vm->hart[i], vm, i) != 0)
-            return error_set(err, STATUS_OS, "--cpus: no memory for %u harts", n);
+        int rc = hart_init(&vm->hart[i], vm, i);
+        if (rc != 0)
+            return error_set(err, STATUS_OS, "--cpus: engine %s cannot make hart %u of %u: %s",
+                             vm->engine->name, i + 1, n, strerror(-rc));
         vm->nharts = i + 1;
     }
     return 0;
@@ -189,13 +191,12 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
         vm->console_made = true;
         rc = modules_create(vm, err);
     }
+    if (rc == 0 && vm->engine->vm_create)
+        rc = vm->engine->vm_create(vm, err);
     if (rc == 0)
         rc = call_index_build(vm, err);
     if (rc == 0)
         rc = policy_freeze(vm, err);
-    if (rc == 0 && vm->engine->vm_create && vm->engine->vm_create(vm) != 0)
-        rc = error_set(err, STATUS_UNAVAILABLE, "--engine: %s cannot make a VM",
-                       vm->engine->name);
     if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)

@@ -65,6 +65,13 @@ struct engine {
     void (*set_timer)(struct hart *hart, uint64_t ticks);
     uint64_t (*timer_deadline)(struct hart *hart);
 
+    /*
+     * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is
+     * at `ticks` or later. Any thread; use hart_set_mtimer(), which also wakes the hart. NULL:
+     * the engine has no M-mode.
+     */
+    void (*set_mtimer)(struct hart *hart, uint64_t ticks);
+
     /* Executes a fence on the calling thread's own hart. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 

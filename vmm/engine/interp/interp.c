@@ -460,7 +460,12 @@ static void interp_set_timer(struct hart *hart, uint64_t ticks)
 
 static uint64_t interp_timer_deadline(struct hart *hart)
 {
-    return rv_of(hart)->timer;
+    return rv_timer_deadline(rv_of(hart));
+}
+
+static void interp_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    rv_mtimer_set(rv_of(hart), ticks);
 }
 
 /* Beyond this many pages one flush of everything is quicker. */
@@ -552,6 +557,7 @@ const struct engine engine_interp = {
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,
     .timer_deadline = interp_timer_deadline,
+    .set_mtimer = interp_set_mtimer,
     .fence = interp_fence,
     .state_get = interp_state_get,
     .state_set = interp_state_set,

@@ -510,23 +510,27 @@ static int contradictions_check(struct cli_parser *p)
     return 0;
 }
 
-/* Decides how the guest starts: by exactly one of KERNEL, --firmware and --program. */
+/* Decides how the guest starts: by KERNEL, by --firmware (which may start KERNEL), or
+ * --program. */
 static int start_choose(struct cli_parser *p)
 {
     struct vm_config *config = &p->cli->config;
     const char *program = p->cli->program_argv == NULL ? NULL : p->cli->program_argv[0];
-    unsigned n = (p->kernel != NULL) + (p->firmware != NULL) + (program != NULL);
 
-    if (n == 0)
+    if (p->kernel == NULL && p->firmware == NULL && program == NULL)
         return error_set(
             p->err, STATUS_USAGE,
             "no KERNEL given; for example: tollgate run -i initrd.gz Image (or give "
             "--firmware FILE or --program ELF)");
-    if (n > 1)
-        return error_set(p->err, STATUS_CONFIG,
-                         "%s contradicts %s: a guest starts in one way; give one of them",
-                         program != NULL ? "--program" : "--firmware",
-                         p->kernel == NULL ? "--firmware" : "KERNEL");
+    if (program != NULL && (p->kernel != NULL || p->firmware != NULL))
+        return error_set(
+            p->err, STATUS_CONFIG,
+            "--program contradicts %s: a guest starts in one way; give one of them",
+            p->kernel == NULL ? "--firmware" : "KERNEL");
+    if (p->firmware != NULL && p->kernel == NULL && strcmp(p->firmware, "opensbi") == 0)
+        return error_set(
+            p->err, STATUS_USAGE,
+            "--firmware opensbi: no KERNEL given; OpenSBI does nothing but start one");
     if (program != NULL) {
         config->start = START_PROGRAM;
         config->image = program;
@@ -534,6 +538,7 @@ static int start_choose(struct cli_parser *p)
     } else if (p->firmware != NULL) {
         config->start = START_FIRMWARE;
         config->image = p->firmware;
+        config->payload = p->kernel;
     } else {
         config->start = START_KERNEL;
         config->image = p->kernel;

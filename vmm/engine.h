@@ -111,6 +111,13 @@ struct engine {
     uint64_t (*steps)(struct hart *hart);
     void (*set_step_limit)(struct hart *hart, uint64_t steps);
 
+    /*
+     * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is
+     * at `ticks` or later. Any thread; use hart_set_mtimer(), which also wakes the hart. NULL:
+     * the engine has no M-mode.
+     */
+    void (*set_mtimer)(struct hart *hart, uint64_t ticks);
+
     /* Executes a fence on the calling thread's own hart. Nothing where RFENCE is below us. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 

@@ -54,6 +54,14 @@ void hart_irq(struct hart *hart, unsigned irq, bool level)
         hart_wake(hart);
 }
 
+void hart_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    if (!hart->vm->engine->set_mtimer)
+        return;
+    hart->vm->engine->set_mtimer(hart, ticks);
+    hart_wake(hart); /* it may sleep until another deadline */
+}
+
 int hart_start(struct hart *hart, uint64_t pc, uint64_t arg)
 {
     int rc = -EALREADY;

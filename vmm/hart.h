@@ -81,6 +81,9 @@ void hart_request(struct hart *hart, uint32_t bits);
  */
 void hart_irq(struct hart *hart, unsigned irq, bool level);
 
+/* Sets the hart's mtimecmp through its engine, and wakes it to look at it. Any thread. */
+void hart_set_mtimer(struct hart *hart, uint64_t ticks);
+
 /*
  * Starts a stopped hart at pc in S-mode, with a0 = hart ID and a1 = arg, paging off.
  * 0, or -EALREADY when it is not stopped. Any thread.

@@ -124,7 +124,7 @@ static enum console_input console_choice(const struct vm *vm)
     if (vm->config->start == START_PROGRAM)
         return CONSOLE_NONE;
     if (vm->config->start == START_FIRMWARE)
-        return CONSOLE_SERIAL;
+        return vm->payload.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
     return vm->image.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SBI;
 }
 

@@ -34,12 +34,13 @@ struct vm_config {
     struct host *host;
     const struct engine *engine;
     enum start_kind start;
-    const char *image;  /* kernel, firmware or program */
-    const char *initrd; /* or NULL */
-    const char *append; /* or NULL: a default for the console */
-    const char *dtb;    /* or NULL: made by the core */
-    bool raw;           /* the image has no header */
-    char *const *argv;  /* program arguments, argv[0] the program; NULL-terminated */
+    const char *image;   /* kernel, firmware or program; "opensbi": Debian's fw_dynamic */
+    const char *payload; /* firmware starts: the kernel that the firmware starts, or NULL */
+    const char *initrd;  /* or NULL */
+    const char *append;  /* or NULL: a default for the console */
+    const char *dtb;     /* or NULL: made by the core */
+    bool raw;            /* the image has no header */
+    char *const *argv;   /* program arguments, argv[0] the program; NULL-terminated */
     uint64_t mem_size;
     unsigned nharts;
     uint64_t max_steps; /* of each hart; of all together when deterministic; UINT64_MAX: none */
@@ -104,6 +105,8 @@ struct vm {
     _Atomic unsigned harts_live; /* program starts: harts that have not exited */
 
     struct image image;
+    struct image payload; /* with config->payload */
+    gpa_t fw_info;        /* what a2 of firmware points to (fw_dynamic); 0: nothing */
     gpa_t dtb_gpa;
     gpa_t initrd_gpa;
     uint64_t initrd_size;

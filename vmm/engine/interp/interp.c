@@ -465,7 +465,12 @@ static void interp_set_timer(struct hart *hart, uint64_t ticks)
 
 static uint64_t interp_timer_deadline(struct hart *hart)
 {
-    return rv_of(hart)->timer;
+    return rv_timer_deadline(rv_of(hart));
+}
+
+static void interp_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    rv_mtimer_set(rv_of(hart), ticks);
 }
 
 static uint64_t interp_steps(struct hart *hart)
@@ -569,6 +574,7 @@ const struct engine engine_interp = {
     .timer_deadline = interp_timer_deadline,
     .steps = interp_steps,
     .set_step_limit = interp_set_step_limit,
+    .set_mtimer = interp_set_mtimer,
     .fence = interp_fence,
     .state_get = interp_state_get,
     .state_set = interp_state_set,

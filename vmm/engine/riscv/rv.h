@@ -116,7 +116,8 @@ struct rv_hart {
     bool pmp_open;  /* the entries let every privilege do everything */
     bool seip_soft; /* M-mode's own bit of SEIP, beside the controller's line in mip */
 
-    uint64_t timer; /* SBI TIME: tick at which STIP rises */
+    uint64_t timer;          /* SBI TIME: tick at which STIP rises */
+    _Atomic uint64_t mtimer; /* mtimecmp: tick from which on MTIP is up; any thread writes it */
 
     /* LR/SC: the host address of the reserved word and the value seen there. */
     uintptr_t reserve_host; /* RV_NO_RESERVATION: none */
@@ -162,8 +163,14 @@ int rv_interrupt(const struct rv_hart *h);
 int rv_sret(struct rv_hart *h);
 int rv_mret(struct rv_hart *h);
 
-/* Brings STIP up to date with the timer and the clock. */
+/* Brings STIP and MTIP up to date with the timers and the clock. */
 void rv_timer_update(struct rv_hart *h);
+
+/* Sets mtimecmp and MTIP at once, since M-mode clears its interrupt so. Any thread. */
+void rv_mtimer_set(struct rv_hart *h, uint64_t ticks);
+
+/* The next tick at which a timer fires that has not fired yet; UINT64_MAX: none will. */
+uint64_t rv_timer_deadline(const struct rv_hart *h);
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s);
 void rv_state_set(struct rv_hart *h, const struct hart_state *s);

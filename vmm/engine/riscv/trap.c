@@ -29,6 +29,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     memset(h->pmpaddr, 0, sizeof(h->pmpaddr));
     h->reserve_host = RV_NO_RESERVATION;
     h->timer = UINT64_MAX;
+    atomic_store(&h->mtimer, UINT64_MAX);
     if (priv != PRIV_M) {
         /* As firmware leaves the hart to a kernel: all delegated, memory and counters open. */
         h->medeleg = S_EXCEPTIONS;
@@ -123,10 +124,47 @@ int rv_mret(struct rv_hart *h)
     return 0;
 }
 
+/*
+ * MTIP is the comparison itself, so it falls too. Should another hart move mtimecmp meanwhile,
+ * the next look puts it right ("eventually": privileged specification, section 3.2.1).
+ */
+static void mtimer_update(struct rv_hart *h, uint64_t now)
+{
+    bool due = now >= atomic_load(&h->mtimer);
+    uint64_t mip = atomic_load_explicit(&h->mip, memory_order_relaxed);
+
+    if (due == (mip >> IRQ_M_TIMER & 1))
+        return;
+    if (due)
+        atomic_fetch_or(&h->mip, 1ull << IRQ_M_TIMER);
+    else
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_M_TIMER));
+}
+
 void rv_timer_update(struct rv_hart *h)
 {
-    if (h->timer != UINT64_MAX && clock_ticks(&h->vm->clock) >= h->timer)
+    uint64_t now = 0; /* the clock costs more than all the rest: asked only for a timer */
+
+    if (h->timer != UINT64_MAX || atomic_load(&h->mtimer) != UINT64_MAX)
+        now = clock_ticks(&h->vm->clock);
+    if (now >= h->timer)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
+    mtimer_update(h, now);
+}
+
+void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
+{
+    atomic_store(&h->mtimer, ticks);
+    mtimer_update(h, clock_ticks(&h->vm->clock));
+}
+
+uint64_t rv_timer_deadline(const struct rv_hart *h)
+{
+    uint64_t mip = atomic_load(&h->mip);
+    uint64_t timer = mip >> IRQ_S_TIMER & 1 ? UINT64_MAX : h->timer;
+    uint64_t mtimer = mip >> IRQ_M_TIMER & 1 ? UINT64_MAX : atomic_load(&h->mtimer);
+
+    return timer < mtimer ? timer : mtimer;
 }
 
 /* The reservation is a host address while the hart runs, and a guest address outside. */

@@ -18,6 +18,10 @@ struct hart_fence;
 #define ENGINE_M_MODE      0x2u /* can start a guest in M-mode */
 #define ENGINE_U_MODE      0x4u /* can start a guest in U-mode (programs) */
 
+/* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
+#define HART_COUNTER_CYCLE   0u
+#define HART_COUNTER_INSTRET 2u
+
 /* Who answers an SBI extension's calls. */
 enum call_route {
     ROUTE_EXITS,  /* they come to the gate */
@@ -87,6 +91,21 @@ struct engine {
     const char *const *(*isa_extensions)(struct vm *vm);
     /* The widest paging mode: "riscv,sv39", "riscv,sv48" or "riscv,sv57". */
     const char *(*mmu_type)(struct vm *vm);
+
+    /*
+     * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction
+     * of a hart that has exited with a call reads them. counter_set gives one a value, and lets
+     * it count or keeps it still. Own thread. Both NULL: nobody can stop this engine's.
+     */
+    uint64_t (*counter_get)(struct hart *hart, unsigned counter);
+    void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+
+    /*
+     * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a
+     * call. Own thread. 0; -EOPNOTSUPP: the hart has no such feature; -EINVAL: it cannot have
+     * that value. NULL: there are none.
+     */
+    int (*feature_set)(struct hart *hart, unsigned feature, uint64_t value);
 };
 
 /* All engines of this build, best first; ends with NULL. */

@@ -174,12 +174,14 @@ void hart_wait(struct hart *hart, enum hart_status status)
     pthread_mutex_lock(&hart->lock);
     hart->status = status;
     atomic_store(&hart->waiting, true);
-    while (!(atomic_load(&hart->requests) & ~HART_REQ_FENCES) && !engine->irq_pending(hart))
+    while (!(atomic_load(&hart->requests) & ~(HART_REQ_FENCES | HART_REQ_TICK)) &&
+           !engine->irq_pending(hart))
         host_cond_wait(&hart->wake, &hart->lock,
                        clock_deadline_ns(&vm->clock, engine->timer_deadline(hart)));
     atomic_store(&hart->waiting, false);
     hart->status = HART_STARTED;
     pthread_mutex_unlock(&hart->lock);
+    modules_hart_enter(hart);
     guest_enter(hart);
 }
 
@@ -267,10 +269,11 @@ void hart_run(struct hart *hart)
     struct vm *vm = hart->vm;
     int rc;
 
+    modules_hart_enter(hart);
     guest_enter(hart);
     rc = vm->engine->run(hart);
     guest_leave(hart);
-    atomic_fetch_and(&hart->requests, ~HART_REQ_RESTART);
+    atomic_fetch_and(&hart->requests, ~(HART_REQ_RESTART | HART_REQ_TICK));
     if (rc != 0)
         vm_stop(vm, CAUSE_ENGINE, STATUS_INTERNAL, hart, "engine %s failed: %s",
                 vm->engine->name, strerror(-rc));
@@ -287,8 +290,10 @@ bool hart_ready(struct hart *hart)
     if (hart->status == HART_STOPPED)
         return false;
     if (hart->status == HART_START_PENDING) {
-        if (!hart->boot)
+        if (!hart->boot) {
+            modules_hart_reset(hart);
             hart_enter(hart);
+        }
         hart->boot = false;
         hart->status = HART_STARTED;
     }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "guest/abi/sbi.h"
 #include "vmm/exit.h"
 
 struct vm;
@@ -20,10 +21,11 @@ enum hart_status {
 };
 
 /* Requests to a hart, set by any thread, taken by the hart itself (hart.requests, a mask). */
-#define HART_REQ_STOP    0x1u /* the VM ends */
-#define HART_REQ_FENCES  0x2u /* fences wait in its mailbox */
-#define HART_REQ_WAKE    0x4u /* an interrupt line rose: look at it now */
-#define HART_REQ_RESTART 0x8u /* start anew at start_pc (HSM) */
+#define HART_REQ_STOP    0x1u  /* the VM ends */
+#define HART_REQ_FENCES  0x2u  /* fences wait in its mailbox */
+#define HART_REQ_WAKE    0x4u  /* an interrupt line rose: look at it now */
+#define HART_REQ_RESTART 0x8u  /* start anew at start_pc (HSM) */
+#define HART_REQ_TICK    0x10u /* leave the guest and come back, so that hart_enter hooks run */
 
 /* Interrupt numbers (privileged specification, mip/mie bit positions). */
 #define IRQ_S_SOFT  1
@@ -40,6 +42,9 @@ struct hart_fence {
     uint64_t size;  /* bytes; UINT64_MAX: everything */
     uint64_t asid;  /* FENCE_VMA_ASID only */
 };
+
+/* What a hart counts for SBI PMU, by the code of its firmware event (SBI 3.0, section 11.6). */
+#define HART_EVENTS SBI_PMU_FW_EVENTS
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
@@ -70,7 +75,8 @@ struct hart {
     pthread_t thread;
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
-    uint64_t steps;             /* brought up to date when run returns */
+    _Atomic uint64_t events[HART_EVENTS];
+    uint64_t steps; /* brought up to date when run returns */
     uint64_t instret;
 };
 

@@ -170,6 +170,10 @@ static int instance_create(struct vm *vm, const struct module *m, unsigned index
         if (rc != 0 && m->destroy)
             m->destroy(inst->self);
     }
+    if (rc == -ENODEV && !req) { /* nobody asked for it: absent, and no error */
+        *err = (struct error){.status = STATUS_OK};
+        return 0;
+    }
     if (rc == 0)
         vm->ninstances++;
     else
@@ -224,6 +228,24 @@ void modules_reset(struct vm *vm)
     for (unsigned i = 0; i < vm->ninstances; i++)
         if (vm->instance[i].module->reset)
             vm->instance[i].module->reset(vm->instance[i].self);
+}
+
+void modules_hart_reset(struct hart *hart)
+{
+    const struct vm *vm = hart->vm;
+
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        if (vm->instance[i].module->hart_reset)
+            vm->instance[i].module->hart_reset(vm->instance[i].self, hart);
+}
+
+void modules_hart_enter(struct hart *hart)
+{
+    const struct vm *vm = hart->vm;
+
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        if (vm->instance[i].module->hart_enter)
+            vm->instance[i].module->hart_enter(vm->instance[i].self, hart);
 }
 
 void modules_destroy(struct vm *vm)

@@ -12,6 +12,7 @@
 #include "vmm/snapshot.h"
 
 struct vm;
+struct hart;
 struct fdt_builder;
 struct module_instance;
 
@@ -57,7 +58,8 @@ struct module {
 
     /*
      * Creates an instance. Options are checked against `keys` before. Claims further MMIO with
-     * bus_claim, interrupt lines with irq_claim. 0, or a negative errno with *err set.
+     * bus_claim, interrupt lines with irq_claim. 0, or a negative errno with *err set. -ENODEV:
+     * the host lacks what it is made of; it is left out then, unless --device asked for it.
      */
     int (*create)(struct module_instance *inst, struct error *err);
     void (*reset)(void *self);
@@ -71,6 +73,11 @@ struct module {
     void (*load)(void *self, struct state_reader *r);
     /* Adds this instance's nodes to the device tree, below /soc. 0 or -errno. */
     int (*fdt)(void *self, struct fdt_builder *fdt);
+
+    /* A hart that was stopped starts anew: what it had set up is forgotten. On its thread. */
+    void (*hart_reset)(void *self, struct hart *hart);
+    /* A hart goes on in the guest after it slept or its run was left. On its thread. */
+    void (*hart_enter)(void *self, struct hart *hart);
 };
 
 /* A module in a VM. */
@@ -104,6 +111,9 @@ const struct module *module_find(const char *name);
  */
 int modules_create(struct vm *vm, struct error *err);
 void modules_reset(struct vm *vm);
+/* Call the hooks of the same names. Own thread of the hart, outside the guest. */
+void modules_hart_reset(struct hart *hart);
+void modules_hart_enter(struct hart *hart);
 void modules_destroy(struct vm *vm);
 
 /* True when the VM has an instance of the named module. */

@@ -257,6 +257,8 @@ int vm_run(struct vm *vm, struct error *err)
 
 void vm_destroy(struct vm *vm)
 {
+    call_index_destroy(vm);
+    modules_destroy(vm); /* before the harts, which a module's thread may still address */
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);
@@ -264,8 +266,6 @@ void vm_destroy(struct vm *vm)
     vm->nharts = 0;
     if (vm->engine && vm->engine->vm_destroy && vm->engine_state)
         vm->engine->vm_destroy(vm);
-    call_index_destroy(vm);
-    modules_destroy(vm);
     if (vm->console_made)
         console_destroy(&vm->console);
     vm->console_made = false;

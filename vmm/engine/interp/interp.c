@@ -159,7 +159,7 @@ static NOINLINE bool attend(struct rv_hart *h)
         hart_take_fences(h->hart);
     if (requests & HART_REQ_WAKE)
         atomic_fetch_and(&h->hart->requests, ~HART_REQ_WAKE);
-    if (requests & (HART_REQ_STOP | HART_REQ_RESTART))
+    if (requests & (HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK))
         return false;
     irq = rv_interrupt(h);
     if (UNLIKELY(irq >= 0)) {
@@ -534,6 +534,21 @@ static int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t le
     return 0;
 }
 
+static uint64_t interp_counter_get(struct hart *hart, unsigned counter)
+{
+    return rv_counter_get(rv_of(hart), counter);
+}
+
+static void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
+{
+    rv_counter_set(rv_of(hart), counter, value, counts);
+}
+
+static int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
+{
+    return rv_feature_set(rv_of(hart), feature, value);
+}
+
 static enum call_route interp_call_route(struct vm *vm, uint64_t ext)
 {
     (void)vm;
@@ -583,4 +598,7 @@ const struct engine engine_interp = {
     .isa_string = interp_isa_string,
     .isa_extensions = interp_isa_extensions,
     .mmu_type = interp_mmu_type,
+    .counter_get = interp_counter_get,
+    .counter_set = interp_counter_set,
+    .feature_set = interp_feature_set,
 };

@@ -199,6 +199,13 @@ static inline uint64_t rv_steps(const struct rv_hart *h)
 extern const char rv_isa_string[];
 extern const char *const rv_isa_extensions[];
 
+/* --- mmode.c --- */
+
+/* As engine.h has them: counter_get, counter_set, feature_set. */
+uint64_t rv_counter_get(struct rv_hart *h, unsigned counter);
+void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool counts);
+int rv_feature_set(struct rv_hart *h, unsigned feature, uint64_t value);
+
 /* --- mmu.c --- */
 
 /* Where an access leads. */

@@ -22,6 +22,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     h->mie = 0;
     h->medeleg = h->mideleg = h->mtvec = h->mcounteren = h->mscratch = h->mepc = 0;
     h->mcause = h->mtval = h->menvcfg = h->mcountinhibit = 0;
+    memset(h->mstateen, 0, sizeof(h->mstateen));
     h->stvec = h->scounteren = h->senvcfg = h->sscratch = h->sepc = h->scause = h->stval = 0;
     h->satp = 0;
     h->seip_soft = false;
@@ -36,12 +37,19 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
         h->mideleg = S_INTERRUPTS;
         h->mcounteren = COUNTERS_OPEN;
         h->scounteren = COUNTERS_OPEN;
+        h->menvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_ENVCFG_PBMTE |
+                     RV_ENVCFG_STCE; /* not ADUE: Svade until the kernel asks */
+        for (unsigned i = 0; i < RV_STATEENS; i++)
+            h->mstateen[i] = RV_STATEEN_SE;
+        h->mstateen[0] |= RV_STATEEN_ENVCFG;
         h->pmpcfg[0] = 0x1f; /* NAPOT, R, W, X */
         h->pmpaddr[0] = (1ull << 54) - 1;
         atomic_fetch_and(&h->mip, ~((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
     }
-    if (priv == PRIV_U)
-        h->mstatus |= RV_FS; /* a program finds floating point on */
+    if (priv == PRIV_U) {
+        h->mstatus |= RV_FS; /* a program finds floating point and cache blocks on */
+        h->senvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE;
+    }
     rv_pmp_update(h);
     rv_context_update(h);
 }
@@ -143,13 +151,17 @@ static void mtimer_update(struct rv_hart *h, uint64_t now)
 
 void rv_timer_update(struct rv_hart *h)
 {
-    uint64_t now = 0; /* the clock costs more than all the rest: asked only for a timer */
+    uint64_t stimer = h->menvcfg & RV_ENVCFG_STCE ? h->timer : UINT64_MAX;
+    bool mtimer = atomic_load(&h->mtimer) != UINT64_MAX;
+    uint64_t now;
 
-    if (h->timer != UINT64_MAX || atomic_load(&h->mtimer) != UINT64_MAX)
-        now = clock_ticks(&h->vm->clock);
-    if (now >= h->timer)
+    if (stimer == UINT64_MAX && !mtimer) /* the clock costs more than all the rest */
+        return;
+    now = clock_ticks(&h->vm->clock);
+    if (now >= stimer)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
-    mtimer_update(h, now);
+    if (mtimer)
+        mtimer_update(h, now);
 }
 
 void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
@@ -161,7 +173,8 @@ void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
 uint64_t rv_timer_deadline(const struct rv_hart *h)
 {
     uint64_t mip = atomic_load(&h->mip);
-    uint64_t timer = mip >> IRQ_S_TIMER & 1 ? UINT64_MAX : h->timer;
+    bool stimer = (h->menvcfg & RV_ENVCFG_STCE) && !(mip >> IRQ_S_TIMER & 1);
+    uint64_t timer = stimer ? h->timer : UINT64_MAX;
     uint64_t mtimer = mip >> IRQ_M_TIMER & 1 ? UINT64_MAX : atomic_load(&h->mtimer);
 
     return timer < mtimer ? timer : mtimer;
@@ -187,6 +200,14 @@ static void reserve_set(struct rv_hart *h, const struct hart_state *s)
 
     h->reserve_host = host ? (uintptr_t)host : RV_NO_RESERVATION;
     h->reserve_value = s->reserve_value;
+}
+
+void rv_timer_set(struct rv_hart *h, uint64_t ticks)
+{
+    h->timer = ticks;
+    if (h->menvcfg & RV_ENVCFG_STCE)
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_TIMER));
+    rv_timer_update(h);
 }
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s)
@@ -232,6 +253,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
     memcpy(s->x, h->x, sizeof(s->x));
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(s->mstateen, h->mstateen, sizeof(s->mstateen));
 }
 
 bool rv_state_valid(const struct hart_state *s)
@@ -281,6 +303,7 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     for (unsigned i = 0; i < RV_PMP_ENTRIES; i++)
         h->pmpcfg[i] = (uint8_t)(s->pmpcfg[i / 8] >> (8 * (i % 8)));
     memcpy(h->pmpaddr, s->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(h->mstateen, s->mstateen, sizeof(s->mstateen));
     h->timer = s->timer;
     h->steps = s->steps;
     h->unretired = s->steps - s->instret;

@@ -29,6 +29,7 @@ struct program {
     uint32_t code[CODE_MAX];
     unsigned n;
     unsigned nharts;
+    enum start_kind start;
     const struct module *module; /* one more, or NULL */
     const char *input;
 };
@@ -183,6 +184,39 @@ static void program_reads(struct program *p)
     emit_exit(p, 4);
 }
 
+/*
+ * Firmware whose timer is due when it is set, in the middle of a turn: its interrupt is up from
+ * then on, though no turn has begun since, and falls when the timer is moved.
+ */
+static void program_firmware(struct program *p)
+{
+    unsigned loop;
+
+    *p = (struct program){.nharts = 1, .start = START_FIRMWARE};
+    emit_li(p, T2, 200);
+    loop = p->n;
+    emit(p, AS_I(addi, T2, T2, -1));
+    emit_while(p, T2, loop);
+    emit_li(p, S0, PLAT_CLINT_BASE + 0x4000);
+    emit(p, AS_CSRR(T0, TIME));
+    emit(p, AS_S(sd, T0, S0, 0));
+    for (unsigned i = 0; i < 4; i++) {
+        emit(p, AS_CSRR(T1, MIP));
+        emit(p, AS_R(add, S1, S1, T1));
+    }
+    emit(p, AS_I(addi, T0, ZERO, -1));
+    emit(p, AS_S(sd, T0, S0, 0));
+    emit(p, AS_CSRR(T1, MIP));
+    emit(p, AS_R(add, S1, S1, T1));
+    emit_li(p, T0, PLAT_FINISHER_BASE);
+    emit_li(p, T1, PLAT_FINISHER_FAIL); /* the status: four times MTIP */
+    emit(p, AS_I(srli, S1, S1, 2 + IRQ_M_TIMER));
+    emit(p, AS_I(slli, S1, S1, 16));
+    emit(p, AS_R(or, T1, T1, S1));
+    emit(p, AS_S(sw, T1, T0, 0));
+    emit(p, AS_SELF);
+}
+
 /* --- a call that parks --- */
 
 #define PARK_EXT   (TG_EXT_FIRST + 0xf0)
@@ -287,7 +321,7 @@ static void rig_config(struct rig *rig, const struct program *p)
     rig->config = (struct vm_config){
         .host = &rig->mock.host,
         .engine = &engine_interp,
-        .start = START_KERNEL,
+        .start = p->start,
         .image = rig->path,
         .raw = true,
         .mem_size = RIG_RAM,
@@ -388,7 +422,7 @@ static void run_whole(const struct program *p, struct ending *end)
 
     rig_make(rig, p, UINT64_MAX);
     CU_ASSERT_EQUAL(vm_run(&rig->vm, &rig->err), 0);
-    CU_ASSERT_EQUAL(rig->vm.stop.cause, CAUSE_EXIT);
+    CU_ASSERT(rig->vm.stop.cause == CAUSE_EXIT || rig->vm.stop.cause == CAUSE_FINISHER);
     ending_fill(end, rig);
     rig_destroy(rig);
     free(rig);
@@ -483,6 +517,14 @@ static void test_cut_reads(void)
 
     program_reads(&p);
     check_cuts(&p, 4);
+}
+
+static void test_cut_firmware(void)
+{
+    struct program p;
+
+    program_firmware(&p);
+    check_cuts(&p, 1);
 }
 
 static void test_cut_parks(void)
@@ -974,6 +1016,7 @@ void suite_snapshot(void)
     CU_add_test(suite, "cut at every step: two harts, start and stop", test_cut_two_harts);
     CU_add_test(suite, "cut at every step: timers, sleep, output", test_cut_sleeps);
     CU_add_test(suite, "cut at every step: input", test_cut_reads);
+    CU_add_test(suite, "cut at every step: firmware and its timer", test_cut_firmware);
     CU_add_test(suite, "cut at every step: a call that parks", test_cut_parks);
     CU_add_test(suite, "cut by a stop", test_cut_by_stop);
     CU_add_test(suite, "input in pieces is the same input", test_input_in_pieces);

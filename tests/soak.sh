@@ -16,7 +16,7 @@
 # Status: 0 nothing has failed for this commit; 1 something has; 2 bad arguments; 130 interrupted.
 set -u
 export LC_ALL=C
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 
 cache=${TOLLGATE_CACHE:-.cache}
 soak=$cache/soak

@@ -26,6 +26,14 @@ static uint64_t real_now_ns(struct host *host)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+static uint64_t real_wall_ns(struct host *host)
+{
+    (void)host;
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 static ssize_t real_read(struct host *host, int fd, void *buf, size_t len)
 {
     (void)host;
@@ -60,6 +68,7 @@ struct host *host_real(void)
 {
     static struct host host = {
         .now_ns = real_now_ns,
+        .wall_ns = real_wall_ns,
         .read = real_read,
         .write = real_write,
         .wait = real_wait,

@@ -17,6 +17,8 @@
 struct host {
     /* Monotonic time in ns. */
     uint64_t (*now_ns)(struct host *host);
+    /* Time of the day: ns since 1970-01-01 UTC. May be set forth and back. */
+    uint64_t (*wall_ns)(struct host *host);
     /* As read(2) and write(2), but errors are returned as -errno. EINTR is the caller's to
      * retry. */
     ssize_t (*read)(struct host *host, int fd, void *buf, size_t len);

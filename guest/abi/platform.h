@@ -8,6 +8,9 @@
 #define PLAT_ROM_SIZE      0x0000f000
 #define PLAT_FINISHER_BASE 0x00100000
 #define PLAT_FINISHER_SIZE 0x00001000
+#define PLAT_RTC_BASE      0x00101000
+#define PLAT_RTC_SIZE      0x00001000
+#define PLAT_RTC_IRQ       11
 #define PLAT_CLINT_BASE    0x02000000 /* M-mode only: IPIs, mtimecmp, mtime */
 #define PLAT_CLINT_SIZE    0x00010000
 #define PLAT_PLIC_BASE     0x0c000000

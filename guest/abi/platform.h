@@ -11,6 +11,8 @@
 #define PLAT_RTC_BASE      0x00101000
 #define PLAT_RTC_SIZE      0x00001000
 #define PLAT_RTC_IRQ       11
+#define PLAT_DOORBELL_BASE 0x00102000 /* guest/abi/tg.h */
+#define PLAT_DOORBELL_SIZE 0x00001000
 #define PLAT_CLINT_BASE    0x02000000 /* M-mode only: IPIs, mtimecmp, mtime */
 #define PLAT_CLINT_SIZE    0x00010000
 #define PLAT_PLIC_BASE     0x0c000000

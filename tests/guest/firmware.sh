@@ -65,6 +65,7 @@ opensbi() {
 			'^OpenSBI v' '^Platform Timer Device +: aclint-mtimer' '^Platform IPI Device +: aclint-mswi' \
 			"^Platform HART Count +: $harts\$" '^Hello from S-mode\.$' 'tollgate: .*no policy applies'
 	done
+	guest "$name and Tollgate's exit service" 42 '' --raw --firmware "$@" "$work/bell" -- '^OpenSBI v'
 	if [ ! -f "$work/initramfs.cpio" ]; then
 		skip "$name boots Debian" 'no Debian guest (run guest/linux/fetch.sh)'
 		return
@@ -89,6 +90,13 @@ u_boot() {
 	echo '0 passed, 0 failed, 1 skipped'
 	exit 0
 }
+
+# Rings the doorbell for Tollgate's exit service, with status 42 (guest/abi/tg.h):
+#   lui t0, 0x102; li t1, 42; sd t1, 0(t0); sd zero, 0x30(t0); li t1, 0x08544701; sd t1, 0x38(t0); sd t1, 0x40(t0); j .
+printf '%b' '\xb7\x22\x10\x00\x13\x03\xa0\x02\x23\xb0\x62\x00\x23\xb8\x02\x02\x37\x43\x54\x08' \
+	'\x1b\x03\x13\x70\x23\xbc\x62\x02\x23\xb0\x62\x04\x6f\x00\x00\x00' >"$work/bell"
+guest "Tollgate's exit service from M-mode" 42 '' --raw --firmware "$work/bell" -- 'tollgate: .*no policy applies'
+
 if sh guest/linux/fetch.sh --check; then
 	sh guest/linux/initramfs.sh "$work/initramfs.cpio" || exit 1
 fi

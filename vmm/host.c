@@ -220,6 +220,20 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
     return r;
 }
 
+int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int r = fd < 0 ? -errno : 0;
+
+    if (r == 0 && size > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0)
+        r = -errno;
+    if (r == 0)
+        r = write_all(fd, data, size);
+    if (fd >= 0 && close(fd) < 0 && r == 0)
+        r = -errno;
+    return r;
+}
+
 void host_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;

@@ -60,6 +60,12 @@ void host_file_close(struct host_file *file);
 int host_file_write(const char *what, const char *path, const void *data, size_t size,
                     struct error *err);
 
+/*
+ * Writes bytes into a file that exists, in place. With size 0 it only tells whether that would
+ * be allowed. 0 or -errno.
+ */
+int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size);
+
 /* Waits on cond (CLOCK_MONOTONIC) until signalled or deadline_ns; UINT64_MAX: no deadline. */
 void host_cond_init(pthread_cond_t *cond);
 void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ns);

@@ -115,6 +115,14 @@ if sh guest/linux/fetch-firmware.sh --check; then
 		"$firmware/u-boot-s.bin"
 	u_boot 'U-Boot as a kernel, raw' --raw "$firmware/u-boot-s.bin"
 	u_boot 'U-Boot as a kernel, ELF' -c 2 "$firmware/u-boot-s.elf"
+	truncate -s 32M "$work/flash"
+	guest 'U-Boot erases and programs flash' 0 \
+		' \nmw.l 80400000 12345678 10; erase 20000000 2003ffff; cp.b 80400000 20000000 40; md.l 20000020 9; poweroff\n' \
+		--device "cfi-flash,file=$work/flash" --raw --firmware "$firmware/u-boot.bin" -- \
+		'^20000030: 12345678 12345678 12345678 12345678' '^20000040: ffffffff'
+	problem=
+	[ "$(od -An -v -tx4 -j 60 -N 8 "$work/flash")" = ' 12345678 ffffffff' ] || problem='the file is not changed'
+	verdict 'the flash is in its file' "$problem"
 else
 	skip "trixie's OpenSBI and U-Boot" 'not in the cache (run guest/linux/fetch-firmware.sh)'
 fi

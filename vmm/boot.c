@@ -186,7 +186,8 @@ static void hart_place(struct hart *hart, const struct hart_state *state)
  */
 static int prepare_system(struct vm *vm, struct error *err)
 {
-    unsigned first = vm->config->start == START_FIRMWARE ? vm->nharts : 1;
+    bool all = vm->config->start == START_FIRMWARE || vm->engine->caps & ENGINE_HARTS;
+    unsigned first = all ? vm->nharts : 1;
     int rc = place_dtb(vm, err);
 
     for (unsigned i = 0; rc == 0 && i < first; i++) {

@@ -209,6 +209,14 @@ static int cpus_set(struct cli_parser *p, const char *value)
     return 0;
 }
 
+static int seed_set(struct cli_parser *p, const char *value)
+{
+    if (cli_parse_count(value, &p->cli->config.seed) != 0)
+        return error_set(p->err, STATUS_USAGE,
+                         "--seed: '%.80s' is not a seed; give a number from 0 on", value);
+    return 0;
+}
+
 static int max_steps_set(struct cli_parser *p, const char *value)
 {
     uint64_t n;
@@ -339,9 +347,10 @@ static int value_check(struct cli_parser *p, const struct cli_option *opt, const
 }
 
 /* Stores one option; value is NULL for flags. */
-static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *value)
+static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *given)
 {
     struct vm_config *config = &p->cli->config;
+    const char *value = given ? given : "";
     int ret = value_check(p, opt, value);
 
     if (ret != 0)
@@ -361,6 +370,10 @@ static int option_apply(struct cli_parser *p, const struct cli_option *opt, cons
     case CLI_ENGINE: p->engine = value; break;
     case CLI_CONSOLE: console_set(p, value); break;
     case CLI_MAX_STEPS: return max_steps_set(p, value);
+    case CLI_DETERMINISTIC: config->deterministic = true; break;
+    case CLI_SEED: return seed_set(p, value);
+    case CLI_LOAD_STATE: config->load_state = value; break;
+    case CLI_SAVE_STATE: p->cli->save_state = value; break;
     case CLI_DEVICE: return device_add(p, opt, value);
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);

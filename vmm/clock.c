@@ -25,6 +25,11 @@ uint64_t clock_wall_ns(const struct clock *clock)
     return clock->host->wall_ns(clock->host);
 }
 
+void clock_set(struct clock *clock, uint64_t ticks)
+{
+    clock->start_ns = clock->host->now_ns(clock->host) - ticks * CLOCK_NS_PER_TICK;
+}
+
 uint64_t clock_deadline_ns(const struct clock *clock, uint64_t ticks)
 {
     uint64_t ns;

@@ -24,6 +24,9 @@ uint64_t clock_ticks(const struct clock *clock);
 /* Time of the day for the guest's real-time clock: ns since 1970-01-01 UTC. Not monotonic. */
 uint64_t clock_wall_ns(const struct clock *clock);
 
+/* Makes the clock show `ticks` now. */
+void clock_set(struct clock *clock, uint64_t ticks);
+
 /* Host monotonic time in ns at which the clock shows `ticks`; UINT64_MAX when it never will. */
 uint64_t clock_deadline_ns(const struct clock *clock, uint64_t ticks);
 

@@ -156,6 +156,11 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0 && cli->save_state != NULL &&
+        snapshot_save(&run->vm, cli->save_state, err) != 0) {
+        error_print(err);
+        ret = -EIO;
+    }
     if (cli->report != NULL) {
         struct error report_err = {0};
 

@@ -11,6 +11,7 @@
 #include "vmm/call.h"
 #include "vmm/clock.h"
 #include "vmm/console.h"
+#include "vmm/deterministic.h"
 #include "vmm/engine.h"
 #include "vmm/error.h"
 #include "vmm/hart.h"
@@ -42,7 +43,10 @@ struct vm_config {
     char *const *argv;   /* program arguments, argv[0] the program; NULL-terminated */
     uint64_t mem_size;
     unsigned nharts;
-    uint64_t max_steps; /* per VM; UINT64_MAX: no budget */
+    uint64_t max_steps; /* of each hart; of all together when deterministic; UINT64_MAX: none */
+    bool deterministic; /* see deterministic.h */
+    uint64_t seed;      /* of a deterministic run */
+    const char *load_state; /* or NULL: where the machine goes on from */
     enum console_input console;
     int in_fd, out_fd;
     struct module_request request[VM_REQUESTS_MAX];
@@ -88,6 +92,7 @@ struct vm {
     struct bus bus;
     struct irq_router irq;
     struct clock clock;
+    struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
     struct call_index *calls;

@@ -41,6 +41,13 @@ static int engine_hart_create(struct hart *hart)
     return 0;
 }
 
+static enum call_route engine_route(struct vm *vm, uint64_t ext)
+{
+    (void)vm;
+    (void)ext;
+    return ROUTE_EXITS;
+}
+
 void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
                   enum console_input input)
 {
@@ -52,6 +59,7 @@ void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
         .hart_destroy = engine_nothing,
         .kick = engine_nothing,
         .hart_irq = engine_irq,
+        .call_route = engine_route,
         .set_mtimer = engine_set_mtimer,
     };
     f->config = (struct vm_config){

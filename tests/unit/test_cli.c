@@ -667,7 +667,7 @@ static void test_report_line(void)
 }
 
 /* Writes a report and reads it again; the caller owns it. */
-static json_t *report_read(const struct vm *vm)
+static json_t *report_read(struct vm *vm)
 {
     char path[] = "/tmp/test_cli.XXXXXX";
     struct error err = {0};

@@ -22,6 +22,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     h->mie = 0;
     h->medeleg = h->mideleg = h->mtvec = h->mcounteren = h->mscratch = h->mepc = 0;
     h->mcause = h->mtval = h->menvcfg = h->mcountinhibit = 0;
+    memset(h->mstateen, 0, sizeof(h->mstateen));
     h->stvec = h->scounteren = h->senvcfg = h->sscratch = h->sepc = h->scause = h->stval = 0;
     h->satp = 0;
     h->seip_soft = false;
@@ -36,12 +37,19 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
         h->mideleg = S_INTERRUPTS;
         h->mcounteren = COUNTERS_OPEN;
         h->scounteren = COUNTERS_OPEN;
+        h->menvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_ENVCFG_PBMTE |
+                     RV_ENVCFG_STCE; /* not ADUE: Svade until the kernel asks */
+        for (unsigned i = 0; i < RV_STATEENS; i++)
+            h->mstateen[i] = RV_STATEEN_SE;
+        h->mstateen[0] |= RV_STATEEN_ENVCFG;
         h->pmpcfg[0] = 0x1f; /* NAPOT, R, W, X */
         h->pmpaddr[0] = (1ull << 54) - 1;
         atomic_fetch_and(&h->mip, ~((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
     }
-    if (priv == PRIV_U)
-        h->mstatus |= RV_FS; /* a program finds floating point on */
+    if (priv == PRIV_U) {
+        h->mstatus |= RV_FS; /* a program finds floating point and cache blocks on */
+        h->senvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE;
+    }
     rv_pmp_update(h);
     rv_context_update(h);
 }
@@ -143,13 +151,17 @@ static void mtimer_update(struct rv_hart *h, uint64_t now)
 
 void rv_timer_update(struct rv_hart *h)
 {
-    uint64_t now = 0; /* the clock costs more than all the rest: asked only for a timer */
+    uint64_t stimer = h->menvcfg & RV_ENVCFG_STCE ? h->timer : UINT64_MAX;
+    bool mtimer = atomic_load(&h->mtimer) != UINT64_MAX;
+    uint64_t now;
 
-    if (h->timer != UINT64_MAX || atomic_load(&h->mtimer) != UINT64_MAX)
-        now = clock_ticks(&h->vm->clock);
-    if (now >= h->timer)
+    if (stimer == UINT64_MAX && !mtimer) /* the clock costs more than all the rest */
+        return;
+    now = clock_ticks(&h->vm->clock);
+    if (now >= stimer)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
-    mtimer_update(h, now);
+    if (mtimer)
+        mtimer_update(h, now);
 }
 
 void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
@@ -161,10 +173,41 @@ void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
 uint64_t rv_timer_deadline(const struct rv_hart *h)
 {
     uint64_t mip = atomic_load(&h->mip);
-    uint64_t timer = mip >> IRQ_S_TIMER & 1 ? UINT64_MAX : h->timer;
+    bool stimer = (h->menvcfg & RV_ENVCFG_STCE) && !(mip >> IRQ_S_TIMER & 1);
+    uint64_t timer = stimer ? h->timer : UINT64_MAX;
     uint64_t mtimer = mip >> IRQ_M_TIMER & 1 ? UINT64_MAX : atomic_load(&h->mtimer);
 
     return timer < mtimer ? timer : mtimer;
+}
+
+/* The reservation is a host address while the hart runs, and a guest address outside. */
+static gpa_t reserve_gpa(const struct rv_hart *h)
+{
+    const struct mem *mem = &h->vm->mem;
+
+    for (unsigned i = 0; i < mem->nslots; i++) {
+        uintptr_t offset = h->reserve_host - (uintptr_t)mem->slot[i].host;
+
+        if (offset < mem->slot[i].size)
+            return mem->slot[i].gpa + offset;
+    }
+    return UINT64_MAX;
+}
+
+static void reserve_set(struct rv_hart *h, const struct hart_state *s)
+{
+    const uint8_t *host = mem_ptr(&h->vm->mem, s->reserve_gpa, 8);
+
+    h->reserve_host = host ? (uintptr_t)host : RV_NO_RESERVATION;
+    h->reserve_value = s->reserve_value;
+}
+
+void rv_timer_set(struct rv_hart *h, uint64_t ticks)
+{
+    h->timer = ticks;
+    if (h->menvcfg & RV_ENVCFG_STCE)
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_TIMER));
+    rv_timer_update(h);
 }
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s)
@@ -178,7 +221,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .medeleg = h->medeleg,
         .mideleg = h->mideleg,
         .mie = h->mie,
-        .mip = rv_mip(h),
+        .mip = atomic_load(&h->mip),
         .mtvec = h->mtvec,
         .mcounteren = h->mcounteren,
         .menvcfg = h->menvcfg,
@@ -199,10 +242,18 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .timer = h->timer,
         .steps = h->steps,
         .instret = h->steps - h->unretired,
+        .reserve_gpa = reserve_gpa(h),
+        .reserve_value = h->reserve_value,
+        .instret_base = h->instret_base,
+        .cycle_base = h->cycle_base,
+        .seip_soft = h->seip_soft,
     };
+    if (s->reserve_gpa == UINT64_MAX)
+        s->reserve_value = 0;
     memcpy(s->x, h->x, sizeof(s->x));
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(s->mstateen, h->mstateen, sizeof(s->mstateen));
 }
 
 void rv_state_set(struct rv_hart *h, const struct hart_state *s)
@@ -238,10 +289,14 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     for (unsigned i = 0; i < RV_PMP_ENTRIES; i++)
         h->pmpcfg[i] = (uint8_t)(s->pmpcfg[i / 8] >> (8 * (i % 8)));
     memcpy(h->pmpaddr, s->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(h->mstateen, s->mstateen, sizeof(s->mstateen));
     h->timer = s->timer;
     h->steps = s->steps;
     h->unretired = s->steps - s->instret;
-    h->reserve_host = RV_NO_RESERVATION;
+    reserve_set(h, s);
+    h->instret_base = s->instret_base;
+    h->cycle_base = s->cycle_base;
+    h->seip_soft = s->seip_soft != 0;
     rv_pmp_update(h);
     rv_context_update(h);
 }

@@ -80,6 +80,8 @@ step docs bash tests/docs.sh
 step get-guest sh guest/linux/fetch.sh
 step get-qemu sh tests/tools/qemu.sh
 step linux bash tests/guest/linux.sh build/tollgate
+step get-firmware sh guest/linux/fetch-firmware.sh
+step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"

@@ -34,7 +34,7 @@ struct vm_config {
     struct host *host;
     const struct engine *engine;
     enum start_kind start;
-    const char *image;   /* kernel, firmware or program; "opensbi": Debian's fw_dynamic */
+    const char *image;   /* kernel, firmware or program; "opensbi": fw_dynamic of Debian */
     const char *payload; /* firmware starts: the kernel that the firmware starts, or NULL */
     const char *initrd;  /* or NULL */
     const char *append;  /* or NULL: a default for the console */

@@ -36,6 +36,11 @@ static uint64_t mock_now_ns(struct host *host)
     return now;
 }
 
+static uint64_t mock_wall_ns(struct host *host)
+{
+    return MOCK_WALL_NS + mock_now_ns(host);
+}
+
 static ssize_t read_step(struct mock_host *mock, void *buf, size_t len)
 {
     struct mock_step *step = script_current(&mock->reads);
@@ -125,6 +130,7 @@ void mock_host_init(struct mock_host *mock)
     memset(mock, 0, sizeof(*mock));
     mock->host = (struct host){
         .now_ns = mock_now_ns,
+        .wall_ns = mock_wall_ns,
         .read = mock_read,
         .write = mock_write,
         .wait = mock_wait,

@@ -107,6 +107,62 @@ bool extension_begin(const char *name, uint64_t ext)
     return false;
 }
 
+/* Is what the facts are about absent? */
+static struct {
+    bool extension, function;
+} absent;
+
+bool optional_begin(const char *name, uint64_t ext)
+{
+    absent.extension = !sbi_present(ext);
+    absent.function = false;
+    tap_ok(!absent.extension || sbi_call(ext, 0, 0, 0, 0).error == SBI_ERR_NOT_SUPPORTED,
+           "%s: is there, or is absent and answers so", name);
+    return !absent.extension;
+}
+
+bool optional_function(bool there)
+{
+    absent.function = !there;
+    return there && !absent.extension;
+}
+
+void optional_end(void)
+{
+    absent.extension = absent.function = false;
+}
+
+static bool fact_skipped(const char *name)
+{
+    if (!absent.extension && !absent.function)
+        return false;
+    tap_skip("this firmware does not have it", "%s", name);
+    return true;
+}
+
+bool fact(bool holds, const char *name)
+{
+    return fact_skipped(name) || tap_ok(holds, "%s", name);
+}
+
+struct sbi_ret fact_call(const struct attempt *a)
+{
+    return fact_skipped(a->name) ? (struct sbi_ret){.error = SBI_ERR_NOT_SUPPORTED}
+                                 : attempt_make(a);
+}
+
+void fact_calls(const struct attempt *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        fact_call(&list[i]);
+}
+
+struct sbi_ret fact_risky(const struct attempt *a)
+{
+    return fact_skipped(a->name) ? (struct sbi_ret){.error = SBI_ERR_NOT_SUPPORTED}
+                                 : attempt_risky(a);
+}
+
 bool pending_wait(uint64_t bit)
 {
     uint64_t start = time_now();

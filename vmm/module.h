@@ -102,6 +102,8 @@ const struct module *module_find(const char *name);
  * list order, checks dependencies, and creates them. On failure everything is torn down again.
  */
 int modules_create(struct vm *vm, struct error *err);
+/* The same with a list of one's own, as module_list (tests bring theirs). */
+int modules_create_from(struct vm *vm, const struct module *const *list, struct error *err);
 void modules_reset(struct vm *vm);
 /* Call the hooks of the same names. Own thread of the hart, outside the guest. */
 void modules_hart_reset(struct hart *hart);

@@ -124,6 +124,39 @@ static void lock_test(void)
     optional_function(true);
 }
 
+/* Takes the lock of a feature on the hart that runs it, and keeps the error. */
+static int64_t locked_error;
+
+static void lock_take(void *arg)
+{
+    (void)arg;
+    __atomic_store_n(&locked_error,
+                     fwft(SBI_FWFT_SET, SBI_FWFT_MISALIGNED_EXC_DELEG, 0, SBI_FWFT_LOCK).error,
+                     __ATOMIC_RELEASE);
+}
+
+/* A hart that was stopped starts with its features reset, so that it can take a lock again. */
+static void restart_test(void)
+{
+    bool taken = true;
+
+    if (hart_count() < 2 || !sbi_present(SBI_EXT_HSM))
+        return;
+    optional_function(fwft(SBI_FWFT_GET, SBI_FWFT_MISALIGNED_EXC_DELEG, 0, 0).error ==
+                      SBI_SUCCESS);
+    for (unsigned i = 0; i < 2; i++) {
+        hart_await(1, SBI_HSM_STOPPED);
+        locked_error = 1;
+        hart_launch(1, lock_take, NULL);
+        while (__atomic_load_n(&locked_error, __ATOMIC_ACQUIRE) == 1)
+            ;
+        taken = taken && locked_error == SBI_SUCCESS;
+    }
+    hart_await(1, SBI_HSM_STOPPED);
+    fact_strict(taken, "fwft: a hart that starts anew has forgotten its locks");
+    optional_function(true);
+}
+
 void probe_fwft(void)
 {
     static const struct attempt list[] = {
@@ -144,6 +177,7 @@ void probe_fwft(void)
     feature_test("fwft: double trap", SBI_FWFT_DOUBLE_TRAP, 0);
     feature_test("fwft: updates of A and D", SBI_FWFT_PTE_AD_HW_UPDATING, 1);
     lock_test();
+    restart_test();
     optional_end();
 }
 

@@ -68,6 +68,7 @@ struct sbi_ret fact_call(const struct attempt *a);
 void fact_calls(const struct attempt *list, unsigned n);
 /* As attempt_risky. */
 struct sbi_ret fact_risky(const struct attempt *a);
+bool fact_strict(bool holds, const char *name);
 
 /* Waits for a bit of sip, with interrupts off; false when it does not come within 10 s. */
 bool pending_wait(uint64_t bit);

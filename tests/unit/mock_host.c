@@ -125,6 +125,29 @@ static void mock_random(struct host *host, void *buf, size_t len)
         ((uint8_t *)buf)[i] = (uint8_t)(i + 1);
 }
 
+static int mock_delay_open(struct host *host)
+{
+    (void)host;
+    return 0;
+}
+
+static int mock_delay_read(struct host *host, int handle, uint64_t *ns)
+{
+    struct mock_host *mock = mock_of(host);
+
+    (void)handle;
+    pthread_mutex_lock(&mock->lock);
+    *ns = mock->delay_ns;
+    pthread_mutex_unlock(&mock->lock);
+    return 0;
+}
+
+static void mock_delay_close(struct host *host, int handle)
+{
+    (void)host;
+    (void)handle;
+}
+
 void mock_host_init(struct mock_host *mock)
 {
     memset(mock, 0, sizeof(*mock));
@@ -135,6 +158,9 @@ void mock_host_init(struct mock_host *mock)
         .write = mock_write,
         .wait = mock_wait,
         .random = mock_random,
+        .delay_open = mock_delay_open,
+        .delay_read = mock_delay_read,
+        .delay_close = mock_delay_close,
     };
     pthread_mutex_init(&mock->lock, NULL);
     mock->now_ns = 1000000000u; /* host clocks do not start at 0 either */

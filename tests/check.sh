@@ -74,6 +74,7 @@ step get-qemu sh tests/tools/qemu.sh
 step linux bash tests/guest/linux.sh build/tollgate
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step kvm-nested bash tests/guest/kvm-nested.sh build
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
 step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
 

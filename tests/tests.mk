@@ -7,6 +7,7 @@ help:
 	@echo 'make            build build/tollgate'
 	@echo 'make run        install what is missing, build, boot Debian riscv64 to a shell'
 	@echo 'make check      install what is missing, lint, build every way, run every test'
+	@echo 'make cross      build/cross/tollgate, static, for riscv64 hosts with KVM'
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
@@ -40,3 +41,10 @@ bench: all guests $(B)/guest/bench-compute.elf
 
 soak:
 	@bash tests/soak.sh
+
+# The same monitor for a riscv64 host, static: Debian 13's cross compiler from the cache.
+CROSS := $(CACHE)/cross/bin/riscv64-linux-gnu-
+.PHONY: cross
+cross:
+	@sh tests/tools/cross.sh
+	@$(MAKE) B=build/cross CC=$(CROSS)gcc AR=$(CROSS)ar LDFLAGS=-static build/cross/tollgate

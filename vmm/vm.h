@@ -50,6 +50,7 @@ struct vm_config {
     unsigned nwithout;
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    bool slow_calls; /* every call takes the gate, for tests of the other way */
 };
 
 /* Why a VM ended. */
@@ -92,6 +93,7 @@ struct vm {
     struct console console;
     bool console_made;
     struct call_index *calls;
+    _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
 
     struct module_instance *instance;
     unsigned ninstances;

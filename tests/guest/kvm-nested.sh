@@ -53,7 +53,7 @@ verdict() { # NAME, REASON why not; empty: passed
 
 # --- what is needed ---
 
-[ -x "$qemu" ] && "$qemu" --version >/dev/null 2>&1 || skip "there is no QEMU in the cache; tests/tools/qemu.sh fetches it"
+"$qemu" --version >/dev/null 2>&1 || skip "there is no QEMU in the cache; tests/tools/qemu.sh fetches it"
 sh guest/linux/fetch.sh --check || skip "Debian's kernel is not in the cache, or without kvm; guest/linux/fetch.sh fetches it"
 command -v cpio >/dev/null || skip "there is no cpio"
 status=0
@@ -163,7 +163,7 @@ tr -d '\r' <"$work/log" | awk -v dir="$work/out/" '
 
 # expect NAME STATUS [LINE...]: the test ended with STATUS and its output holds each LINE.
 expect() {
-	local name=$1 want=$2 line got reason=
+	local name=$1 want=$2 line got reason=""
 	shift 2
 	got=$(cat "$work/out/$name.status" 2>/dev/null) || got='no end'
 	[ "$got" = "$want" ] || reason="status $got, not $want"
@@ -178,7 +178,7 @@ tap() { sed -nE 's/^(ok|not ok) [0-9]+ - /\1 /p' "$1"; }
 
 # compare NAME GUEST [OPTION...]: the guest's report equals the interpreter's, but for the known differences.
 compare() {
-	local name=$1 guest=$2 reason= differ
+	local name=$1 guest=$2 reason="" differ
 	shift 2
 	# The two lists differ in legacy calls, which KVM hides.
 	"$build/tollgate" run --engine interp -m 64M --without sbi-legacy "$@" "$build/guest/$guest.elf" </dev/null \

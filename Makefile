@@ -30,7 +30,7 @@ WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
-LIBS := -lfdt -ljansson -lz -lzstd -lm -pthread
+LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))

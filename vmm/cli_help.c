@@ -154,7 +154,7 @@ void cli_print_help_run(FILE *out)
     char term[80];
 
     fputs("Usage: tollgate run [options] KERNEL\n"
-          "       tollgate run [options] --firmware FILE\n"
+          "       tollgate run [options] --firmware FILE [KERNEL]\n"
           "       tollgate run [options] --program ELF [ARG...]\n",
           out);
     for (size_t group = 0; group < COUNT(group_names); group++) {

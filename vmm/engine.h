@@ -24,6 +24,10 @@ struct hart_fence;
  */
 #define ENGINE_HARTS 0x8u
 
+/* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
+#define HART_COUNTER_CYCLE   0u
+#define HART_COUNTER_INSTRET 2u
+
 /* Who answers an SBI extension's calls. */
 enum call_route {
     ROUTE_EXITS,  /* they come to the gate, which decides */
@@ -104,6 +108,20 @@ struct engine {
     void (*set_timer)(struct hart *hart, uint64_t ticks);
     uint64_t (*timer_deadline)(struct hart *hart);
 
+    /*
+     * Exact counting (ENGINE_EXACT_STEPS). steps: taken so far, on the hart's own thread,
+     * inside exits too. set_step_limit: run delivers EXIT_BUDGET when that many are taken.
+     */
+    uint64_t (*steps)(struct hart *hart);
+    void (*set_step_limit)(struct hart *hart, uint64_t steps);
+
+    /*
+     * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is
+     * at `ticks` or later. Any thread; use hart_set_mtimer(), which also wakes the hart. NULL:
+     * the engine has no M-mode.
+     */
+    void (*set_mtimer)(struct hart *hart, uint64_t ticks);
+
     /* Executes a fence on the calling thread's own hart. Nothing where RFENCE is below us. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 
@@ -135,6 +153,21 @@ struct engine {
     /* Ticks a second of the `time` CSR, where the engine does not choose; NULL: the platform's.
      */
     uint64_t (*timebase_hz)(struct vm *vm);
+
+    /*
+     * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction
+     * of a hart that has exited with a call reads them. counter_set gives one a value, and lets
+     * it count or keeps it still. Own thread. Both NULL: nobody can stop this engine's.
+     */
+    uint64_t (*counter_get)(struct hart *hart, unsigned counter);
+    void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+
+    /*
+     * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a
+     * call. Own thread. 0; -EOPNOTSUPP: the hart has no such feature; -EINVAL: it cannot have
+     * that value. NULL: there are none.
+     */
+    int (*feature_set)(struct hart *hart, unsigned feature, uint64_t value);
 };
 
 /* All engines of this build, best first; ends with NULL. */

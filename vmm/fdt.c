@@ -138,8 +138,8 @@ static void add_chosen(struct fdt_builder *b)
     const struct vm *vm = b->vm;
     uint8_t seed[RNG_SEED_SIZE];
     uint64_t kaslr;
-    host_random(seed, sizeof(seed));
-    host_random(&kaslr, sizeof(kaslr));
+    vm->host->random(vm->host, seed, sizeof(seed));
+    vm->host->random(vm->host, &kaslr, sizeof(kaslr));
 
     fdtb_begin(b, "chosen");
     fdtb_string(b, "bootargs", vm_bootargs(vm));

@@ -28,6 +28,17 @@ struct host {
      * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
+    /* Bytes that nobody can guess; from the seed in a deterministic VM. */
+    void (*random)(struct host *host, void *buf, size_t len);
+    /*
+     * How long the scheduler has made a thread wait for a processor while it could have run, in
+     * ns. delay_open: a handle for the calling thread, or -errno: this host does not tell;
+     * delay_read: its count so far, from any thread, 0 or -errno; delay_close: gives it up. All
+     * NULL: the same as not telling.
+     */
+    int (*delay_open)(struct host *host);
+    int (*delay_read)(struct host *host, int handle, uint64_t *ns);
+    void (*delay_close)(struct host *host, int handle);
 };
 
 /* The real host. */

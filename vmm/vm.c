@@ -11,6 +11,7 @@
 #include "vmm/boot.h"
 #include "vmm/host.h"
 #include "vmm/policy.h"
+#include "vmm/snapshot.h"
 
 const char *stop_cause_name(enum stop_cause cause)
 {
@@ -125,8 +126,16 @@ static enum console_input console_choice(const struct vm *vm)
     if (vm->config->start == START_PROGRAM)
         return CONSOLE_NONE;
     if (vm->config->start == START_FIRMWARE)
-        return CONSOLE_SERIAL;
+        return vm->payload.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
     return vm->image.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SBI;
+}
+
+/* What a user types comes at no moment that a second run could repeat. */
+static int console_in(const struct vm *vm)
+{
+    int fd = vm->config->in_fd;
+
+    return vm->det && fd >= 0 && host_terminal_is(fd) ? -1 : fd;
 }
 
 static int capabilities_check(const struct vm_config *config, struct error *err)
@@ -166,15 +175,17 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     vm->engine = config->engine;
     vm->stop.hart = -1;
     locks_init(vm);
-    clock_init(&vm->clock, vm->host);
     mem_init(&vm->mem);
     rc = capabilities_check(config, err);
+    if (rc == 0)
+        rc = deterministic_create(vm, err);
+    clock_init(&vm->clock, vm->host);
     if (rc == 0)
         rc = memory_create(vm, err);
     if (rc == 0)
         rc = boot_load(vm, err);
     if (rc == 0)
-        rc = console_init(&vm->console, vm, vm->host, console_choice(vm), config->in_fd,
+        rc = console_init(&vm->console, vm, vm->host, console_choice(vm), console_in(vm),
                           config->out_fd) != 0
                  ? error_set(err, STATUS_OS, "cannot set up the console")
                  : 0;
@@ -194,7 +205,9 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
         rc = boot_prepare(vm, err);
     if (rc == 0)
         modules_reset(vm);
-    else
+    if (rc == 0 && config->load_state)
+        rc = snapshot_load(vm, config->load_state, err);
+    if (rc != 0)
         vm_destroy(vm);
     return rc;
 }
@@ -224,6 +237,11 @@ int vm_run(struct vm *vm, struct error *err)
 {
     int rc = 0;
 
+    if (vm->det) {
+        deterministic_run(vm);
+        console_stop(&vm->console);
+        return 0;
+    }
     if (console_start(&vm->console) != 0)
         rc = error_set(err, STATUS_OS, "the host gives no thread for the console");
     if (rc == 0)
@@ -241,6 +259,8 @@ int vm_run(struct vm *vm, struct error *err)
 
 void vm_destroy(struct vm *vm)
 {
+    call_index_destroy(vm);
+    modules_destroy(vm); /* before the harts, which a module's thread may still address */
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);
@@ -248,14 +268,13 @@ void vm_destroy(struct vm *vm)
     vm->nharts = 0;
     if (vm->engine && vm->engine->vm_destroy && vm->engine_state)
         vm->engine->vm_destroy(vm);
-    call_index_destroy(vm);
-    modules_destroy(vm);
     if (vm->console_made)
         console_destroy(&vm->console);
     vm->console_made = false;
     free(vm->dtb);
     vm->dtb = NULL;
     mem_destroy(&vm->mem);
+    deterministic_destroy(vm);
     pthread_cond_destroy(&vm->fence_cond);
     pthread_mutex_destroy(&vm->fence_lock);
     pthread_cond_destroy(&vm->stop_cond);

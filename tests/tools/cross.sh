@@ -19,7 +19,7 @@ set -eu
 suite=trixie
 gcc=14
 target=riscv64-linux-gnu
-libraries='zlib1g-dev libzstd-dev libjansson-dev libfdt-dev'
+libraries='zlib1g-dev libzstd-dev libjansson-dev libfdt-dev libsodium-dev'
 recipe="1 $suite $gcc $libraries"
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -78,15 +78,16 @@ try_compiler() {
 #include <libfdt.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <zlib.h>
 #include <zstd.h>
 int main(void)
 {
     json_decref(json_object());
-    return KVM_RISCV_SBI_EXT_DBCN + (int)zlibVersion()[0] + (int)ZSTD_versionNumber() + fdt_strerror(0)[0];
+    return KVM_RISCV_SBI_EXT_DBCN + sodium_init() + (int)zlibVersion()[0] + (int)ZSTD_versionNumber() + fdt_strerror(0)[0];
 }
 PROGRAM
-    "$work/out/bin/$target-gcc" -O2 -static -pthread -o "$work/try" "$work/try.c" -lfdt -ljansson -lz -lzstd -lm ||
+    "$work/out/bin/$target-gcc" -O2 -static -pthread -o "$work/try" "$work/try.c" -lfdt -ljansson -lsodium -lz -lzstd -lm ||
         apt_root_fail 1 "the unpacked compiler does not work on this machine"
 }
 

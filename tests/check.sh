@@ -84,6 +84,7 @@ step get-firmware sh guest/linux/fetch-firmware.sh
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step kvm-nested bash tests/guest/kvm-nested.sh build
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
 step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
 step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"

@@ -22,6 +22,10 @@ ifdef TSAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=thread -DINTERP_LOOP
 LDSAN := -fsanitize=thread
 endif
+# FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
+ifdef FUZZ
+OPT += -fsanitize=fuzzer-no-link
+endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wformat=2 -Wcast-qual -Wpointer-arith -Wimplicit-fallthrough

@@ -85,8 +85,10 @@ $(B)/obj/%.o: %.c
 # Fuzz targets: clang's libFuzzer, everything instrumented, in a build folder of their own.
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
-$(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(wildcard \
-		tests/fuzz/common*.c)) $(B)/libtollgate.a
+# They share the unit tests' fixture.
+FUZZ_COMMON := tests/unit/fixture.c tests/unit/mock_host.c
+$(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
+		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 -include $(shell test -d $(B)/obj && find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)

@@ -6,7 +6,7 @@
 # (a CUnit summary, or lines "N passed, N failed[, N skipped]") are added up; any other step counts as one.
 # CHECK_ONLY='regex' runs the steps whose name matches.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 
 passed=0 failed=0 skipped=0
 logs=build/check

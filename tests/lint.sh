@@ -2,7 +2,7 @@
 # lint.sh: `make lint`: style, structure and static analysis, without running anything.
 # SPDX-License-Identifier: BSD-2-Clause
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 
 failed=0 passed=0
 check() { # NAME, then lines on standard input: each is a finding

@@ -170,7 +170,7 @@ apt_root_run() {
         return 0
     fi
     grep -v '^E: Some index files failed' "$apt_root/errors" | sed 's/^/    /' >&2
-    if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|not signed|not (yet )?valid|signatures|authenticat|verif|[Hh]ash|unexpected size|expired' \
+    if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|Hash Sum|Hashes of|unexpected size|expired' \
         "$apt_root/errors"; then
         apt_root_fail 5 "verification failed: what the mirror gave is not what Debian signed (or debian-archive-keyring is too old)"
     fi

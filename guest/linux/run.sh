@@ -31,9 +31,8 @@ if [ "$status" -ne 0 ]; then
 fi
 
 initrd=$build/initramfs.cpio
-if [ ! -f "$initrd" ] || [ guest/linux/init -nt "$initrd" ] ||
-	[ guest/linux/initramfs.sh -nt "$initrd" ] ||
-	[ "$cache/debian-riscv64/MANIFEST" -nt "$initrd" ]; then
+if [ -z "$(find "$initrd" -newer guest/linux/init -newer guest/linux/initramfs.sh \
+	-newer "$cache/debian-riscv64/MANIFEST" 2>/dev/null)" ]; then
 	say "packing $initrd"
 	sh guest/linux/initramfs.sh "$initrd" >&2
 fi

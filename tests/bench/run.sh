@@ -84,7 +84,8 @@ versus() {
 	done
 	shift
 	theirs=("$@")
-	: >"$work/a" >"$work/b" >"$work/ratio"
+	rm -f "$work/a" "$work/b" "$work/ratio"
+	touch "$work/b" "$work/ratio"
 	for ((i = 0; i < runs; i++)); do
 		a=$(seconds WALL "${ours[@]}")
 		[ -z "${marker:-}" ] || grep -q "$marker" "$work/out"

@@ -94,6 +94,7 @@ $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ
 -include $(shell test -d $(B)/obj && find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
 
 include tests/tests.mk
+include docs/package.mk
 
 .PHONY: clean distclean
 clean:

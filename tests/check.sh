@@ -69,6 +69,7 @@ step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step docs bash tests/docs.sh
+step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-qemu sh tests/tools/qemu.sh

@@ -340,8 +340,11 @@ static int value_check(struct cli_parser *p, const struct cli_option *opt, const
 int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const char *value)
 {
     struct vm_config *config = &p->cli->config;
-    int ret = value_check(p, opt, value);
+    int ret;
 
+    if (value == NULL) /* a flag, whose value nobody looks at */
+        value = "";
+    ret = value_check(p, opt, value);
     if (ret != 0)
         return ret;
     p->seen[opt->id] = true;

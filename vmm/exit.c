@@ -91,8 +91,8 @@ static enum gate gate_call(struct hart *hart, struct call *c)
 static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
 {
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
-               "%s, address 0x%llx: %s",
-               cause_name(exit->fault.cause), (unsigned long long)exit->fault.tval, exit->fault.why);
+               "%s, address 0x%llx: %s", cause_name(exit->fault.cause),
+               (unsigned long long)exit->fault.tval, exit->fault.why);
     return GATE_LEAVE;
 }
 

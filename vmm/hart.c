@@ -198,7 +198,7 @@ static bool fence_done(struct hart *hart, uint64_t ticket)
 void hart_fence_all(struct hart *self, uint64_t mask, const struct hart_fence *fence)
 {
     struct vm *vm = self->vm;
-    uint64_t ticket[PLAT_HARTS_MAX];
+    uint64_t ticket[PLAT_HARTS_MAX] = {0};
     uint64_t others = mask & ~(1ull << self->index);
 
     if (mask >> self->index & 1)

@@ -209,9 +209,10 @@ int modules_create(struct vm *vm, struct error *err)
 
     for (const struct module *const *m = module_list; *m; m++)
         max++;
+    vm->ninstances = 0;
     vm->instance = calloc(max, sizeof(*vm->instance));
     if (!vm->instance)
-        rc = error_set(err, STATUS_OS, "no memory for modules");
+        return error_set(err, STATUS_OS, "no memory for modules");
     for (const struct module *const *m = module_list; rc == 0 && *m; m++)
         rc = module_create(vm, *m, err);
     if (rc != 0)

@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/bus.h"
@@ -44,6 +45,7 @@ struct htif {
     gpa_t base;           /* of the page taken out of RAM */
     unsigned tohost;      /* offset in it */
     gpa_t fromhost;
+    FILE *signature; /* or NULL: nobody asked for it */
     uint8_t page[MEM_PAGE_SIZE];
 };
 
@@ -84,12 +86,45 @@ static int64_t htif_write_call(struct htif *htif, const uint64_t *request)
     return (int64_t)len;
 }
 
+/* A word of the signature; tohost's page is no RAM any more. */
+static uint32_t signature_word(const struct htif *htif, gpa_t gpa)
+{
+    uint32_t word = 0;
+
+    if (gpa - htif->base < MEM_PAGE_SIZE)
+        memcpy(&word, &htif->page[gpa - htif->base], sizeof(word));
+    else
+        (void)mem_read(&htif->vm->mem, gpa, &word, sizeof(word));
+    return le32toh(word);
+}
+
+/*
+ * Writes the memory between begin_signature and end_signature as the architecture tests want
+ * it: a 32-bit word a line, eight lower-case digits. False when the file did not take it.
+ */
+static bool signature_write(struct htif *htif)
+{
+    const struct image *image = &htif->vm->image;
+    FILE *file = htif->signature;
+
+    for (gpa_t at = image->begin_signature; at < image->end_signature; at += 4)
+        fprintf(file, "%08x\n", signature_word(htif, at));
+    bool good = !ferror(file);
+    htif->signature = NULL;
+    return fclose(file) == 0 && good;
+}
+
 static void htif_exit(struct htif *htif, const struct hart *hart, uint64_t code)
 {
     int status = (int)(code & 0xff);
 
     if (code != 0 && status == 0)
         status = 1;
+    if (htif->signature && !signature_write(htif)) {
+        vm_stop(htif->vm, CAUSE_ENGINE, STATUS_CANT_CREATE, hart,
+                "--device htif: signature: the file could not be written");
+        return;
+    }
     vm_stop(htif->vm, CAUSE_EXIT, status, hart, "tohost: exit code %llu",
             (unsigned long long)code);
 }
@@ -182,6 +217,8 @@ static void htif_destroy(void *self)
 
     if (!htif)
         return;
+    if (htif->signature)
+        fclose(htif->signature);
     pthread_mutex_destroy(&htif->lock);
     free(htif);
 }
@@ -231,19 +268,43 @@ static int htif_take_page(struct htif *htif, struct error *err)
     return bus_claim(vm, &claim, err);
 }
 
+/* Opens the file of the option `signature`, now: no run is lost for a wrong name. */
+static int signature_open(struct htif *htif, const char *path, struct error *err)
+{
+    const struct image *image = &htif->vm->image;
+    gpa_t first = image->begin_signature, last = image->end_signature;
+
+    if (first == 0 || last < first || first % 4 != 0 ||
+        !mem_valid(&htif->vm->mem, first, last - first))
+        return error_set(err, STATUS_DATA,
+                         "--device htif: signature: the image has no memory between symbols "
+                         "begin_signature and end_signature");
+    htif->signature = fopen(path, "we");
+    if (!htif->signature)
+        return error_set(err, STATUS_CANT_CREATE, "--device htif: signature='%s': %s", path,
+                         strerror(errno));
+    return 0;
+}
+
 static int htif_create(struct module_instance *inst, struct error *err)
 {
     gpa_t tohost = inst->vm->image.tohost;
     gpa_t fromhost = inst->vm->image.fromhost;
+    const char *signature = module_option(inst, "signature");
 
     int rc = option_address(inst, "tohost", &tohost, err);
     if (rc == 0)
         rc = option_address(inst, "fromhost", &fromhost, err);
     if (rc < 0)
         return rc;
-    /* An image that never heard of HTIF: nothing to watch. */
-    if (tohost == 0 || tohost % 8 != 0)
-        return 0;
+    if (tohost == 0 || tohost % 8 != 0) {
+        if (signature)
+            return error_set(
+                err, STATUS_DATA,
+                "--device htif: signature: the image has no symbol tohost, at which "
+                "it is written");
+        return 0; /* an image that never heard of HTIF: nothing to watch */
+    }
     if (fromhost == 0 || fromhost % 8 != 0)
         fromhost = tohost + HTIF_FROMHOST_OFFSET;
 
@@ -257,7 +318,9 @@ static int htif_create(struct module_instance *inst, struct error *err)
     htif->tohost = (unsigned)(tohost - htif->base);
     htif->fromhost = fromhost;
     pthread_mutex_init(&htif->lock, NULL);
-    rc = htif_take_page(htif, err);
+    rc = signature ? signature_open(htif, signature, err) : 0;
+    if (rc == 0)
+        rc = htif_take_page(htif, err);
     if (rc < 0) {
         htif_destroy(htif);
         return rc;
@@ -267,9 +330,10 @@ static int htif_create(struct module_instance *inst, struct error *err)
 }
 
 static const struct module_key htif_keys[] = {
-    {"tohost",   "address of tohost, hexadecimal (default: the image's symbol)"          },
-    {"fromhost", "address of fromhost, hexadecimal (default: the symbol, or tohost + 40)"},
-    {NULL,       NULL                                                                    },
+    {"tohost",    "address of tohost, hexadecimal (default: the image's symbol)"          },
+    {"fromhost",  "address of fromhost, hexadecimal (default: the symbol, or tohost + 40)"},
+    {"signature", "file for the memory from begin_signature to end_signature, at the end" },
+    {NULL,        NULL                                                                    },
 };
 
 const struct module module_htif = {

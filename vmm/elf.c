@@ -301,6 +301,8 @@ int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size
     if (r == 0) {
         image->tohost = find_symbol(&elf, "tohost");
         image->fromhost = find_symbol(&elf, "fromhost");
+        image->begin_signature = find_symbol(&elf, "begin_signature");
+        image->end_signature = find_symbol(&elf, "end_signature");
     }
     return r;
 }

@@ -172,6 +172,15 @@ static void add_memory(struct fdt_builder *b)
     fdtb_end(b);
 }
 
+/* The size of cache blocks, for each extension that works on them. */
+static void add_block_size(struct fdt_builder *b, const char *const *extensions,
+                           const char *extension, const char *property)
+{
+    for (size_t i = 0; extensions && extensions[i]; i++)
+        if (strcmp(extensions[i], extension) == 0)
+            fdtb_u32(b, property, PLAT_CACHE_BLOCK);
+}
+
 /* Linux, Documentation/devicetree/bindings/riscv/cpus.yaml and extensions.yaml. */
 static void add_cpu(struct fdt_builder *b, unsigned index)
 {
@@ -192,6 +201,9 @@ static void add_cpu(struct fdt_builder *b, unsigned index)
     fdtb_string(b, "riscv,isa-base", "rv64i");
     if (n > 0)
         fdtb_strings(b, "riscv,isa-extensions", extensions, n);
+    add_block_size(b, extensions, "zicbom", "riscv,cbom-block-size");
+    add_block_size(b, extensions, "zicbop", "riscv,cbop-block-size");
+    add_block_size(b, extensions, "zicboz", "riscv,cboz-block-size");
     if (mmu)
         fdtb_string(b, "mmu-type", mmu);
     fdtb_begin(b, "interrupt-controller");

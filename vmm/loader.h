@@ -23,7 +23,8 @@ struct image {
         last;       /* lowest and highest address used, last exclusive, zeroed parts included */
     gpa_t tohost;   /* ELF symbol `tohost`, or 0 */
     gpa_t fromhost; /* ELF symbol `fromhost`, or 0 */
-    gpa_t phdrs;    /* ELF program headers in memory, or 0 */
+    gpa_t begin_signature, end_signature; /* ELF symbols of those names, or 0 */
+    gpa_t phdrs;                          /* ELF program headers in memory, or 0 */
     unsigned phnum;
 };
 

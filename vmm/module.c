@@ -18,12 +18,17 @@ const struct module *const module_list[] = {
     NULL,
 };
 
-const struct module *module_find(const char *name)
+static const struct module *list_find(const struct module *const *list, const char *name)
 {
-    for (const struct module *const *m = module_list; *m; m++)
+    for (const struct module *const *m = list; *m; m++)
         if (strcmp((*m)->name, name) == 0)
             return *m;
     return NULL;
+}
+
+const struct module *module_find(const char *name)
+{
+    return list_find(module_list, name);
 }
 
 const char *module_option(const struct module_instance *inst, const char *key)
@@ -87,9 +92,10 @@ static void keys_text(const struct module *m, char *text, size_t size)
     }
 }
 
-static int request_check(const struct module_request *req, struct error *err)
+static int request_check(const struct module *const *list, const struct module_request *req,
+                         struct error *err)
 {
-    const struct module *m = module_find(req->name);
+    const struct module *m = list_find(list, req->name);
     char keys[160];
 
     if (!m)
@@ -113,15 +119,16 @@ static bool is_without(const struct vm_config *config, const char *name)
 }
 
 /* Contradictions and names that mean nothing. */
-static int requests_check(const struct vm_config *config, struct error *err)
+static int requests_check(const struct module *const *list, const struct vm_config *config,
+                          struct error *err)
 {
     for (unsigned i = 0; i < config->nwithout; i++)
-        if (!module_find(config->without[i]))
+        if (!list_find(list, config->without[i]))
             return error_set(err, STATUS_CONFIG,
                              "--without: there is no module '%s'; --list-modules lists them",
                              config->without[i]);
     for (unsigned i = 0; i < config->nrequests; i++) {
-        int rc = request_check(&config->request[i], err);
+        int rc = request_check(list, &config->request[i], err);
 
         if (rc != 0)
             return rc;
@@ -202,22 +209,27 @@ static int module_create(struct vm *vm, const struct module *m, struct error *er
     return 0;
 }
 
-int modules_create(struct vm *vm, struct error *err)
+int modules_create_from(struct vm *vm, const struct module *const *list, struct error *err)
 {
     size_t max = vm->config->nrequests;
-    int rc = requests_check(vm->config, err);
+    int rc = requests_check(list, vm->config, err);
 
-    for (const struct module *const *m = module_list; *m; m++)
+    for (const struct module *const *m = list; *m; m++)
         max++;
     vm->ninstances = 0;
     vm->instance = calloc(max, sizeof(*vm->instance));
     if (!vm->instance)
         return error_set(err, STATUS_OS, "no memory for modules");
-    for (const struct module *const *m = module_list; rc == 0 && *m; m++)
+    for (const struct module *const *m = list; rc == 0 && *m; m++)
         rc = module_create(vm, *m, err);
     if (rc != 0)
         modules_destroy(vm);
     return rc;
+}
+
+int modules_create(struct vm *vm, struct error *err)
+{
+    return modules_create_from(vm, module_list, err);
 }
 
 void modules_reset(struct vm *vm)

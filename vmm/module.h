@@ -95,6 +95,8 @@ const struct module *module_find(const char *name);
  * list order, checks dependencies, and creates them. On failure everything is torn down again.
  */
 int modules_create(struct vm *vm, struct error *err);
+/* The same with a list of one's own, as module_list (tests bring theirs). */
+int modules_create_from(struct vm *vm, const struct module *const *list, struct error *err);
 void modules_reset(struct vm *vm);
 void modules_destroy(struct vm *vm);
 

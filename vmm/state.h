@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define HART_STATE_VERSION 1
+#define HART_STATE_VERSION 2
 
 /* Privilege levels (privileged specification, section 1.2). */
 #define PRIV_U 0
@@ -24,8 +24,9 @@ struct hart_state {
         mcause, mtval, mcountinhibit;
     uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp;
     uint64_t pmpcfg[2], pmpaddr[16];
-    uint64_t timer; /* tick at which the S-mode timer fires; UINT64_MAX: off */
+    uint64_t timer; /* tick at which the S-mode timer fires (stimecmp); UINT64_MAX: off */
     uint64_t steps, instret;
+    uint64_t mstateen[4]; /* since version 2 */
 };
 
 #endif

@@ -144,6 +144,7 @@ struct interp {
     struct code_page *bucket[CODE_BUCKETS];
     unsigned npages;
     uint64_t epoch;
+    uint64_t refresh_steps;   /* at which all pages are due to be compared with memory again */
     struct code_page *single; /* scratch: holds the op of an instruction run on its own */
     uint64_t slow_value;      /* of interp_load_slow's helper */
     bool program;             /* U-mode without a kernel: traps end the VM */

@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include <pthread.h>
 #include <string.h>
+#include "guest/abi/platform.h"
 
 #define RD  h->x[op->rd]
 #define RS1 h->x[op->rs1]
@@ -63,7 +65,7 @@ static NOINLINE void load_slow_op(OP_PARAMS, unsigned how)
     }
     value = interp_of(h)->slow_value;
     switch (HOW_KIND(how)) {
-    case LOAD_FLOAT: h->f[op->rd] = size == 4 ? value | 0xffffffff00000000ull : value; break;
+    case LOAD_FLOAT: h->f[op->rd] = size < 8 ? value | UINT64_MAX << 8 * size : value; break;
     case LOAD_SIGN:
         RD = (uint64_t)((int64_t)(value << (64 - 8 * size)) >> (64 - 8 * size));
         break;
@@ -167,8 +169,10 @@ OP_STORE(sd, uint64_t, LOAD_ZERO, RD)
         NEXT();                                                                                \
     }
 
+OP_FLOAD(flh, uint16_t, h->f[op->rd] = value | 0xffffffffffff0000ull)
 OP_FLOAD(flw, uint32_t, h->f[op->rd] = value | 0xffffffff00000000ull)
 OP_FLOAD(fld, uint64_t, h->f[op->rd] = value)
+OP_FSTORE(fsh, uint16_t)
 OP_FSTORE(fsw, uint32_t)
 OP_FSTORE(fsd, uint64_t)
 
@@ -231,6 +235,154 @@ INLINE void *atomic_host(struct rv_hart *h, uint64_t va, unsigned size)
 
 OP_AMOS(w, uint32_t, int32_t)
 OP_AMOS(d, uint64_t, int64_t)
+
+/*
+ * Zacas: a swap that happens if memory holds what rd did. As it is a store when it is none, it
+ * always needs a writable page. x0 is compared as 0 ("Zacas").
+ */
+#define OP_AMOCAS(name, type, stype)                                                           \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        type *p = atomic_host(h, RS1, sizeof(type));                                           \
+        type expected = op->rd == RV_REG_SINK ? 0 : (type)RD;                                  \
+                                                                                               \
+        if (UNLIKELY(!p)) {                                                                    \
+            interp_trap(OP_ARGS);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        RD = (uint64_t)(stype)__sync_val_compare_and_swap(p, expected, (type)RS2);             \
+        NEXT();                                                                                \
+    }
+
+OP_AMOCAS(amocas_w, uint32_t, int32_t)
+OP_AMOCAS(amocas_d, uint64_t, int64_t)
+
+__extension__ typedef unsigned __int128 u128;
+
+/* Swaps 16 bytes at p if they are `expected`; returns what was there. */
+#if defined(__x86_64__) || defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_16)
+#ifdef __x86_64__
+__attribute__((target("cx16"))) /* every x86-64 host since 2006 */
+#endif
+static NOINLINE u128
+pair_swap(struct rv_hart *h, void *p, u128 expected, u128 value)
+{
+    (void)h;
+    return __sync_val_compare_and_swap((u128 *)p, expected, value);
+}
+#else
+/* A host without such an instruction: atomic among harts that use this one, not beside others.
+ */
+static NOINLINE u128 pair_swap(struct rv_hart *h, void *p, u128 expected, u128 value)
+{
+    u128 seen;
+
+    pthread_mutex_lock(&h->vm->fence_lock);
+    memcpy(&seen, p, sizeof(seen));
+    if (seen == expected)
+        memcpy(p, &value, sizeof(value));
+    pthread_mutex_unlock(&h->vm->fence_lock);
+    return seen;
+}
+#endif
+
+/* The value of an even register and the next; of x0 both halves are 0. */
+INLINE u128 pair_value(const struct rv_hart *h, unsigned even)
+{
+    return even == 0 || even == RV_REG_SINK ? 0 : (u128)h->x[even + 1] << 64 | h->x[even];
+}
+
+/* False after a trap. */
+static NOINLINE bool amocas_pair(struct rv_hart *h, const struct rv_op *op)
+{
+    void *p = atomic_host(h, RS1, sizeof(u128));
+    u128 seen;
+
+    if (!p)
+        return false;
+    seen = pair_swap(h, p, pair_value(h, op->rd), pair_value(h, (unsigned)op->imm));
+    if (op->rd != RV_REG_SINK) {
+        h->x[op->rd] = (uint64_t)seen;
+        h->x[op->rd + 1] = (uint64_t)(seen >> 64);
+    }
+    return true;
+}
+
+OP(amocas_q)
+{
+    if (UNLIKELY(!amocas_pair(h, op))) {
+        interp_trap(OP_ARGS);
+        return;
+    }
+    NEXT();
+}
+
+/*
+ * Cache blocks (chapter "CMO"). Caches are coherent with everything, so that management only
+ * asks whether it may; a block that may be loaded from may be managed.
+ */
+#define BLOCK_SIZE PLAT_CACHE_BLOCK
+
+/* Do menvcfg and senvcfg let this privilege? `field` is a field of both; 0 forbids. */
+static bool block_allowed(const struct rv_hart *h, uint64_t field)
+{
+    if (h->priv != PRIV_M && !(h->menvcfg & field))
+        return false;
+    return h->priv != PRIV_U || (h->senvcfg & field);
+}
+
+/* Finds the block of va. NULL after a trap, which is always that of a store. */
+static NOINLINE void *block_place(struct rv_hart *h, uint64_t va, enum rv_access access)
+{
+    struct rv_place place;
+    int cause = rv_translate(h, va & ~(uint64_t)(BLOCK_SIZE - 1), BLOCK_SIZE, access, &place);
+
+    if (cause == RV_NO_TRAP && place.host)
+        return place.host;
+    h->trap_cause =
+        cause == RV_LOAD_PAGE || cause == RV_STORE_PAGE ? RV_STORE_PAGE : RV_STORE_ACCESS;
+    h->trap_tval = va;
+    return NULL;
+}
+
+static NOINLINE void block_manage(OP_PARAMS, uint64_t field)
+{
+    if (!block_allowed(h, field))
+        interp_illegal(OP_ARGS);
+    else if (!block_place(h, RS1, RV_LOAD))
+        interp_trap(OP_ARGS);
+    else
+        DISPATCH(op + 2);
+}
+
+#define OP_BLOCK(name, field)                                                                  \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        block_manage(OP_ARGS, field);                                                          \
+    }
+
+OP_BLOCK(cbo_inval, RV_ENVCFG_CBIE)
+OP_BLOCK(cbo_clean, RV_ENVCFG_CBCFE)
+OP_BLOCK(cbo_flush, RV_ENVCFG_CBCFE)
+
+OP(cbo_zero)
+{
+    uint64_t block = RS1 & ~(uint64_t)(BLOCK_SIZE - 1);
+    void *p = (void *)(uintptr_t)tlb_hit(h->tlb->store, block, BLOCK_SIZE);
+
+    if (UNLIKELY(!block_allowed(h, RV_ENVCFG_CBZE))) {
+        interp_illegal(OP_ARGS);
+        return;
+    }
+    if (UNLIKELY(!p))
+        p = block_place(h, RS1, RV_STORE);
+    if (UNLIKELY(!p)) {
+        interp_trap(OP_ARGS);
+        return;
+    }
+    memset(p, 0, BLOCK_SIZE);
+    NEXT();
+}
 
 /*
  * LR and SC. The reservation is the host address and the value seen: SC stores when the word

@@ -180,6 +180,43 @@ OP(sfence_vma)
     interp_resume(OP_ARGS);
 }
 
+OP(sinval_vma)
+{
+    body_sfence_vma(OP_ARGS, length);
+}
+
+/* Svinval: what sinval.vma did takes effect between these two; here it has already. */
+#define OP_INVAL_FENCE(name)                                                                   \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        if (h->priv == PRIV_U) {                                                               \
+            interp_illegal(OP_ARGS);                                                           \
+            return;                                                                            \
+        }                                                                                      \
+        NEXT();                                                                                \
+    }
+
+OP_INVAL_FENCE(sfence_w_inval)
+OP_INVAL_FENCE(sfence_inval_ir)
+
+/*
+ * Zawrs. Both waits may end at any time, and do at once: a store to the reserved word is seen
+ * by the next load. wrs.nto traps where wfi would be made to.
+ */
+OP(wrs_nto)
+{
+    if (h->priv != PRIV_M && (h->mstatus & RV_TW)) {
+        interp_illegal(OP_ARGS);
+        return;
+    }
+    NEXT();
+}
+
+OP(wrs_sto)
+{
+    NEXT();
+}
+
 OP(fence)
 {
     enum { PRED_W = 0x10, SUCC_R = 0x02 };

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/riscv/decode.h"
 
-#include <stddef.h>
-
 enum format {
     F_NONE,
     F_R,
@@ -32,8 +30,23 @@ static const struct row rows[] = {
 #include "vmm/engine/riscv/insn.def"
 #undef INSN
 };
+#define ROWS_END (rows + sizeof(rows) / sizeof(rows[0]))
 
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+/* Where in rows those of a major opcode begin: each MAJOR takes the number of the next row. */
+enum {
+#define INSN(name, format, mask, match) ROW_##name,
+#define MAJOR(opcode)                   FIRST_##opcode, BEFORE_##opcode = FIRST_##opcode - 1,
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+};
+
+/* By bits 6:2. An opcode without rows gets the first row, which belongs to another one. */
+static const uint16_t first_row[32] = {
+#define INSN(name, format, mask, match)
+#define MAJOR(opcode) [(opcode) >> 2] = FIRST_##opcode,
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+};
 
 static uint32_t bits(uint32_t word, unsigned high, unsigned low)
 {
@@ -97,9 +110,12 @@ static struct rv_insn operands(const struct row *row, uint32_t w)
 
 struct rv_insn rv_decode(uint32_t word)
 {
-    for (size_t i = 0; i < ROWS; i++)
-        if ((word & rows[i].mask) == rows[i].match)
-            return operands(&rows[i], word);
+    uint32_t opcode = word & 0x7f;
+    const struct row *r = &rows[first_row[opcode >> 2]];
+
+    for (; r < ROWS_END && (r->match & 0x7f) == opcode; r++)
+        if ((word & r->mask) == r->match)
+            return operands(r, word);
     return (struct rv_insn){.id = RV_INSN_ILLEGAL, .rd = RV_REG_SINK, .imm = (int32_t)word};
 }
 
@@ -133,6 +149,17 @@ static uint32_t enc_j(uint32_t rd, uint32_t imm)
 
 /* Matches used below. */
 enum {
+    M_LBU = 0x4003,
+    M_LH = 0x1003,
+    M_LHU = 0x5003,
+    M_SB = 0x0023,
+    M_SH = 0x1023,
+    M_XORI = 0x4013,
+    M_SEXT_B = 0x60401013,
+    M_SEXT_H = 0x60501013,
+    M_ZEXT_H = 0x0800403b,
+    M_ADD_UW = 0x0800003b,
+    M_MUL = 0x02000033,
     M_LW = 0x2003,
     M_LD = 0x3003,
     M_FLD = 0x3007,
@@ -191,6 +218,23 @@ static uint32_t imm_cb(uint32_t w)
                                  9);
 }
 
+/* Zcb: loads and stores of bytes and halfwords. */
+static uint32_t expand_small_access(uint32_t w)
+{
+    uint32_t rd = bits(w, 4, 2) + 8;
+    uint32_t rs1 = bits(w, 9, 7) + 8;
+    uint32_t half = move(w, 5, 5, 1);
+    uint32_t byte = half | bits(w, 6, 6);
+
+    switch (bits(w, 12, 10)) {
+    case 0: return enc_i(M_LBU, rd, rs1, byte);
+    case 1: return enc_i(bits(w, 6, 6) ? M_LH : M_LHU, rd, rs1, half);
+    case 2: return enc_s(M_SB, rs1, rd, byte);
+    case 3: return bits(w, 6, 6) ? 0 : enc_s(M_SH, rs1, rd, half);
+    default: return 0;
+    }
+}
+
 static uint32_t expand_quadrant0(uint32_t w)
 {
     uint32_t rd = bits(w, 4, 2) + 8;
@@ -204,6 +248,7 @@ static uint32_t expand_quadrant0(uint32_t w)
     case 1: return enc_i(M_FLD, rd, rs1, imm_cl_d(w));
     case 2: return enc_i(M_LW, rd, rs1, imm_cl_w(w));
     case 3: return enc_i(M_LD, rd, rs1, imm_cl_d(w));
+    case 4: return expand_small_access(w);
     case 5: return enc_s(M_FSD, rs1, rd, imm_cl_d(w));
     case 6: return enc_s(M_SW, rs1, rd, imm_cl_w(w));
     case 7: return enc_s(M_SD, rs1, rd, imm_cl_d(w));
@@ -211,20 +256,34 @@ static uint32_t expand_quadrant0(uint32_t w)
     }
 }
 
+/* Zcb: what has one register. */
+static uint32_t expand_unary(uint32_t w)
+{
+    uint32_t rd = bits(w, 9, 7) + 8;
+
+    switch (bits(w, 4, 2)) {
+    case 0: return enc_i(M_ANDI, rd, rd, 0xff); /* c.zext.b */
+    case 1: return enc_i(M_SEXT_B, rd, rd, 0);
+    case 2: return enc_i(M_ZEXT_H, rd, rd, 0);
+    case 3: return enc_i(M_SEXT_H, rd, rd, 0);
+    case 4: return enc_r(M_ADD_UW, rd, rd, 0);   /* c.zext.w */
+    case 5: return enc_i(M_XORI, rd, rd, 0xfff); /* c.not */
+    default: return 0;
+    }
+}
+
 static uint32_t expand_arithmetic(uint32_t w)
 {
-    static const uint32_t word_ops[8] = {M_SUB, M_XOR, M_OR, M_AND, M_SUBW, M_ADDW, 0, 0};
+    static const uint32_t word_ops[7] = {M_SUB, M_XOR, M_OR, M_AND, M_SUBW, M_ADDW, M_MUL};
     uint32_t rd = bits(w, 9, 7) + 8;
     uint32_t shift = move(w, 12, 12, 5) | bits(w, 6, 2);
-    uint32_t match;
+    uint32_t op = move(w, 12, 12, 2) | bits(w, 6, 5);
 
     switch (bits(w, 11, 10)) {
     case 0: return enc_i(M_SRLI, rd, rd, shift);
     case 1: return enc_i(M_SRAI, rd, rd, shift);
     case 2: return enc_i(M_ANDI, rd, rd, imm_ci(w));
-    default:
-        match = word_ops[move(w, 12, 12, 2) | bits(w, 6, 5)];
-        return match ? enc_r(match, rd, rd, bits(w, 4, 2) + 8) : 0;
+    default: return op == 7 ? expand_unary(w) : enc_r(word_ops[op], rd, rd, bits(w, 4, 2) + 8);
     }
 }
 
@@ -246,6 +305,8 @@ static uint32_t expand_quadrant1(uint32_t w)
             return imm ? enc_i(M_ADDI, 2, 2, imm & 0xfff) : 0;
         }
         imm = (uint32_t)sign_extend(move(w, 12, 12, 17) | move(w, 6, 2, 12), 18);
+        if (imm == 0 && (rd & 0x11) == 1) /* c.mop.n (Zcmop): nothing happens */
+            return M_ADDI;
         return imm ? M_LUI | rd << 7 | (imm & 0xfffff000) : 0;
     case 4: return expand_arithmetic(w);
     case 5: return enc_j(0, imm_cj(w));

@@ -13,8 +13,15 @@
 #define PTE_U        (1ull << 4)
 #define PTE_A        (1ull << 6)
 #define PTE_D        (1ull << 7)
-#define PTE_RESERVED (~((1ull << 54) - 1)) /* N and PBMT included: neither is implemented */
+#define PTE_PBMT     (3ull << 61)
+#define PTE_N        (1ull << 63)
+#define PTE_RESERVED (((1ull << 61) - 1) & ~((1ull << 54) - 1))
 #define PTE_PPN(pte) (((pte) >> 10) & ((1ull << 44) - 1))
+
+/* Svnapot knows one size, 64 KiB: these low bits of the PPN. */
+#define NAPOT_SHIFT    16
+#define NAPOT_PPN_MASK 0xfull
+#define NAPOT_PPN_64K  0x8ull
 
 #define SATP_MODE(satp) ((satp) >> 60)
 #define SATP_PPN(satp)  ((satp) & ((1ull << 44) - 1))
@@ -54,21 +61,74 @@ static bool leaf_permits(const struct rv_hart *h, uint64_t pte, unsigned priv,
     }
 }
 
-/* Walks the tables of satp. A and D are not set by hardware (Svade): the guest gets a page
- * fault. */
+/* Svpbmt: are the memory type bits of a leaf legal? The types themselves change nothing here.
+ */
+static bool leaf_type_legal(const struct rv_hart *h, uint64_t pte)
+{
+    return h->menvcfg & RV_ENVCFG_PBMTE ? (pte & PTE_PBMT) != PTE_PBMT : !(pte & PTE_PBMT);
+}
+
+/* Log2 of the bytes that a leaf maps; 0: its size or address is none. */
+static unsigned leaf_shift(uint64_t pte, unsigned shift)
+{
+    if (!(pte & PTE_N))
+        return (PTE_PPN(pte) << 12) & ((1ull << shift) - 1) ? 0 : shift;
+    return shift == 12 && (PTE_PPN(pte) & NAPOT_PPN_MASK) == NAPOT_PPN_64K ? NAPOT_SHIFT : 0;
+}
+
+enum leaf_update { LEAF_READY, LEAF_CHANGED, LEAF_FAULT, LEAF_NO_ACCESS };
+
+/*
+ * Sees to A and D. Without ADUE a clear bit is a page fault (Svade); with it they are set, as
+ * one step with the check that the entry is still the same (Svadu), else the walk starts again.
+ */
+static enum leaf_update leaf_update(struct rv_hart *h, gpa_t at, uint8_t *host, uint64_t pte,
+                                    enum rv_access access)
+{
+    uint64_t need = access == RV_STORE ? PTE_A | PTE_D : PTE_A;
+
+    if ((pte & need) == need)
+        return LEAF_READY;
+    if (!(h->menvcfg & RV_ENVCFG_ADUE))
+        return LEAF_FAULT;
+    if (!rv_pmp_allows(h, at, 8, PRIV_S, RV_STORE))
+        return LEAF_NO_ACCESS;
+    return __sync_bool_compare_and_swap((uint64_t *)(void *)host, pte, pte | need)
+               ? LEAF_READY
+               : LEAF_CHANGED;
+}
+
+/* Remembers that pieces of this leaf may be in the TLB. */
+static void note_large(struct rv_hart *h, uint64_t va, unsigned shift)
+{
+    struct rv_large *large = &h->large[va >> 63];
+    uint64_t size = 1ull << shift;
+    uint64_t first = va & ~(size - 1);
+
+    if (first < large->first)
+        large->first = first;
+    if (first + (size - 1) > large->last)
+        large->last = first + (size - 1);
+    if (size > large->size)
+        large->size = size;
+}
+
+/* Walks the tables of satp (privileged specification, section "Virtual Address Translation
+ * Process"). */
 static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access access,
                 gpa_t *gpa)
 {
     unsigned levels = (unsigned)SATP_MODE(h->satp) - 8 + 3;
     unsigned va_bits = 12 + 9 * levels;
     gpa_t table = SATP_PPN(h->satp) << 12;
+    uint64_t offset;
 
     if ((uint64_t)((int64_t)(va << (64 - va_bits)) >> (64 - va_bits)) != va)
         return page_fault(h, access, va);
     for (int level = (int)levels - 1; level >= 0; level--) {
         unsigned shift = 12 + 9 * (unsigned)level;
         gpa_t at = table + 8 * ((va >> shift) & 0x1ff);
-        const uint8_t *host = mem_ptr(&h->vm->mem, at, 8);
+        uint8_t *host = mem_ptr(&h->vm->mem, at, 8);
         uint64_t pte;
 
         if (!host || !rv_pmp_allows(h, at, 8, PRIV_S, RV_LOAD))
@@ -77,18 +137,24 @@ static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access ac
         if (!(pte & PTE_V) || (pte & (PTE_R | PTE_W)) == PTE_W || (pte & PTE_RESERVED))
             return page_fault(h, access, va);
         if (!(pte & (PTE_R | PTE_X))) {
-            if (pte & (PTE_A | PTE_D | PTE_U))
+            if (pte & (PTE_A | PTE_D | PTE_U | PTE_PBMT | PTE_N))
                 return page_fault(h, access, va);
             table = PTE_PPN(pte) << 12;
             continue;
         }
-        if (!leaf_permits(h, pte, priv, access) || !(pte & PTE_A) ||
-            (access == RV_STORE && !(pte & PTE_D)))
+        shift = leaf_shift(pte, shift);
+        if (!shift || !leaf_type_legal(h, pte) || !leaf_permits(h, pte, priv, access))
             return page_fault(h, access, va);
-        uint64_t offset = (1ull << shift) - 1;
-        if ((PTE_PPN(pte) << 12) & offset)
-            return page_fault(h, access, va);
-        *gpa = (PTE_PPN(pte) << 12) | (va & offset);
+        switch (leaf_update(h, at, host, pte, access)) {
+        case LEAF_READY: break;
+        case LEAF_CHANGED: return walk(h, va, priv, access, gpa);
+        case LEAF_FAULT: return page_fault(h, access, va);
+        case LEAF_NO_ACCESS: return access_fault(h, access, va);
+        }
+        if (shift > 12)
+            note_large(h, va, shift);
+        offset = (1ull << shift) - 1;
+        *gpa = ((PTE_PPN(pte) << 12) & ~offset) | (va & offset);
         return RV_NO_TRAP;
     }
     return page_fault(h, access, va);
@@ -176,6 +242,20 @@ static int access_crossing(struct rv_hart *h, uint64_t va, unsigned size, enum r
     return RV_NO_TRAP;
 }
 
+/*
+ * One access to RAM. Of a constant size it is one instruction of the host; memcpy of a variable
+ * size may store a word twice, and undo what another hart stored between.
+ */
+static void ram_copy(void *to, const void *from, unsigned size)
+{
+    switch (size) {
+    case 1: memcpy(to, from, 1); break;
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    default: memcpy(to, from, 8); break;
+    }
+}
+
 static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                        uint64_t *value)
 {
@@ -191,9 +271,9 @@ static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_ac
         return mmio(h, &place, va, size, access, value);
     if (access == RV_LOAD) {
         *value = 0;
-        memcpy(value, place.host, size);
+        ram_copy(value, place.host, size);
     } else {
-        memcpy(place.host, value, size);
+        ram_copy(place.host, value, size);
     }
     return RV_NO_TRAP;
 }
@@ -249,12 +329,41 @@ void rv_tlb_flush(struct rv_hart *h)
     for (unsigned f = 0; f < 3; f++)
         for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
             h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    for (unsigned half = 0; half < 2; half++)
+        h->large[half] = (struct rv_large){.first = UINT64_MAX};
+}
+
+static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)
+{
+    if (*tag - first < size)
+        *tag = RV_TLB_EMPTY;
+}
+
+/* Drops every entry in the aligned range of `size` bytes around va. */
+static void flush_range(struct rv_hart *h, uint64_t va, uint64_t size)
+{
+    uint64_t first = va & ~(size - 1);
+
+    for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
+        for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
+            drop_if_within(&h->tlbs[ctx].load[i].tag, first, size);
+            drop_if_within(&h->tlbs[ctx].store[i].tag, first, size);
+        }
+        for (unsigned f = 0; f < 3; f++)
+            drop_if_within(&h->fetches[f].entry[i].tag, first, size);
+    }
 }
 
 void rv_tlb_flush_page(struct rv_hart *h, uint64_t va)
 {
+    const struct rv_large *large = &h->large[va >> 63];
     unsigned i = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
 
+    /* The leaf at va may have been a large one, whose pieces lie anywhere in its range. */
+    if (va >= large->first && va <= large->last) {
+        flush_range(h, va, large->size);
+        return;
+    }
     for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
         h->tlbs[ctx].load[i].tag = RV_TLB_EMPTY;
         h->tlbs[ctx].store[i].tag = RV_TLB_EMPTY;

@@ -52,6 +52,20 @@ enum rv_cause {
 #define RV_XL_64     2ull
 #define RV_MPP_SHIFT 11
 
+/* menvcfg and, up to CBZE, senvcfg (privileged specification, section 3.1.18). */
+#define RV_ENVCFG_FIOM  (1ull << 0)
+#define RV_ENVCFG_CBIE  (3ull << 4)
+#define RV_ENVCFG_CBCFE (1ull << 6)
+#define RV_ENVCFG_CBZE  (1ull << 7)
+#define RV_ENVCFG_ADUE  (1ull << 61)
+#define RV_ENVCFG_PBMTE (1ull << 62)
+#define RV_ENVCFG_STCE  (1ull << 63)
+
+/* mstateen0 to 3 (chapter "Smstateen"); the second only in mstateen0. */
+#define RV_STATEEN_SE     (1ull << 63)
+#define RV_STATEEN_ENVCFG (1ull << 62)
+#define RV_STATEENS       4
+
 /* What an access is for. */
 enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
 
@@ -63,7 +77,8 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
 #define RV_TLB_ENTRIES 256
 #define RV_TLB_EMPTY   1ull
 
-struct rv_tlb_entry {
+/* Aligned, so that no entry lies in two cache lines. */
+struct __attribute__((aligned(16))) rv_tlb_entry {
     uint64_t tag;
     uintptr_t addend;
 };
@@ -77,10 +92,16 @@ struct rv_tlb {
     struct rv_tlb_entry store[RV_TLB_ENTRIES];
 };
 
+/* Virtual addresses mapped by leaves larger than a page, of which the TLB holds pieces. */
+struct rv_large {
+    uint64_t first, last; /* none: first above last */
+    uint64_t size;        /* of the largest leaf */
+};
+
 struct code_page;
 
 /* Fetch side: decoded pages by virtual page. */
-struct rv_fetch_entry {
+struct __attribute__((aligned(16))) rv_fetch_entry {
     uint64_t tag;
     struct code_page *page;
 };
@@ -110,13 +131,14 @@ struct rv_hart {
     uint64_t mie;
     uint64_t medeleg, mideleg, mtvec, mcounteren, mscratch, mepc, mcause, mtval, menvcfg;
     uint64_t mcountinhibit;
+    uint64_t mstateen[RV_STATEENS];
     uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp;
     uint8_t pmpcfg[RV_PMP_ENTRIES];
     uint64_t pmpaddr[RV_PMP_ENTRIES];
     bool pmp_open;  /* the entries let every privilege do everything */
     bool seip_soft; /* M-mode's own bit of SEIP, beside the controller's line in mip */
 
-    uint64_t timer; /* SBI TIME: tick at which STIP rises */
+    uint64_t timer; /* stimecmp, SBI TIME: tick at which STIP rises while STCE is set */
 
     /* LR/SC: the host address of the reserved word and the value seen there. */
     uintptr_t reserve_host; /* RV_NO_RESERVATION: none */
@@ -139,7 +161,8 @@ struct rv_hart {
     uint64_t instret_base,
         cycle_base; /* added to the counts; the value itself when inhibited */
 
-    void *loop; /* the engine's own, beside the shared state */
+    void *loop;               /* the engine's own, beside the shared state */
+    struct rv_large large[2]; /* in the lower and the upper half of the address space */
     struct rv_tlb tlbs[RV_CONTEXTS];
     struct rv_fetch fetches[3]; /* U, S, M */
 };
@@ -162,8 +185,14 @@ int rv_interrupt(const struct rv_hart *h);
 int rv_sret(struct rv_hart *h);
 int rv_mret(struct rv_hart *h);
 
-/* Brings STIP up to date with the timer and the clock. */
+/* Brings STIP up to date with the timer and the clock; without STCE it is software's. */
 void rv_timer_update(struct rv_hart *h);
+
+/* Writes stimecmp: STIP falls until the tick, or rises when it has passed. */
+void rv_timer_set(struct rv_hart *h, uint64_t ticks);
+
+/* The tick at which the timer fires; UINT64_MAX: never. */
+uint64_t rv_timer_deadline(const struct rv_hart *h);
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s);
 void rv_state_set(struct rv_hart *h, const struct hart_state *s);
@@ -222,7 +251,8 @@ int rv_atomic_place(struct rv_hart *h, uint64_t va, unsigned size, enum rv_acces
 /* Selects the TLB of the current privilege, SUM and MPRV. After each change of them. */
 void rv_context_update(struct rv_hart *h);
 
-/* Drops translations: all, or those of one page. Fetch entries too. */
+/* Drops translations: all, or that of one address, whatever the size of its leaf. Fetch entries
+ * too. */
 void rv_tlb_flush(struct rv_hart *h);
 void rv_tlb_flush_page(struct rv_hart *h, uint64_t va);
 

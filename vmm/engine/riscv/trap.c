@@ -22,6 +22,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     h->mie = 0;
     h->medeleg = h->mideleg = h->mtvec = h->mcounteren = h->mscratch = h->mepc = 0;
     h->mcause = h->mtval = h->menvcfg = h->mcountinhibit = 0;
+    memset(h->mstateen, 0, sizeof(h->mstateen));
     h->stvec = h->scounteren = h->senvcfg = h->sscratch = h->sepc = h->scause = h->stval = 0;
     h->satp = 0;
     h->seip_soft = false;
@@ -35,12 +36,19 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
         h->mideleg = S_INTERRUPTS;
         h->mcounteren = COUNTERS_OPEN;
         h->scounteren = COUNTERS_OPEN;
+        h->menvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_ENVCFG_PBMTE |
+                     RV_ENVCFG_STCE; /* not ADUE: Svade until the kernel asks */
+        for (unsigned i = 0; i < RV_STATEENS; i++)
+            h->mstateen[i] = RV_STATEEN_SE;
+        h->mstateen[0] |= RV_STATEEN_ENVCFG;
         h->pmpcfg[0] = 0x1f; /* NAPOT, R, W, X */
         h->pmpaddr[0] = (1ull << 54) - 1;
         atomic_fetch_and(&h->mip, ~((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
     }
-    if (priv == PRIV_U)
-        h->mstatus |= RV_FS; /* a program finds floating point on */
+    if (priv == PRIV_U) {
+        h->mstatus |= RV_FS; /* a program finds floating point and cache blocks on */
+        h->senvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE;
+    }
     rv_pmp_update(h);
     rv_context_update(h);
 }
@@ -125,8 +133,21 @@ int rv_mret(struct rv_hart *h)
 
 void rv_timer_update(struct rv_hart *h)
 {
-    if (h->timer != UINT64_MAX && clock_ticks(&h->vm->clock) >= h->timer)
+    if (rv_timer_deadline(h) != UINT64_MAX && clock_ticks(&h->vm->clock) >= h->timer)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
+}
+
+void rv_timer_set(struct rv_hart *h, uint64_t ticks)
+{
+    h->timer = ticks;
+    if (h->menvcfg & RV_ENVCFG_STCE)
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_TIMER));
+    rv_timer_update(h);
+}
+
+uint64_t rv_timer_deadline(const struct rv_hart *h)
+{
+    return h->menvcfg & RV_ENVCFG_STCE ? h->timer : UINT64_MAX;
 }
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s)
@@ -165,6 +186,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
     memcpy(s->x, h->x, sizeof(s->x));
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(s->mstateen, h->mstateen, sizeof(s->mstateen));
 }
 
 void rv_state_set(struct rv_hart *h, const struct hart_state *s)
@@ -200,6 +222,7 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     for (unsigned i = 0; i < RV_PMP_ENTRIES; i++)
         h->pmpcfg[i] = (uint8_t)(s->pmpcfg[i / 8] >> (8 * (i % 8)));
     memcpy(h->pmpaddr, s->pmpaddr, sizeof(s->pmpaddr));
+    memcpy(h->mstateen, s->mstateen, sizeof(s->mstateen));
     h->timer = s->timer;
     h->steps = s->steps;
     h->unretired = s->steps - s->instret;

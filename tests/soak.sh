@@ -1,0 +1,223 @@
+#!/bin/bash
+# soak.sh: `make soak`: hours of proofs (fuzzing, random programs, boots, riscv-tests) that a rerun continues.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Stages, in this order; SOAK_ONLY=stage runs one:
+#
+#   fuzz         every fuzz target for SOAK_MINUTES (60), in rounds of at most 10 minutes a target, a seed a round
+#   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
+#   boot         SOAK_BOOTS (200) boots of Debian's kernel on 4 harts to its first process and off
+#   riscv-tests  the binaries in the folder RISCV_TESTS, when it is set
+#
+# What is done stands in ${TOLLGATE_CACHE:-.cache}/soak/state, for the commit and the changes on top of it: a rerun goes on
+# behind the last finished item, or starts anew when they are others. Each item adds a line to results.jsonl there, with what
+# is needed to repeat it. A failure is written down and the run goes on.
+#
+# Status: 0 nothing has failed for this commit; 1 something has; 2 bad arguments; 130 interrupted.
+set -u
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+cache=${TOLLGATE_CACHE:-.cache}
+soak=$cache/soak
+state=$soak/state
+results=$soak/results.jsonl
+jobs=$(nproc)
+# A boot takes seconds; one that takes this many hangs.
+boot_limit=600
+
+# Short names are for `make soak SOAK=10 BOOTS=5`.
+minutes=${SOAK_MINUTES:-${SOAK:-60}}
+programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
+boots=${SOAK_BOOTS:-${BOOTS:-200}}
+only=${SOAK_ONLY:-}
+batch=500
+slice=$((minutes < 10 ? minutes : 10))
+
+for number in "$minutes" "$programs" "$boots"; do
+	if ! [[ $number =~ ^[1-9][0-9]{0,8}$ ]]; then
+		echo "soak: '$number' is not a whole number above 0" >&2
+		exit 2
+	fi
+done
+case $only in
+'' | fuzz | diff | boot | riscv-tests) ;;
+*)
+	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, riscv-tests" >&2
+	exit 2
+	;;
+esac
+
+# --- what was done before ---
+
+commit=$(git rev-parse HEAD) || exit 2
+dirty=false key=$commit
+if [ -n "$(git status --porcelain)" ]; then
+	dirty=true
+	key=$commit+$({ git diff HEAD --binary && git ls-files -o --exclude-standard -z | xargs -0 -r cat; } | sha256sum | cut -c 1-12)
+fi
+declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [riscv-tests]=0)
+passed=0 failed=0
+
+state_read() {
+	local name value
+	[ -f "$state" ] && [ "$(sed -n 's/^key //p' "$state")" = "$key" ] || return 0
+	while read -r name value; do
+		case $name in
+		key) ;;
+		passed) passed=$value ;;
+		failed) failed=$value ;;
+		*) finished[$name]=$value ;;
+		esac
+	done <"$state"
+	echo "soak: going on with $key: $passed passed, $failed failed so far"
+}
+
+state_write() {
+	local name
+	{
+		echo "key $key"
+		echo "passed $passed"
+		echo "failed $failed"
+		for name in "${!finished[@]}"; do
+			echo "$name ${finished[$name]}"
+		done
+	} >"$state.new"
+	mv "$state.new" "$state"
+}
+
+# json TEXT: a JSON string.
+json() {
+	local text=${1//\\/\\\\}
+	printf '"%s"' "${text//\"/\\\"}" | tr '\n\t' '  '
+}
+
+# record STAGE NAME SEED COUNT RESULT REPEAT: a line of the results; COUNT of runs, programs, boots or tests.
+record() {
+	printf '{"date":"%s","commit":"%s","dirty":%s,"key":"%s","stage":"%s","name":%s,"seed":%s,"count":%s,"result":"%s","repeat":%s}\n' \
+		"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$commit" "$dirty" "$key" "$1" "$(json "$2")" "$3" "$4" "$5" "$(json "$6")" >>"$results"
+	if [ "$5" = pass ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	printf '%s %s %s\n' "$([ "$5" = pass ] && echo ok || echo FAIL)" "$1" "$2"
+	[ "$5" = pass ] || printf '    repeat: %s\n' "$6"
+}
+
+# --- stages: prepare_STAGE; total_STAGE; item_STAGE N, with N from 0 ---
+
+prepare_fuzz() {
+	make -s -j"$jobs" B=build/fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
+}
+
+total_fuzz() { echo $(((minutes + slice - 1) / slice)); }
+
+item_fuzz() {
+	local seed=$(($1 + 1)) log=$soak/fuzz.log word name rest
+	SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60)) >"$log" 2>&1 </dev/null
+	[ "$interrupted" = 0 ] || return 0
+	while read -r word name rest; do
+		case $word in
+		ok) record fuzz "$name" "$seed" "$(tr -cd 0-9 <<<"$rest")" pass "build/fuzz/$name -seed=$seed" ;;
+		FAIL) record fuzz "$name" "$seed" 0 fail "build/fuzz/$name $rest" ;;
+		esac
+	done <"$log"
+	grep -qE '^(ok|FAIL) ' "$log" || record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60))"
+}
+
+prepare_diff() {
+	make -s -j"$jobs" diff
+}
+
+total_diff() { echo $(((programs + batch - 1) / batch)); }
+
+item_diff() {
+	local seed=$(($1 * batch + 1)) log=$soak/diff.log status=0 count
+	build/diff "$batch" "$seed" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log")
+	if [ "$status" -eq 0 ] && [ "${count:-0}" -eq "$batch" ]; then
+		record diff "seeds $seed to $((seed + batch - 1))" "$seed" "$batch" pass "build/diff $batch $seed"
+	else
+		cp "$log" "$soak/diff-$seed.log"
+		record diff "seeds $seed to $((seed + batch - 1))" "$seed" "$batch" fail "build/diff $batch $seed (see $soak/diff-$seed.log)"
+	fi
+}
+
+prepare_boot() {
+	make -s -j"$jobs" all && sh guest/linux/fetch.sh || return 1
+	if [ ! -f build/initramfs.cpio ] || [ guest/linux/init -nt build/initramfs.cpio ]; then
+		sh guest/linux/initramfs.sh build/initramfs.cpio
+	fi
+}
+
+total_boot() { echo "$boots"; }
+
+item_boot() {
+	local log=$soak/boot.log status=0 start=$SECONDS
+	local words="-c 4 -i build/initramfs.cpio -p 'console=hvc0 quiet tg.init=poweroff' $cache/debian-riscv64/Image"
+	timeout --foreground -k 5 "$boot_limit" build/tollgate run -c 4 -i build/initramfs.cpio \
+		-p 'console=hvc0 quiet tg.init=poweroff' "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	if [ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log"; then
+		record boot "$(($1 + 1)) of $boots ($((SECONDS - start)) s)" null 1 pass "build/tollgate run $words"
+	else
+		cp "$log" "$soak/boot-${key:0:12}-$(($1 + 1)).log"
+		record boot "$(($1 + 1)) of $boots (status $status, $((SECONDS - start)) s)" null 1 fail \
+			"build/tollgate run $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
+	fi
+}
+
+prepare_riscv-tests() {
+	make -s -j"$jobs" all
+}
+
+total_riscv-tests() { [ -n "${RISCV_TESTS:-}" ] && echo 1 || echo 0; }
+
+item_riscv-tests() {
+	local log=$soak/riscv-tests.log status=0 count
+	bash tests/conformance/riscv-tests.sh build/tollgate "$RISCV_TESTS" -j "$jobs" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log")
+	record riscv-tests "$(tail -n 1 "$log")" null "${count:-0}" "$([ "$status" -eq 0 ] && echo pass || echo fail)" \
+		"bash tests/conformance/riscv-tests.sh build/tollgate $RISCV_TESTS"
+}
+
+run_stage() {
+	local stage=$1 total
+	[ -z "$only" ] || [ "$only" = "$stage" ] || return 0
+	total=$("total_$stage")
+	[ "${finished[$stage]}" -lt "$total" ] || return 0
+	echo "soak: $stage: $((total - finished[$stage])) of $total to do"
+	if ! "prepare_$stage" >"$soak/$stage-prepare.log" 2>&1 </dev/null; then
+		[ "$interrupted" = 0 ] || exit 130
+		record "$stage" "preparing" null 0 fail "see $soak/$stage-prepare.log"
+		state_write
+		return 0
+	fi
+	while [ "${finished[$stage]}" -lt "$total" ]; do
+		"item_$stage" "${finished[$stage]}"
+		# What was interrupted is done again; nothing of it is counted.
+		[ "$interrupted" = 0 ] || exit 130
+		finished[$stage]=$((finished[$stage] + 1))
+		state_write
+	done
+}
+
+mkdir -p "$soak"
+exec 9>"$soak/lock"
+if ! flock -n 9; then
+	echo "soak: another one is running" >&2
+	exit 2
+fi
+interrupted=0
+trap 'interrupted=1' INT TERM
+state_read
+state_write
+for stage in fuzz diff boot riscv-tests; do
+	run_stage "$stage"
+done
+echo "results: $results"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,190 @@
+/* machine.h: a virtual machine on the interpreter, run step by step, and an assembler for it.
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TESTS_UNIT_MACHINE_H
+#define TESTS_UNIT_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "tests/unit/mock_host.h"
+#include "vmm/engine/interp/interp.h"
+#include "vmm/engine/riscv/decode.h"
+#include "vmm/vm.h"
+
+/* Where tests put what; code of more than 4 KiB may grow into what follows. */
+#define MACHINE_RAM (32u << 20)
+#define CODE        ((gpa_t)PLAT_DRAM_BASE)
+#define HANDLER     (CODE + 0x10000) /* M-mode traps: mtvec */
+#define S_HANDLER   (CODE + 0x11000) /* delegated ones: stvec */
+#define DATA        (CODE + 0x20000)
+#define TABLES      (CODE + 0x40000) /* page tables, up to TABLES_END */
+#define TABLES_END  (CODE + 0x80000)
+
+/* How machine_paging() maps them. V_CODE, V_USER and V_DATA have two pages each. */
+#define V_CODE UINT64_C(0x40000000) /* CODE, for S-mode */
+#define V_USER UINT64_C(0x40100000) /* CODE, for U-mode */
+#define V_DATA UINT64_C(0x40200000) /* DATA, for S-mode */
+
+/* Page table entries. */
+#define PTE_V              (1ull << 0)
+#define PTE_R              (1ull << 1)
+#define PTE_W              (1ull << 2)
+#define PTE_X              (1ull << 3)
+#define PTE_U              (1ull << 4)
+#define PTE_G              (1ull << 5)
+#define PTE_A              (1ull << 6)
+#define PTE_D              (1ull << 7)
+#define PTE_RW             (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)
+#define PTE_RX             (PTE_V | PTE_R | PTE_X | PTE_A)
+#define PTE_OF(gpa, flags) (((gpa) >> 12 << 10) | (flags))
+
+/* A VM whose host is a mock. s is the state of hart 0, brought up to date by machine_run(). */
+struct machine {
+    struct vm vm;
+    struct vm_config config;
+    struct mock_host mock;
+    struct error err;
+    char path[32];
+    char *argv[2];
+    int fd;
+    struct rv_hart *h;
+    struct hart_state s;
+    unsigned levels; /* of the page tables */
+    gpa_t next_table;
+};
+
+/* Makes it: firmware starts in M-mode, a kernel in S-mode, a program in U-mode. Aborts when it
+ * cannot. mtvec and stvec are set, pc is CODE, all memory is open to S and U (PMP entry 15). */
+void machine_init(struct machine *m, enum start_kind start, unsigned nharts);
+void machine_destroy(struct machine *m);
+
+/* Writes words of code, with a fence.i; what was decoded there is forgotten. */
+void machine_put(struct machine *m, gpa_t gpa, const uint32_t *words, size_t n);
+#define PUT(m, gpa, ...)                                                                       \
+    machine_put(m, gpa, (const uint32_t[]){__VA_ARGS__},                                       \
+                sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* A doubleword of memory. */
+uint64_t machine_peek(struct machine *m, gpa_t gpa);
+void machine_poke(struct machine *m, gpa_t gpa, uint64_t value);
+
+/* Makes m->s the state of hart 0, with nothing left in the TLB. */
+void machine_set(struct machine *m);
+
+/* Runs hart 0 for exactly `steps` steps more, unless the guest ends before; fills m->s. */
+void machine_run(struct machine *m, uint64_t steps);
+
+/* Sets priv and pc, puts m->s into the hart, runs. */
+void machine_go(struct machine *m, unsigned priv, uint64_t pc, uint64_t steps);
+
+/* True when the last step entered the M-mode handler with these. */
+bool machine_trapped(const struct machine *m, uint64_t cause, uint64_t tval, uint64_t epc);
+
+/*
+ * Page tables of 3, 4 or 5 levels with the pages above, in m->s.satp. machine_pte: the entry of
+ * va at `level` (0: 4 KiB), its tables made where they are missing.
+ */
+void machine_paging(struct machine *m, unsigned levels);
+uint64_t *machine_pte(struct machine *m, uint64_t va, unsigned level);
+
+/* --- assembler --- */
+
+enum machine_register {
+    ZERO,
+    RA,
+    SP,
+    GP,
+    TP,
+    T0,
+    T1,
+    T2,
+    S0,
+    S1,
+    A0,
+    A1,
+    A2,
+    A3,
+    A4,
+    A5,
+    A6,
+    A7,
+    S2,
+    S3,
+    S4,
+    S5,
+    S6,
+    S7,
+    S8,
+    S9,
+    S10,
+    S11,
+    T3,
+    T4,
+    T5,
+    T6,
+};
+
+uint32_t as_match(enum rv_insn_id id);
+uint32_t as_r(enum rv_insn_id id, unsigned rd, unsigned rs1, unsigned rs2);
+uint32_t as_i(enum rv_insn_id id, unsigned rd, unsigned rs1, int imm);
+uint32_t as_s(enum rv_insn_id id, unsigned rs2, unsigned rs1, int imm);
+uint32_t as_b(enum rv_insn_id id, unsigned rs1, unsigned rs2, int offset);
+uint32_t as_u(enum rv_insn_id id, unsigned rd, uint32_t upper);
+uint32_t as_j(enum rv_insn_id id, unsigned rd, int offset);
+
+/* R also of atomics (rs2 last), I of loads, shifts and jalr, S of stores (source first). */
+#define AS_N(name)            as_match(RV_INSN_##name)
+#define AS_R(name, d, s1, s2) as_r(RV_INSN_##name, d, s1, s2)
+#define AS_I(name, d, s1, i)  as_i(RV_INSN_##name, d, s1, i)
+#define AS_S(name, s2, s1, i) as_s(RV_INSN_##name, s2, s1, i)
+#define AS_B(name, s1, s2, o) as_b(RV_INSN_##name, s1, s2, o)
+#define AS_U(name, d, u)      as_u(RV_INSN_##name, d, u)
+#define AS_J(d, o)            as_j(RV_INSN_jal, d, o)
+#define AS_CSR(name, d, c, s) as_i(RV_INSN_##name, d, s, (int)(c))
+#define AS_CSRW(c, s)         AS_CSR(csrrw, ZERO, c, s)
+#define AS_CSRR(d, c)         AS_CSR(csrrs, d, c, ZERO)
+#define AS_NOP                0x00000013u
+#define AS_SELF               0x0000006fu /* j . */
+#define AS_HALVES(low, high)  ((uint32_t)(low) | (uint32_t)(high) << 16)
+
+/* CSR numbers that tests name. */
+enum machine_csr {
+    SSTATUS = 0x100,
+    SIE = 0x104,
+    STVEC = 0x105,
+    SCOUNTEREN = 0x106,
+    SSCRATCH = 0x140,
+    SEPC = 0x141,
+    SCAUSE = 0x142,
+    STVAL = 0x143,
+    SIP = 0x144,
+    SATP = 0x180,
+    MSTATUS = 0x300,
+    MISA = 0x301,
+    MEDELEG = 0x302,
+    MIDELEG = 0x303,
+    MIE = 0x304,
+    MTVEC = 0x305,
+    MCOUNTEREN = 0x306,
+    MCOUNTINHIBIT = 0x320,
+    MSCRATCH = 0x340,
+    MEPC = 0x341,
+    MCAUSE = 0x342,
+    MTVAL = 0x343,
+    MIP = 0x344,
+    PMPCFG0 = 0x3a0,
+    PMPCFG2 = 0x3a2,
+    PMPADDR0 = 0x3b0,
+    MCYCLE = 0xb00,
+    MINSTRET = 0xb02,
+    CYCLE = 0xc00,
+    TIME = 0xc01,
+    INSTRET = 0xc02,
+};
+
+/* The parts of the suite `interp` that have files of their own. */
+struct CU_Suite;
+void interp_memory_tests(struct CU_Suite *suite);
+void interp_trap_tests(struct CU_Suite *suite);
+
+#endif

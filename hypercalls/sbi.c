@@ -28,11 +28,40 @@ bool sbi_code_valid(const struct vm *vm, uint64_t addr)
     return (addr & 1) == 0 && mem_valid(&vm->mem, addr, 2);
 }
 
-void sbi_send_ipis(struct vm *vm, uint64_t harts)
+void sbi_count_sent(struct hart *self, uint64_t harts, unsigned sent)
 {
+    struct vm *vm = self->vm;
+
+    harts &= ~(UINT64_C(1) << self->index);
+    for (unsigned i = 0; harts >> i != 0 && i < vm->nharts; i++)
+        if (harts >> i & 1) {
+            sbi_count(self, sent);
+            sbi_count(&vm->hart[i], sent + 1);
+        }
+}
+
+int sbi_shmem(const struct vm *vm, uint64_t lo, uint64_t hi, uint64_t size)
+{
+    return hi == 0 && mem_valid(&vm->mem, lo, size) ? SBI_SUCCESS : SBI_ERR_INVALID_ADDRESS;
+}
+
+void sbi_send_ipis(struct hart *self, uint64_t harts)
+{
+    struct vm *vm = self->vm;
+
     for (unsigned i = 0; i < vm->nharts; i++)
-        if ((harts >> i & 1) && vm->hart[i].status != HART_STOPPED)
+        if (vm->hart[i].status == HART_STOPPED)
+            harts &= ~(UINT64_C(1) << i);
+    sbi_count_sent(self, harts, SBI_PMU_FW_IPI_SENT);
+    for (unsigned i = 0; i < vm->nharts; i++)
+        if (harts >> i & 1)
             hart_irq(&vm->hart[i], IRQ_S_SOFT, true);
+}
+
+void sbi_fence_code(struct hart *self, uint64_t harts)
+{
+    sbi_count_sent(self, harts, SBI_PMU_FW_FENCE_I_SENT);
+    hart_fence_all(self, harts, &(struct hart_fence){.kind = FENCE_I, .size = UINT64_MAX});
 }
 
 void sbi_fence_range(struct hart *hart, uint64_t harts, struct hart_fence fence)
@@ -44,5 +73,8 @@ void sbi_fence_range(struct hart *hart, uint64_t harts, struct hart_fence fence)
         fence.start = 0;
         fence.size = UINT64_MAX;
     }
+    sbi_count_sent(hart, harts,
+                   fence.kind == FENCE_VMA_ASID ? SBI_PMU_FW_SFENCE_VMA_ASID_SENT
+                                                : SBI_PMU_FW_SFENCE_VMA_SENT);
     hart_fence_all(hart, harts, &fence);
 }

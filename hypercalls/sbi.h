@@ -9,13 +9,13 @@
 #include "vmm/hart.h"
 #include "vmm/vm.h"
 
-/* SBI 2.0, section 3.1: a hart_mask_base that stands for every hart. */
+/* SBI 3.0, section 3.1: a hart_mask_base that stands for every hart. */
 #define SBI_MASK_ALL UINT64_MAX
 
 /* ASIDs have 16 bits at most; hardware ignores the others in sfence.vma (privileged, 4.2.1). */
 #define SBI_ASID_MASK 0xffffu
 
-/* Ends a call with an error, or with success and a value (SBI 2.0, section 3). */
+/* Ends a call with an error, or with success and a value (SBI 3.0, section 3). */
 static inline enum call_disp sbi_error(struct call *c, int64_t error)
 {
     c->error = error;
@@ -48,11 +48,29 @@ int sbi_harts(const struct vm *vm, uint64_t mask, uint64_t base, uint64_t *harts
  */
 bool sbi_code_valid(const struct vm *vm, uint64_t addr);
 
+/* Counts an event of SBI PMU (section 11.6) on a hart. */
+static inline void sbi_count(struct hart *hart, unsigned event)
+{
+    atomic_fetch_add_explicit(&hart->events[event], 1, memory_order_relaxed);
+}
+
+/* Counts what a hart sends to each other one of `harts`, and that these receive it. */
+void sbi_count_sent(struct hart *self, uint64_t harts, unsigned sent);
+
+/*
+ * Shared memory of a call (section 3.2): RAM, all of it. SBI_SUCCESS or
+ * SBI_ERR_INVALID_ADDRESS.
+ */
+int sbi_shmem(const struct vm *vm, uint64_t lo, uint64_t hi, uint64_t size);
+
 /*
  * Sends S-mode software interrupts. Stopped harts are passed over: section 7 knows no error for
  * them, and OpenSBI does the same.
  */
-void sbi_send_ipis(struct vm *vm, uint64_t harts);
+void sbi_send_ipis(struct hart *self, uint64_t harts);
+
+/* Has harts execute FENCE.I. */
+void sbi_fence_code(struct hart *self, uint64_t harts);
 
 /*
  * Fences [start, start+size) of address spaces on harts (section 8): everything when start and

@@ -5,8 +5,8 @@
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
-/* SBI 2.0, section 4.1: major version in bits 30-24, minor below. */
-#define SPEC_VERSION (UINT64_C(2) << 24)
+/* SBI 3.0, section 4.1: major version in bits 30-24, minor below. */
+#define SPEC_VERSION (UINT64_C(3) << 24)
 
 static enum call_disp base_spec_version(void *self, struct hart *hart, struct call *c)
 {

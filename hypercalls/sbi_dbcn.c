@@ -5,7 +5,7 @@
 #include "vmm/module.h"
 
 /*
- * SBI 2.0, section 12. The wrapper has checked and copied the buffers: a range that is not RAM
+ * SBI 3.0, section 12. The wrapper has checked and copied the buffers: a range that is not RAM
  * is INVALID_PARAM, a long one is cut to CALL_BUF_MAX, which is the partial transfer that
  * callers of DBCN expect.
  */

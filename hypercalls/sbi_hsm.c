@@ -5,7 +5,7 @@
 #include "vmm/module.h"
 
 /*
- * SBI 2.0, section 9.1. Hart, then address, then state, as OpenSBI checks them. A hart whose
+ * SBI 3.0, section 9.1. Hart, then address, then state, as OpenSBI checks them. A hart whose
  * start is pending, or that is suspended, counts as started already.
  */
 static enum call_disp hsm_hart_start(void *self, struct hart *hart, struct call *c)

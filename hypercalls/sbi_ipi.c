@@ -4,7 +4,7 @@
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
-/* SBI 2.0, section 7.1. */
+/* SBI 3.0, section 7.1. */
 static enum call_disp ipi_send(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
@@ -12,7 +12,7 @@ static enum call_disp ipi_send(void *self, struct hart *hart, struct call *c)
 
     (void)self;
     if (error == SBI_SUCCESS)
-        sbi_send_ipis(hart->vm, harts);
+        sbi_send_ipis(hart, harts);
     return sbi_error(c, error);
 }
 

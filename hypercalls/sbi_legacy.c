@@ -4,11 +4,12 @@
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
-/* SBI 2.0, section 5: a6 is ignored, a0 returns the result, a1 is preserved. */
+/* SBI 3.0, section 5: a6 is ignored, a0 returns the result, a1 is preserved. */
 
 static enum call_disp legacy_set_timer(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
+    sbi_count(hart, SBI_PMU_FW_SET_TIMER);
     hart->vm->engine->set_timer(hart, c->arg[0]);
     return sbi_legacy_result(c, 0);
 }
@@ -79,7 +80,7 @@ static enum call_disp legacy_send_ipi(void *self, struct hart *hart, struct call
     (void)self;
     if (disp != CALL_PASS)
         return disp;
-    sbi_send_ipis(hart->vm, harts);
+    sbi_send_ipis(hart, harts);
     return sbi_legacy_result(c, 0);
 }
 
@@ -91,7 +92,7 @@ static enum call_disp legacy_fence_i(void *self, struct hart *hart, struct call 
     (void)self;
     if (disp != CALL_PASS)
         return disp;
-    hart_fence_all(hart, harts, &(struct hart_fence){.kind = FENCE_I, .size = UINT64_MAX});
+    sbi_fence_code(hart, harts);
     return sbi_legacy_result(c, 0);
 }
 

@@ -6,7 +6,7 @@
 
 /*
  * FIDs 3-6 (HFENCE) have no rows: these machines lack the H extension, and what nobody answers
- * is NOT_SUPPORTED, which is the answer that SBI 2.0, sections 8.4-8.7 want then.
+ * is NOT_SUPPORTED, which is the answer that SBI 3.0, sections 8.4-8.7 want then.
  */
 
 static enum call_disp rfence_fence_i(void *self, struct hart *hart, struct call *c)
@@ -16,7 +16,7 @@ static enum call_disp rfence_fence_i(void *self, struct hart *hart, struct call 
 
     (void)self;
     if (error == SBI_SUCCESS)
-        hart_fence_all(hart, harts, &(struct hart_fence){.kind = FENCE_I, .size = UINT64_MAX});
+        sbi_fence_code(hart, harts);
     return sbi_error(c, error);
 }
 
@@ -42,13 +42,15 @@ static enum call_disp rfence_sfence_vma_asid(void *self, struct hart *hart, stru
     int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
 
     (void)self;
+    if (c->arg[4] > SBI_ASID_MASK) /* not valid, section 8.3 of version 3.0 */
+        error = SBI_ERR_INVALID_PARAM;
     if (error == SBI_SUCCESS)
         sbi_fence_range(hart, harts,
                         (struct hart_fence){
                             .kind = FENCE_VMA_ASID,
                             .start = c->arg[2],
                             .size = c->arg[3],
-                            .asid = c->arg[4] & SBI_ASID_MASK,
+                            .asid = c->arg[4],
                         });
     return sbi_error(c, error);
 }

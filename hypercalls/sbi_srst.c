@@ -5,7 +5,7 @@
 #include "vmm/module.h"
 
 /*
- * SBI 2.0, section 10.1. Both parameters are 32 bits wide: what stands above is ignored, as it
+ * SBI 3.0, section 10.1. Both parameters are 32 bits wide: what stands above is ignored, as it
  * is in HSM's suspend type. Reserved values, and vendor's and implementation's, of which there
  * are none here, are INVALID_PARAM.
  */

@@ -4,10 +4,11 @@
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
-/* SBI 2.0, section 6.1: absolute time; always succeeds; a future one clears the pending bit. */
+/* SBI 3.0, section 6.1: absolute time; always succeeds; a future one clears the pending bit. */
 static enum call_disp time_set_timer(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
+    sbi_count(hart, SBI_PMU_FW_SET_TIMER);
     hart->vm->engine->set_timer(hart, c->arg[0]);
     return sbi_error(c, SBI_SUCCESS);
 }

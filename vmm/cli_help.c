@@ -19,13 +19,13 @@ static const char description[] =
 static const char option_file[] =
     "The file of --config holds one JSON object. Its keys are the long options without dashes. "
     "An option without an argument takes true or false. --mem takes a string or a number of "
-    "MiB, --cpus and --max-steps a number. --device, --without and --deny take a string or an "
-    "array of strings, --program a string or an array of the program and its arguments; every "
-    "other option takes a string. File names are relative to the current directory. What the "
-    "command line gives wins: an option there takes the place of the file's, KERNEL, "
-    "--firmware or --program there the place of whichever the file has, and --device or "
-    "--without decides about its module; calls denied by either are denied. --config, "
-    "--list-modules, --version and --help are no keys.";
+    "MiB, and options whose argument is N take a number. --device, --without and --deny take a "
+    "string or an array of strings, --program a string or an array of the program and its "
+    "arguments; every other option takes a string. File names are relative to the current "
+    "directory. What the command line gives wins: an option there takes the place of the "
+    "file's, --program there that of the file's kernel and firmware and the other way round, "
+    "and --device or --without decides about its module; calls denied by either are denied. "
+    "--config, --list-modules, --version and --help are no keys.";
 
 static const char *const group_names[] = {
     [CLI_GROUP_GUEST] = "Guest",
@@ -167,7 +167,7 @@ void cli_print_help_run(FILE *out)
     char term[80];
 
     fputs("Usage: tollgate run [options] KERNEL\n"
-          "       tollgate run [options] --firmware FILE\n"
+          "       tollgate run [options] --firmware FILE [KERNEL]\n"
           "       tollgate run [options] --program ELF [ARG...]\n",
           out);
     for (size_t group = 0; group < COUNT(group_names); group++) {
@@ -425,6 +425,22 @@ void cli_print_markdown(FILE *out)
 
 /* --- Modules --- */
 
+/* Says when an engine lets a module's calls be answered where the monitor does not see them. */
+static void below_print(FILE *out, const struct engine *engine, const struct module *module)
+{
+    for (size_t i = 0; i < module->ncalls; i++) {
+        const struct call_desc *desc = &module->calls[i];
+        enum call_route route = engine->call_route(NULL, desc->ext);
+
+        if (desc->personality == CALL_PROGRAM || route == ROUTE_EXITS)
+            continue;
+        fprintf(out, "    engine %s: %s\n", engine->name,
+                route == ROUTE_BELOW ? "answered by the host's kernel, out of sight of policy"
+                                     : "absent, the host's kernel offers no such calls");
+        return;
+    }
+}
+
 void cli_print_modules(FILE *out, const struct module *const *modules)
 {
     for (size_t i = 0; modules[i] != NULL; i++) {
@@ -435,5 +451,7 @@ void cli_print_modules(FILE *out, const struct module *const *modules)
         for (const struct module_key *key = module->keys; key != NULL && key->key != NULL;
              key++)
             fprintf(out, "    %-12s %s\n", key->key, key->help != NULL ? key->help : "");
+        for (size_t e = 0; engine_list[e] != NULL; e++)
+            below_print(out, engine_list[e], module);
     }
 }

@@ -71,7 +71,7 @@ struct config_file {
     unsigned line; /* of the key at hand */
     /* What argv gave, before the file added to it. */
     unsigned nrequests, nwithout;
-    bool started; /* argv says what starts */
+    bool kernel, firmware, program; /* argv says what starts */
     bool seen[CLI_OPTIONS];
 };
 
@@ -254,9 +254,12 @@ static int value_apply(struct config_file *f, const struct cli_option *opt, cons
 /* Does what argv gave take the place of the file's word? */
 static bool overridden(const struct config_file *f, enum cli_option_id id)
 {
-    if (id == CLI_KERNEL || id == CLI_FIRMWARE || id == CLI_PROGRAM)
-        return f->started;
-    return f->seen[id] && !option_repeats(id);
+    switch (id) {
+    case CLI_KERNEL: return f->kernel || f->program;
+    case CLI_FIRMWARE: return f->firmware || f->program;
+    case CLI_PROGRAM: return f->kernel || f->firmware || f->program;
+    default: return f->seen[id] && !option_repeats(id);
+    }
 }
 
 /* --- The file --- */
@@ -328,7 +331,9 @@ int config_apply(struct cli_parser *p, const char *path, const void *data, size_
         .line = 1,
         .nrequests = p->cli->config.nrequests,
         .nwithout = p->cli->config.nwithout,
-        .started = p->kernel != NULL || p->firmware != NULL || p->cli->program_argv != NULL,
+        .kernel = p->kernel != NULL,
+        .firmware = p->firmware != NULL,
+        .program = p->cli->program_argv != NULL,
     };
     json_error_t json_err;
     json_t *tree = json_loadb(data, size, JSON_REJECT_DUPLICATES, &json_err);

@@ -54,6 +54,14 @@ void hart_irq(struct hart *hart, unsigned irq, bool level)
         hart_wake(hart);
 }
 
+void hart_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    if (!hart->vm->engine->set_mtimer)
+        return;
+    hart->vm->engine->set_mtimer(hart, ticks);
+    hart_wake(hart); /* it may sleep until another deadline */
+}
+
 int hart_start(struct hart *hart, uint64_t pc, uint64_t arg)
 {
     int rc = -EALREADY;
@@ -157,16 +165,23 @@ void hart_wait(struct hart *hart, enum hart_status status)
 
     if (engine->irq_pending(hart)) /* the usual end of a spin: no lock, no sleep */
         return;
+    if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
+        hart->idle = true;
+        hart->status = status;
+        return;
+    }
     guest_leave(hart);
     pthread_mutex_lock(&hart->lock);
     hart->status = status;
     atomic_store(&hart->waiting, true);
-    while (!(atomic_load(&hart->requests) & ~HART_REQ_FENCES) && !engine->irq_pending(hart))
+    while (!(atomic_load(&hart->requests) & ~(HART_REQ_FENCES | HART_REQ_TICK)) &&
+           !engine->irq_pending(hart))
         host_cond_wait(&hart->wake, &hart->lock,
                        clock_deadline_ns(&vm->clock, engine->timer_deadline(hart)));
     atomic_store(&hart->waiting, false);
     hart->status = HART_STARTED;
     pthread_mutex_unlock(&hart->lock);
+    modules_hart_enter(hart);
     guest_enter(hart);
 }
 
@@ -249,15 +264,16 @@ static void become_stopped(struct hart *hart)
                 "every hart has stopped itself; none is left to start another");
 }
 
-static void run_once(struct hart *hart)
+void hart_run(struct hart *hart)
 {
     struct vm *vm = hart->vm;
     int rc;
 
+    modules_hart_enter(hart);
     guest_enter(hart);
     rc = vm->engine->run(hart);
     guest_leave(hart);
-    atomic_fetch_and(&hart->requests, ~HART_REQ_RESTART);
+    atomic_fetch_and(&hart->requests, ~(HART_REQ_RESTART | HART_REQ_TICK));
     if (rc != 0)
         vm_stop(vm, CAUSE_ENGINE, STATUS_INTERNAL, hart, "engine %s failed: %s",
                 vm->engine->name, strerror(-rc));
@@ -269,18 +285,33 @@ static void run_once(struct hart *hart)
     }
 }
 
+bool hart_ready(struct hart *hart)
+{
+    if (hart->status == HART_STOPPED)
+        return false;
+    if (hart->status == HART_START_PENDING) {
+        if (!hart->boot) {
+            modules_hart_reset(hart);
+            hart_enter(hart);
+        }
+        hart->boot = false;
+        hart->status = HART_STARTED;
+    }
+    if (hart->idle) {
+        if (!hart->vm->engine->irq_pending(hart))
+            return false;
+        hart->idle = false;
+        hart->status = HART_STARTED;
+    }
+    return true;
+}
+
 void *hart_thread(void *arg)
 {
     struct hart *hart = arg;
 
-    while (wait_start(hart)) {
-        if (hart->status == HART_START_PENDING) {
-            if (!hart->boot)
-                hart_enter(hart);
-            hart->boot = false;
-            hart->status = HART_STARTED;
-        }
-        run_once(hart);
-    }
+    while (wait_start(hart))
+        if (hart_ready(hart))
+            hart_run(hart);
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "guest/abi/sbi.h"
 #include "vmm/exit.h"
 
 struct vm;
@@ -20,10 +21,11 @@ enum hart_status {
 };
 
 /* Requests to a hart, set by any thread, taken by the hart itself (hart.requests, a mask). */
-#define HART_REQ_STOP    0x1u /* the VM ends */
-#define HART_REQ_FENCES  0x2u /* fences wait in its mailbox */
-#define HART_REQ_WAKE    0x4u /* an interrupt line rose: look at it now */
-#define HART_REQ_RESTART 0x8u /* start anew at start_pc (HSM) */
+#define HART_REQ_STOP    0x1u  /* the VM ends */
+#define HART_REQ_FENCES  0x2u  /* fences wait in its mailbox */
+#define HART_REQ_WAKE    0x4u  /* an interrupt line rose: look at it now */
+#define HART_REQ_RESTART 0x8u  /* start anew at start_pc (HSM) */
+#define HART_REQ_TICK    0x10u /* leave the guest and come back, so that hart_enter hooks run */
 
 /* Interrupt numbers (privileged specification, mip/mie bit positions). */
 #define IRQ_S_SOFT  1
@@ -40,6 +42,9 @@ struct hart_fence {
     uint64_t size;  /* bytes; UINT64_MAX: everything */
     uint64_t asid;  /* FENCE_VMA_ASID only */
 };
+
+/* What a hart counts for SBI PMU, by the code of its firmware event (SBI 3.0, section 11.6). */
+#define HART_EVENTS SBI_PMU_FW_EVENTS
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
@@ -62,14 +67,16 @@ struct hart {
     uint64_t fences_posted; /* tickets: posted and done */
     _Atomic uint64_t fences_done;
 
-    _Atomic bool waiting;              /* asleep on `wake`, so that a request must signal it */
+    _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
+    bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
 
     pthread_t thread;
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
-    uint64_t steps;             /* brought up to date when run returns */
+    _Atomic uint64_t events[HART_EVENTS];
+    uint64_t steps; /* brought up to date when run returns */
     uint64_t instret;
 };
 
@@ -79,6 +86,9 @@ void hart_request(struct hart *hart, uint32_t bits);
 /* Drives an interrupt input (IRQ_*) of the hart through its engine, and wakes it. Any thread.
  */
 void hart_irq(struct hart *hart, unsigned irq, bool level);
+
+/* Sets the hart's mtimecmp through its engine, and wakes it to look at it. Any thread. */
+void hart_set_mtimer(struct hart *hart, uint64_t ticks);
 
 /*
  * Starts a stopped hart at pc in S-mode, with a0 = hart ID and a1 = arg, paging off.
@@ -112,6 +122,14 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg);
 /* Executes the fences in the own mailbox. For engines and the hart's loop, on its own thread.
  */
 void hart_take_fences(struct hart *hart);
+
+/*
+ * The two halves of a hart's loop, for who schedules harts itself. hart_ready: starts it when
+ * it was asked to start, wakes it when what it waits for has come; false: it has nothing to do.
+ * hart_run: in the guest until the engine leaves.
+ */
+bool hart_ready(struct hart *hart);
+void hart_run(struct hart *hart);
 
 /* The body of a hart's thread. */
 void *hart_thread(void *hart);

@@ -28,4 +28,16 @@ static inline uint64_t le_get64(const uint8_t *p)
     return le64toh(value);
 }
 
+static inline void le_put32(uint8_t *p, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(p, &value, sizeof(value));
+}
+
+static inline void le_put64(uint8_t *p, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(p, &value, sizeof(value));
+}
+
 #endif

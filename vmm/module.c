@@ -177,6 +177,10 @@ static int instance_create(struct vm *vm, const struct module *m, unsigned index
         if (rc != 0 && m->destroy)
             m->destroy(inst->self);
     }
+    if (rc == -ENODEV && !req) { /* nobody asked for it: absent, and no error */
+        *err = (struct error){.status = STATUS_OK};
+        return 0;
+    }
     if (rc == 0)
         vm->ninstances++;
     else
@@ -239,12 +243,30 @@ void modules_reset(struct vm *vm)
             vm->instance[i].module->reset(vm->instance[i].self);
 }
 
+void modules_hart_reset(struct hart *hart)
+{
+    const struct vm *vm = hart->vm;
+
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        if (vm->instance[i].module->hart_reset)
+            vm->instance[i].module->hart_reset(vm->instance[i].self, hart);
+}
+
+void modules_hart_enter(struct hart *hart)
+{
+    const struct vm *vm = hart->vm;
+
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        if (vm->instance[i].module->hart_enter)
+            vm->instance[i].module->hart_enter(vm->instance[i].self, hart);
+}
+
 void modules_destroy(struct vm *vm)
 {
-    while (vm->ninstances > 0) {
+    while (vm->instance && vm->ninstances > 0) {
         struct module_instance *inst = &vm->instance[--vm->ninstances];
 
-        if (inst->module->destroy)
+        if (inst->module && inst->module->destroy)
             inst->module->destroy(inst->self);
     }
     free(vm->instance);

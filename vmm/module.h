@@ -9,8 +9,10 @@
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/error.h"
+#include "vmm/snapshot.h"
 
 struct vm;
+struct hart;
 struct fdt_builder;
 struct module_instance;
 
@@ -56,13 +58,26 @@ struct module {
 
     /*
      * Creates an instance. Options are checked against `keys` before. Claims further MMIO with
-     * bus_claim, interrupt lines with irq_claim. 0, or a negative errno with *err set.
+     * bus_claim, interrupt lines with irq_claim. 0, or a negative errno with *err set. -ENODEV:
+     * the host lacks what it is made of; it is left out then, unless --device asked for it.
      */
     int (*create)(struct module_instance *inst, struct error *err);
     void (*reset)(void *self);
     void (*destroy)(void *self);
+    /*
+     * All that a guest can tell of the instance's state, for snapshots and for the hash that
+     * compares two runs; load puts it into an instance of the same options. Errors stick in the
+     * writer or reader; load checks every value, since the file may be anybody's.
+     */
+    void (*save)(void *self, struct state_writer *w);
+    void (*load)(void *self, struct state_reader *r);
     /* Adds this instance's nodes to the device tree, below /soc. 0 or -errno. */
     int (*fdt)(void *self, struct fdt_builder *fdt);
+
+    /* A hart that was stopped starts anew: what it had set up is forgotten. On its thread. */
+    void (*hart_reset)(void *self, struct hart *hart);
+    /* A hart goes on in the guest after it slept or its run was left. On its thread. */
+    void (*hart_enter)(void *self, struct hart *hart);
 };
 
 /* A module in a VM. */
@@ -98,6 +113,9 @@ int modules_create(struct vm *vm, struct error *err);
 /* The same with a list of one's own, as module_list (tests bring theirs). */
 int modules_create_from(struct vm *vm, const struct module *const *list, struct error *err);
 void modules_reset(struct vm *vm);
+/* Call the hooks of the same names. Own thread of the hart, outside the guest. */
+void modules_hart_reset(struct hart *hart);
+void modules_hart_enter(struct hart *hart);
 void modules_destroy(struct vm *vm);
 
 /* True when the VM has an instance of the named module. */

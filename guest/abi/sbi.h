@@ -4,7 +4,7 @@
 #define GUEST_ABI_SBI_H
 
 /*
- * Source: RISC-V SBI Specification 2.0. Calling convention (section 3): a7 is the extension
+ * Source: RISC-V SBI Specification 3.0. Calling convention (section 3): a7 is the extension
  * (EID), a6 the function (FID), a0-a5 the arguments; a0 returns the error, a1 the value, every
  * other register is preserved. Legacy calls (section 5) return in a0 only and preserve a1.
  */
@@ -26,6 +26,10 @@
 #define SBI_EXT_HSM                           0x48534D
 #define SBI_EXT_SRST                          0x53525354
 #define SBI_EXT_DBCN                          0x4442434E
+#define SBI_EXT_PMU                           0x504D55
+#define SBI_EXT_SUSP                          0x53555350
+#define SBI_EXT_STA                           0x535441
+#define SBI_EXT_FWFT                          0x46574654
 
 /* Base (section 4). */
 #define SBI_BASE_GET_SPEC_VERSION 0
@@ -78,10 +82,98 @@
 #define SBI_SRST_REASON_NONE           0
 #define SBI_SRST_REASON_SYSTEM_FAILURE 1
 
+/* PMU (section 11). */
+#define SBI_PMU_NUM_COUNTERS            0
+#define SBI_PMU_COUNTER_GET_INFO        1
+#define SBI_PMU_COUNTER_CONFIG_MATCHING 2
+#define SBI_PMU_COUNTER_START           3
+#define SBI_PMU_COUNTER_STOP            4
+#define SBI_PMU_COUNTER_FW_READ         5
+#define SBI_PMU_COUNTER_FW_READ_HI      6
+#define SBI_PMU_SNAPSHOT_SET_SHMEM      7
+#define SBI_PMU_EVENT_GET_INFO          8
+
+/* event_idx: the type in bits 19-16, the code below. */
+#define SBI_PMU_EVENT(type, code) ((type) << 16 | (code))
+#define SBI_PMU_TYPE_HW           0
+#define SBI_PMU_TYPE_CACHE        1
+#define SBI_PMU_TYPE_RAW          2
+#define SBI_PMU_TYPE_RAW_V2       3
+#define SBI_PMU_TYPE_FW           15
+
+#define SBI_PMU_HW_CPU_CYCLES   1
+#define SBI_PMU_HW_INSTRUCTIONS 2
+
+/* A RECEIVED is its SENT plus one. */
+#define SBI_PMU_FW_MISALIGNED_LOAD          0
+#define SBI_PMU_FW_MISALIGNED_STORE         1
+#define SBI_PMU_FW_ACCESS_LOAD              2
+#define SBI_PMU_FW_ACCESS_STORE             3
+#define SBI_PMU_FW_ILLEGAL_INSN             4
+#define SBI_PMU_FW_SET_TIMER                5
+#define SBI_PMU_FW_IPI_SENT                 6
+#define SBI_PMU_FW_IPI_RECEIVED             7
+#define SBI_PMU_FW_FENCE_I_SENT             8
+#define SBI_PMU_FW_FENCE_I_RECEIVED         9
+#define SBI_PMU_FW_SFENCE_VMA_SENT          10
+#define SBI_PMU_FW_SFENCE_VMA_RECEIVED      11
+#define SBI_PMU_FW_SFENCE_VMA_ASID_SENT     12
+#define SBI_PMU_FW_SFENCE_VMA_ASID_RECEIVED 13
+#define SBI_PMU_FW_HFENCE_GVMA_SENT         14
+#define SBI_PMU_FW_EVENTS                   22
+#define SBI_PMU_FW_PLATFORM                 65535
+
+#define SBI_PMU_CFG_SKIP_MATCH  0x01
+#define SBI_PMU_CFG_CLEAR_VALUE 0x02
+#define SBI_PMU_CFG_AUTO_START  0x04
+#define SBI_PMU_CFG_FLAGS       0xff /* the others are filters, which are hints */
+
+#define SBI_PMU_START_SET_INIT_VALUE 0x1
+#define SBI_PMU_START_INIT_SNAPSHOT  0x2
+
+#define SBI_PMU_STOP_RESET         0x1
+#define SBI_PMU_STOP_TAKE_SNAPSHOT 0x2
+
+#define SBI_PMU_SNAPSHOT_SIZE     4096
+#define SBI_PMU_SNAPSHOT_OVERFLOW 0
+#define SBI_PMU_SNAPSHOT_VALUES   8
+
+/* An entry of event_get_info. */
+#define SBI_PMU_INFO_SIZE   16
+#define SBI_PMU_INFO_EVENT  0
+#define SBI_PMU_INFO_OUTPUT 4
+#define SBI_PMU_INFO_DATA   8
+
 /* DBCN (section 12). */
 #define SBI_DBCN_CONSOLE_WRITE      0
 #define SBI_DBCN_CONSOLE_READ       1
 #define SBI_DBCN_CONSOLE_WRITE_BYTE 2
+
+/* SUSP (section 13). */
+#define SBI_SUSP_SYSTEM_SUSPEND 0
+
+#define SBI_SUSP_SUSPEND_TO_RAM 0
+
+/* STA (section 16). */
+#define SBI_STA_SET_SHMEM 0
+
+#define SBI_STA_SIZE     64
+#define SBI_STA_SEQUENCE 0
+#define SBI_STA_STEAL    8
+
+/* FWFT (section 18). */
+#define SBI_FWFT_SET 0
+#define SBI_FWFT_GET 1
+
+#define SBI_FWFT_MISALIGNED_EXC_DELEG  0
+#define SBI_FWFT_LANDING_PAD           1
+#define SBI_FWFT_SHADOW_STACK          2
+#define SBI_FWFT_DOUBLE_TRAP           3
+#define SBI_FWFT_PTE_AD_HW_UPDATING    4
+#define SBI_FWFT_POINTER_MASKING_PMLEN 5
+#define SBI_FWFT_FEATURES              6
+
+#define SBI_FWFT_LOCK 0x1
 
 /* Standard error codes (section 3). */
 #define SBI_SUCCESS               0
@@ -94,5 +186,10 @@
 #define SBI_ERR_ALREADY_STARTED   (-7)
 #define SBI_ERR_ALREADY_STOPPED   (-8)
 #define SBI_ERR_NO_SHMEM          (-9)
+#define SBI_ERR_INVALID_STATE     (-10)
+#define SBI_ERR_BAD_RANGE         (-11)
+#define SBI_ERR_TIMEOUT           (-12)
+#define SBI_ERR_IO                (-13)
+#define SBI_ERR_DENIED_LOCKED     (-14)
 
 #endif

@@ -192,8 +192,8 @@ static void test_errors(void)
         {"{\"mem\": \"64M\"}",                          "no KERNEL given",                          STATUS_USAGE      },
         {"{\"program\": \"a\",\n\"initrd\": \"b\"}",    "line 2: \"initrd\" contradicts --program",
          STATUS_CONFIG                                                                                                },
-        {"{\"kernel\": \"a\",\n\"firmware\": \"b\"}",   "line 2: \"firmware\" contradicts KERNEL",
-         STATUS_CONFIG                                                                                                },
+        {"{\"program\": \"a\",\n\"firmware\": \"b\"}",
+         "line 1: \"program\" contradicts --firmware",                                              STATUS_CONFIG     },
         {"{\"kernel\": \"a\",\n\n\"engine\": \"kvm\"}",
          "line 3: \"engine\": 'kvm' is not part of this build",                                     STATUS_UNAVAILABLE},
     };

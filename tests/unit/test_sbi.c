@@ -245,7 +245,7 @@ static void test_base(void)
 {
     fixture_start();
     CALL(SBI_EXT_BASE, SBI_BASE_GET_SPEC_VERSION, 0);
-    expect(CALL_RET2, SBI_SUCCESS, 0x02000000);
+    expect(CALL_RET2, SBI_SUCCESS, 0x03000000);
     CALL(SBI_EXT_BASE, SBI_BASE_GET_IMPL_ID, 0);
     expect(CALL_RET2, SBI_SUCCESS, 0x5447);
     CALL(SBI_EXT_BASE, SBI_BASE_GET_IMPL_VERSION, 0);
@@ -494,11 +494,14 @@ static void test_sfence_vma_asid(void)
         CU_ASSERT(fence_is(i, FENCE_VMA_ASID, 0x1000, 0x2000));
         CU_ASSERT_EQUAL(f.fence[i].asid, 0x1234);
     }
-    /* Bits that no ASID has are ignored, as in the instruction. */
-    CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 1, 0, 0, 0, 0xabcd0007);
+    CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 1, 0, 0, 0, 0xffff);
+    expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_fences(), 1);
     CU_ASSERT(fence_is(0, FENCE_VMA_ASID, 0, UINT64_MAX));
-    CU_ASSERT_EQUAL(f.fence[0].asid, 7);
+    CU_ASSERT_EQUAL(f.fence[0].asid, 0xffff);
+    /* An ASID has 16 bits. */
+    CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 1, 0, 0, 0, 0x10000);
+    expect_error(SBI_ERR_INVALID_PARAM);
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 8, 0, 0, 0, 0);
     expect_error(SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(take_fences(), 0);

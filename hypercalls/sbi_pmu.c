@@ -1,0 +1,459 @@
+/* sbi_pmu.c: the SBI PMU extension: the cycle and instret counters, and what the SBI counts. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include "guest/abi/sbi.h"
+#include "hypercalls/sbi.h"
+#include "vmm/le.h"
+#include "vmm/module.h"
+
+/*
+ * SBI 3.0, section 11. Logical counters have the numbers that OpenSBI gives them, since Linux
+ * takes instret to be counter 2: 0 is cycle, 1 stands for the time CSR and is no counter, 2 is
+ * instret; the firmware counters follow. All are a hart's own: its thread alone touches them.
+ */
+#define FW_FIRST 3u
+#define FW_COUNT 16u
+#define COUNTERS (FW_FIRST + FW_COUNT)
+#define ALL      ((1u << COUNTERS) - 1)
+
+#define CSR_CYCLE    0xc00u
+#define INFO_WIDTH   (63u << 12) /* all have 64 bits */
+#define INFO_FW      (UINT64_C(1) << 63)
+#define NO_EVENT     UINT32_MAX
+#define SNAPSHOT_OFF UINT64_MAX
+
+/* Entries of one event_get_info: 64 KiB, as much as any call copies in one crossing. */
+#define INFO_MAX (CALL_BUF_MAX / SBI_PMU_INFO_SIZE)
+
+struct counter {
+    uint32_t event; /* configured for it, or NO_EVENT */
+    bool started;
+    uint64_t value; /* of a firmware counter: without what was counted since `since` */
+    uint64_t since;
+};
+
+struct pmu_hart {
+    struct counter counter[COUNTERS];
+    gpa_t snapshot;
+};
+
+struct pmu {
+    struct pmu_hart hart[PLAT_HARTS_MAX];
+};
+
+/* A call of a hart: what its functions pass on. */
+struct pmu_call {
+    struct hart *hart;
+    struct pmu_hart *ph;
+};
+
+static struct pmu_call pmu_call(void *self, struct hart *hart)
+{
+    struct pmu *pmu = self;
+
+    return (struct pmu_call){.hart = hart, .ph = &pmu->hart[hart->index]};
+}
+
+static bool is_fw(unsigned i)
+{
+    return i >= FW_FIRST;
+}
+
+/* The counters that there are: those of hardware only when the engine's can be stopped. */
+static uint32_t counters_there(const struct vm *vm)
+{
+    uint32_t hardware = 1u << HART_COUNTER_CYCLE | 1u << HART_COUNTER_INSTRET;
+
+    return (ALL & ~((1u << FW_FIRST) - 1)) | (vm->engine->counter_set ? hardware : 0);
+}
+
+/* A set of counters (section 11.7): false when it names one that is not there. */
+static bool counters_set(const struct vm *vm, uint64_t base, uint64_t mask, uint32_t *set)
+{
+    *set = 0;
+    if (mask == 0)
+        return true;
+    if (base >= COUNTERS || (mask & ~((uint64_t)counters_there(vm) >> base)) != 0)
+        return false;
+    *set = (uint32_t)(mask << base);
+    return true;
+}
+
+/* Firmware events that are counted (section 11.6). The rest never comes to the SBI here. */
+static bool event_counted(uint64_t code)
+{
+    return code >= SBI_PMU_FW_SET_TIMER && code <= SBI_PMU_FW_SFENCE_VMA_ASID_RECEIVED;
+}
+
+/* The counters that can count an event; 0: nobody can. event_data is reserved with all. */
+static uint32_t event_counters(const struct vm *vm, uint64_t event, uint64_t data)
+{
+    uint32_t set = 0;
+
+    if (data != 0)
+        return 0;
+    if (event == SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_CPU_CYCLES))
+        set = 1u << HART_COUNTER_CYCLE;
+    else if (event == SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_INSTRUCTIONS))
+        set = 1u << HART_COUNTER_INSTRET;
+    else if (event >> 16 == SBI_PMU_TYPE_FW && event_counted(event & 0xffff))
+        set = ~((1u << FW_FIRST) - 1);
+    return set & counters_there(vm);
+}
+
+/* --- one counter --- */
+
+static uint64_t events_now(const struct pmu_call *p, const struct counter *counter)
+{
+    return atomic_load_explicit(&p->hart->events[counter->event & 0xffff],
+                                memory_order_relaxed);
+}
+
+static uint64_t counter_read(const struct pmu_call *p, unsigned i)
+{
+    const struct counter *counter = &p->ph->counter[i];
+
+    if (!is_fw(i))
+        return p->hart->vm->engine->counter_get(p->hart, i);
+    return counter->value + (counter->started ? events_now(p, counter) - counter->since : 0);
+}
+
+/* Gives a counter its value, and lets it count or stand still. */
+static void counter_write(const struct pmu_call *p, unsigned i, uint64_t value, bool counts)
+{
+    struct counter *counter = &p->ph->counter[i];
+
+    if (!is_fw(i)) {
+        p->hart->vm->engine->counter_set(p->hart, i, value, counts);
+    } else {
+        counter->value = value;
+        counter->since = counts ? events_now(p, counter) : 0;
+    }
+    counter->started = counts;
+}
+
+/* Its event is taken away. The CSRs count then, as for a guest that never asks for PMU. */
+static void counter_release(const struct pmu_call *p, unsigned i)
+{
+    struct counter *counter = &p->ph->counter[i];
+
+    if (!is_fw(i) && counter->event != NO_EVENT)
+        p->hart->vm->engine->counter_set(p->hart, i, counter_read(p, i), true);
+    counter->event = NO_EVENT;
+}
+
+/* --- functions --- */
+
+static enum call_disp pmu_num_counters(void *self, struct hart *hart, struct call *c)
+{
+    (void)self;
+    (void)hart;
+    return sbi_value(c, COUNTERS);
+}
+
+static enum call_disp pmu_get_info(void *self, struct hart *hart, struct call *c)
+{
+    uint64_t i = c->arg[0];
+
+    (void)self;
+    if (i >= COUNTERS || !(counters_there(hart->vm) >> i & 1))
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    return sbi_value(c,
+                     is_fw((unsigned)i) ? INFO_FW | INFO_WIDTH : INFO_WIDTH | (CSR_CYCLE + i));
+}
+
+static bool counter_free(const struct pmu_call *p, unsigned i)
+{
+    return p->ph->counter[i].event == NO_EVENT;
+}
+
+/*
+ * The counter that section 11.9 finds in a set: one that is not started, and rather one that
+ * nothing is configured for. COUNTERS: none.
+ */
+static unsigned counter_match(const struct pmu_call *p, uint32_t set, uint32_t able, bool skip)
+{
+    unsigned found = COUNTERS;
+
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        if (!(set >> i & 1))
+            continue;
+        bool fits = (able >> i & 1) && !p->ph->counter[i].started;
+        if (fits && (found == COUNTERS || (counter_free(p, i) && !counter_free(p, found))))
+            found = i;
+        if (skip)
+            break;
+    }
+    return found;
+}
+
+/*
+ * The order of the checks is that of the table of errors. Filters (VUINH to MINH) are hints and
+ * have no effect, since all that counts here are S-mode and U-mode.
+ */
+static enum call_disp pmu_config_matching(void *self, struct hart *hart, struct call *c)
+{
+    struct pmu_call p = pmu_call(self, hart);
+    uint64_t flags = c->arg[2], event = c->arg[3];
+    uint32_t set;
+    unsigned i;
+
+    if (!counters_set(hart->vm, c->arg[0], c->arg[1], &set) ||
+        (flags & ~(uint64_t)SBI_PMU_CFG_FLAGS))
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    i = counter_match(&p, set, event_counters(hart->vm, event, c->arg[4]),
+                      flags & SBI_PMU_CFG_SKIP_MATCH);
+    if (i == COUNTERS)
+        return sbi_error(c, SBI_ERR_NOT_SUPPORTED);
+    p.ph->counter[i].event = (uint32_t)event;
+    counter_write(&p, i, flags & SBI_PMU_CFG_CLEAR_VALUE ? 0 : counter_read(&p, i),
+                  flags & SBI_PMU_CFG_AUTO_START);
+    return sbi_value(c, i);
+}
+
+/* The snapshot's values, each once: a counter is given what was checked. -1: it is gone. */
+static int snapshot_read(const struct pmu_call *p, uint64_t value[64])
+{
+    uint8_t bytes[64 * 8];
+
+    if (mem_read(&p->hart->vm->mem, p->ph->snapshot + SBI_PMU_SNAPSHOT_VALUES, bytes,
+                 sizeof(bytes)) != 0)
+        return -1;
+    for (unsigned i = 0; i < 64; i++)
+        value[i] = le_get64(bytes + 8 * i);
+    return 0;
+}
+
+/*
+ * Section 11.10. Nothing is done unless every counter of the set exists and counts something;
+ * those that are started already stay as they are, the others start.
+ */
+static enum call_disp pmu_start(void *self, struct hart *hart, struct call *c)
+{
+    struct pmu_call p = pmu_call(self, hart);
+    uint64_t base = c->arg[0], flags = c->arg[2];
+    bool initial = flags & SBI_PMU_START_SET_INIT_VALUE;
+    bool snapshot = flags & SBI_PMU_START_INIT_SNAPSHOT;
+    uint64_t value[64];
+    int error = SBI_SUCCESS;
+    uint32_t set;
+
+    if (!counters_set(hart->vm, base, c->arg[1], &set) || (initial && snapshot) ||
+        (flags & ~(uint64_t)(SBI_PMU_START_SET_INIT_VALUE | SBI_PMU_START_INIT_SNAPSHOT)))
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    for (unsigned i = 0; i < COUNTERS; i++)
+        if ((set >> i & 1) && counter_free(&p, i))
+            return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    if (snapshot && (p.ph->snapshot == SNAPSHOT_OFF || snapshot_read(&p, value) != 0))
+        return sbi_error(c, SBI_ERR_NO_SHMEM);
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        if (!(set >> i & 1))
+            continue;
+        if (p.ph->counter[i].started)
+            error = SBI_ERR_ALREADY_STARTED;
+        else
+            counter_write(&p, i,
+                          initial    ? c->arg[3]
+                          : snapshot ? value[i - base]
+                                     : counter_read(&p, i),
+                          true);
+    }
+    return sbi_error(c, error);
+}
+
+/* Saves a counter's value where section 11.14 wants it: relative to the base of its set. */
+static void snapshot_write(const struct pmu_call *p, unsigned i, uint64_t base)
+{
+    uint8_t bytes[8];
+
+    le_put64(bytes, counter_read(p, i));
+    mem_write(&p->hart->vm->mem, p->ph->snapshot + SBI_PMU_SNAPSHOT_VALUES + 8 * (i - base),
+              bytes, sizeof(bytes));
+}
+
+/* Section 11.11. A counter that is stopped already is still saved, and still released. */
+static enum call_disp pmu_stop(void *self, struct hart *hart, struct call *c)
+{
+    struct pmu_call p = pmu_call(self, hart);
+    uint64_t base = c->arg[0], flags = c->arg[2];
+    bool snapshot = flags & SBI_PMU_STOP_TAKE_SNAPSHOT;
+    int error = SBI_SUCCESS;
+    uint32_t set;
+
+    if (!counters_set(hart->vm, base, c->arg[1], &set) ||
+        (flags & ~(uint64_t)(SBI_PMU_STOP_RESET | SBI_PMU_STOP_TAKE_SNAPSHOT)))
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    if (snapshot && p.ph->snapshot == SNAPSHOT_OFF)
+        return sbi_error(c, SBI_ERR_NO_SHMEM);
+    if (snapshot) /* no counter tells of its overflow: there is no Sscofpmf */
+        mem_zero(&hart->vm->mem, p.ph->snapshot + SBI_PMU_SNAPSHOT_OVERFLOW, 8);
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        if (!(set >> i & 1))
+            continue;
+        if (p.ph->counter[i].started)
+            counter_write(&p, i, counter_read(&p, i), false);
+        else
+            error = SBI_ERR_ALREADY_STOPPED;
+        if (snapshot && !counter_free(&p, i))
+            snapshot_write(&p, i, base);
+        if (flags & SBI_PMU_STOP_RESET)
+            counter_release(&p, i);
+    }
+    return sbi_error(c, error);
+}
+
+static enum call_disp pmu_fw_read(void *self, struct hart *hart, struct call *c)
+{
+    struct pmu_call p = pmu_call(self, hart);
+
+    if (c->arg[0] < FW_FIRST || c->arg[0] >= COUNTERS)
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    return sbi_value(c, counter_read(&p, (unsigned)c->arg[0]));
+}
+
+/* Section 11.13: zero, since the other function gives all 64 bits. */
+static enum call_disp pmu_fw_read_hi(void *self, struct hart *hart, struct call *c)
+{
+    (void)self;
+    (void)hart;
+    if (c->arg[0] < FW_FIRST || c->arg[0] >= COUNTERS)
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    return sbi_value(c, 0);
+}
+
+static enum call_disp pmu_snapshot_set_shmem(void *self, struct hart *hart, struct call *c)
+{
+    struct pmu_call p = pmu_call(self, hart);
+    uint64_t lo = c->arg[0], hi = c->arg[1];
+    int error;
+
+    if (c->arg[2] != 0)
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    if (lo == UINT64_MAX && hi == UINT64_MAX) {
+        p.ph->snapshot = SNAPSHOT_OFF;
+        return sbi_error(c, SBI_SUCCESS);
+    }
+    if (lo % SBI_PMU_SNAPSHOT_SIZE != 0)
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    error = sbi_shmem(hart->vm, lo, hi, SBI_PMU_SNAPSHOT_SIZE);
+    if (error == SBI_SUCCESS)
+        p.ph->snapshot = lo;
+    return sbi_error(c, error);
+}
+
+/* Reserved bits of an event_idx word; data of a general or cache event is not looked at. */
+#define INFO_RESERVED (~UINT32_C(0xfffff))
+
+static bool info_supported(const struct vm *vm, const uint8_t *entry)
+{
+    uint32_t event = le_get32(entry + SBI_PMU_INFO_EVENT);
+    bool has_data = event >> 16 >= SBI_PMU_TYPE_RAW;
+
+    return event_counters(vm, event, has_data ? le_get64(entry + SBI_PMU_INFO_DATA) : 0) != 0;
+}
+
+/*
+ * Section 11.15. The entries are copied in once and checked before the first is answered, of
+ * which only the word of the output is written back.
+ */
+static int info_answer(const struct vm *vm, gpa_t gpa, unsigned n, uint8_t *entries)
+{
+    const struct mem *mem = &vm->mem;
+
+    if (mem_read(mem, gpa, entries, (size_t)n * SBI_PMU_INFO_SIZE) != 0)
+        return SBI_ERR_INVALID_ADDRESS;
+    for (unsigned i = 0; i < n; i++)
+        if (le_get32(entries + i * SBI_PMU_INFO_SIZE + SBI_PMU_INFO_EVENT) & INFO_RESERVED)
+            return SBI_ERR_INVALID_PARAM;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t output[4];
+
+        le_put32(output, info_supported(vm, entries + i * SBI_PMU_INFO_SIZE));
+        mem_write(mem, gpa + i * SBI_PMU_INFO_SIZE + SBI_PMU_INFO_OUTPUT, output, 4);
+    }
+    return SBI_SUCCESS;
+}
+
+static enum call_disp pmu_event_get_info(void *self, struct hart *hart, struct call *c)
+{
+    uint64_t lo = c->arg[0], n = c->arg[2];
+    uint8_t *entries;
+    int error;
+
+    (void)self;
+    if (c->arg[3] != 0 || lo % SBI_PMU_INFO_SIZE != 0)
+        return sbi_error(c, SBI_ERR_INVALID_PARAM);
+    if (n > UINT64_MAX / SBI_PMU_INFO_SIZE)
+        return sbi_error(c, SBI_ERR_INVALID_ADDRESS);
+    error = sbi_shmem(hart->vm, lo, c->arg[1], n * SBI_PMU_INFO_SIZE);
+    if (error != SBI_SUCCESS || n == 0)
+        return sbi_error(c, error);
+    if (n > INFO_MAX) /* it would keep the hart, and who fences it, for too long */
+        return sbi_error(c, SBI_ERR_FAILED);
+    entries = malloc(n * SBI_PMU_INFO_SIZE);
+    error = entries ? info_answer(hart->vm, lo, (unsigned)n, entries) : SBI_ERR_FAILED;
+    free(entries);
+    return sbi_error(c, error);
+}
+
+/* --- the module --- */
+
+static void counters_reset(struct pmu_hart *ph)
+{
+    *ph = (struct pmu_hart){.snapshot = SNAPSHOT_OFF};
+    for (unsigned i = 0; i < COUNTERS; i++)
+        ph->counter[i].event = NO_EVENT;
+}
+
+static void pmu_hart_reset(void *self, struct hart *hart)
+{
+    struct pmu_call p = pmu_call(self, hart);
+
+    counter_release(&p, HART_COUNTER_CYCLE);
+    counter_release(&p, HART_COUNTER_INSTRET);
+    counters_reset(p.ph);
+}
+
+static int pmu_create(struct module_instance *inst, struct error *err)
+{
+    struct pmu *pmu = calloc(1, sizeof(*pmu));
+
+    (void)err;
+    if (!pmu)
+        return -ENOMEM;
+    for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
+        counters_reset(&pmu->hart[i]);
+    inst->self = pmu;
+    return 0;
+}
+
+#define PMU_CALL(call_name, number, function, effect)                                          \
+    {                                                                                          \
+        .name = "sbi.pmu." call_name, .personality = CALL_SBI, .ext = SBI_EXT_PMU,             \
+        .fn = number, .handler = function, .effects = effect,                                  \
+    }
+
+static const struct call_desc pmu_calls[] = {
+    PMU_CALL("num_counters", SBI_PMU_NUM_COUNTERS, pmu_num_counters, 0),
+    PMU_CALL("counter_get_info", SBI_PMU_COUNTER_GET_INFO, pmu_get_info, 0),
+    PMU_CALL("counter_config_matching", SBI_PMU_COUNTER_CONFIG_MATCHING, pmu_config_matching,
+             CALL_HART_STATE),
+    PMU_CALL("counter_start", SBI_PMU_COUNTER_START, pmu_start, CALL_HART_STATE),
+    PMU_CALL("counter_stop", SBI_PMU_COUNTER_STOP, pmu_stop, CALL_HART_STATE | CALL_WRITES_MEM),
+    PMU_CALL("counter_fw_read", SBI_PMU_COUNTER_FW_READ, pmu_fw_read, 0),
+    PMU_CALL("counter_fw_read_hi", SBI_PMU_COUNTER_FW_READ_HI, pmu_fw_read_hi, 0),
+    PMU_CALL("snapshot_set_shmem", SBI_PMU_SNAPSHOT_SET_SHMEM, pmu_snapshot_set_shmem, 0),
+    PMU_CALL("event_get_info", SBI_PMU_EVENT_GET_INFO, pmu_event_get_info, CALL_WRITES_MEM),
+};
+
+const struct module module_sbi_pmu = {
+    .name = "sbi-pmu",
+    .summary = "SBI PMU: the cycle and instret counters, and what the SBI counts",
+    .starts = MODULE_KERNEL,
+    .calls = pmu_calls,
+    .ncalls = sizeof(pmu_calls) / sizeof(pmu_calls[0]),
+    .create = pmu_create,
+    .destroy = free,
+    .hart_reset = pmu_hart_reset,
+};

@@ -162,7 +162,7 @@ deb_contents() {
 
 deb_depends() {
 	field Depends | tr ',' '\n' | sed 's/^ *//; s/ .*//' | sort >"$work/depends"
-	printf '%s\n' libc6 libfdt1 libjansson4 libzstd1 zlib1g | diff - "$work/depends"
+	printf '%s\n' libc6 libfdt1 libjansson4 libsodium23 libzstd1 zlib1g | diff - "$work/depends"
 }
 
 deb_test() {

@@ -159,6 +159,32 @@ static void clint_reset(void *self)
     pthread_mutex_unlock(&clint->lock);
 }
 
+static void clint_save(void *self, struct state_writer *w)
+{
+    struct clint *clint = self;
+
+    pthread_mutex_lock(&clint->lock);
+    for (unsigned i = 0; i < clint->vm->nharts; i++) {
+        state_put_u64(w, clint->hart[i].mtimecmp);
+        state_put_u64(w, clint->hart[i].msip);
+    }
+    pthread_mutex_unlock(&clint->lock);
+}
+
+static void clint_load(void *self, struct state_reader *r)
+{
+    struct clint *clint = self;
+
+    pthread_mutex_lock(&clint->lock);
+    for (unsigned i = 0; i < clint->vm->nharts; i++) {
+        clint->hart[i].mtimecmp = state_get_u64(r);
+        clint->hart[i].msip = state_get_max(r, 1);
+        hart_irq(&clint->vm->hart[i], IRQ_M_SOFT, clint->hart[i].msip);
+        hart_set_mtimer(&clint->vm->hart[i], clint->hart[i].mtimecmp);
+    }
+    pthread_mutex_unlock(&clint->lock);
+}
+
 static int clint_fdt(void *self, struct fdt_builder *fdt)
 {
     /* The binding sifive,clint: as QEMU's virt has it, and every firmware finds it. */
@@ -188,5 +214,7 @@ const struct module module_clint = {
     .create = clint_create,
     .reset = clint_reset,
     .destroy = clint_destroy,
+    .save = clint_save,
+    .load = clint_load,
     .fdt = clint_fdt,
 };

@@ -223,6 +223,36 @@ static void htif_destroy(void *self)
     free(htif);
 }
 
+/* Without a tohost there is nothing. The page stands where the image or the options put it. */
+static void htif_save(void *self, struct state_writer *w)
+{
+    struct htif *htif = self;
+
+    state_put_u64(w, htif != NULL);
+    if (!htif)
+        return;
+    pthread_mutex_lock(&htif->lock);
+    state_put_u64(w, htif->base + htif->tohost);
+    state_put_u64(w, htif->fromhost);
+    state_put(w, htif->page, sizeof(htif->page));
+    pthread_mutex_unlock(&htif->lock);
+}
+
+static void htif_load(void *self, struct state_reader *r)
+{
+    struct htif *htif = self;
+
+    if (state_get_max(r, 1) != (htif != NULL))
+        r->error = -EINVAL;
+    if (!htif)
+        return;
+    pthread_mutex_lock(&htif->lock);
+    if (state_get_u64(r) != htif->base + htif->tohost || state_get_u64(r) != htif->fromhost)
+        r->error = -EINVAL;
+    state_get(r, htif->page, sizeof(htif->page));
+    pthread_mutex_unlock(&htif->lock);
+}
+
 /* An address option, in hexadecimal; *gpa is left alone when it was not given. */
 static int option_address(const struct module_instance *inst, const char *key, gpa_t *gpa,
                           struct error *err)
@@ -343,4 +373,6 @@ const struct module module_htif = {
     .keys = htif_keys,
     .create = htif_create,
     .destroy = htif_destroy,
+    .save = htif_save,
+    .load = htif_load,
 };

@@ -71,20 +71,32 @@ static unsigned context_best(const struct plic *plic, const struct plic_context 
     return best;
 }
 
+static bool context_output(const struct plic *plic, const struct plic_context *ctx)
+{
+    unsigned best = context_best(plic, ctx);
+
+    return best != 0 && plic->priority[best] > ctx->threshold;
+}
+
+/* Tells the hart. Under lock. */
+static void context_drive(struct plic *plic, unsigned index, bool output)
+{
+    bool machine = index % 2 == 0;
+
+    plic->context[index].output = output;
+    /* A kernel start has no M-mode of the guest's that could take it. */
+    if (!machine || plic->vm->config->start == START_FIRMWARE)
+        hart_irq(&plic->vm->hart[index / 2], machine ? IRQ_M_EXT : IRQ_S_EXT, output);
+}
+
 /* Brings a context's output up to date. Under lock. */
 static void context_update(struct plic *plic, unsigned index)
 {
-    struct plic_context *ctx = &plic->context[index];
-    unsigned best = context_best(plic, ctx);
-    bool output = best != 0 && plic->priority[best] > ctx->threshold;
+    const struct plic_context *ctx = &plic->context[index];
+    bool output = context_output(plic, ctx);
 
-    if (output == ctx->output)
-        return;
-    ctx->output = output;
-    /* A kernel start has no M-mode of the guest's that could take it. */
-    bool machine = index % 2 == 0;
-    if (!machine || plic->vm->config->start == START_FIRMWARE)
-        hart_irq(&plic->vm->hart[index / 2], machine ? IRQ_M_EXT : IRQ_S_EXT, output);
+    if (output != ctx->output)
+        context_drive(plic, index, output);
 }
 
 static void plic_update(struct plic *plic)
@@ -298,6 +310,65 @@ static void plic_reset(void *self)
     pthread_mutex_unlock(&plic->lock);
 }
 
+static void save_words(const uint32_t *word, struct state_writer *w)
+{
+    for (unsigned i = 0; i < PLIC_WORDS; i++)
+        state_put_u64(w, word[i]);
+}
+
+/* Source 0 does not exist. */
+static void load_words(uint32_t *word, struct state_reader *r)
+{
+    for (unsigned i = 0; i < PLIC_WORDS; i++)
+        word[i] = (uint32_t)state_get_max(r, UINT32_MAX);
+    if (word[0] & 1)
+        r->error = -EINVAL;
+    word[0] &= ~UINT32_C(1);
+}
+
+static void plic_save(void *self, struct state_writer *w)
+{
+    struct plic *plic = self;
+
+    pthread_mutex_lock(&plic->lock);
+    state_put(w, plic->priority, sizeof(plic->priority));
+    save_words(plic->level, w);
+    save_words(plic->pending, w);
+    save_words(plic->claimed, w);
+    for (unsigned i = 0; i < plic->ncontexts; i++) {
+        save_words(plic->context[i].enable, w);
+        state_put_u64(w, plic->context[i].threshold);
+    }
+    pthread_mutex_unlock(&plic->lock);
+}
+
+/* The harts are told anew, whatever they were told before. */
+static void plic_load(void *self, struct state_reader *r)
+{
+    struct plic *plic = self;
+
+    pthread_mutex_lock(&plic->lock);
+    state_get(r, plic->priority, sizeof(plic->priority));
+    for (unsigned i = 0; i < PLAT_IRQ_SOURCES; i++)
+        if (plic->priority[i] > (i == 0 ? 0 : PLIC_PRIORITY_MAX)) {
+            plic->priority[i] = 0;
+            r->error = -EINVAL;
+        }
+    load_words(plic->level, r);
+    load_words(plic->pending, r);
+    load_words(plic->claimed, r);
+    for (unsigned i = 0; i < PLIC_WORDS; i++)
+        if (plic->pending[i] & plic->claimed[i]) /* a gateway lets one request through */
+            r->error = -EINVAL;
+    for (unsigned i = 0; i < plic->ncontexts; i++) {
+        load_words(plic->context[i].enable, r);
+        plic->context[i].threshold = (uint32_t)state_get_max(r, PLIC_PRIORITY_MAX);
+    }
+    for (unsigned i = 0; i < plic->ncontexts; i++)
+        context_drive(plic, i, context_output(plic, &plic->context[i]));
+    pthread_mutex_unlock(&plic->lock);
+}
+
 static int plic_fdt(void *self, struct fdt_builder *fdt)
 {
     static const char *const compatible[] = {"sifive,plic-1.0.0", "riscv,plic0"};
@@ -335,5 +406,7 @@ const struct module module_plic = {
     .create = plic_create,
     .reset = plic_reset,
     .destroy = plic_destroy,
+    .save = plic_save,
+    .load = plic_load,
     .fdt = plic_fdt,
 };

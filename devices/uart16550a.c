@@ -361,6 +361,67 @@ static void uart_reset(void *self)
     pthread_mutex_unlock(&uart->lock);
 }
 
+static void uart_save(void *self, struct state_writer *w)
+{
+    struct uart *uart = self;
+    uint8_t fifo[UART_FIFO] = {0};
+
+    pthread_mutex_lock(&uart->lock);
+    const uint8_t regs[] = {uart->ier, uart->lcr, uart->mcr, uart->scr,
+                            uart->dll, uart->dlm, uart->msr, uart->trigger};
+    for (unsigned i = 0; i < uart->count; i++)
+        fifo[i] = uart->fifo[(uart->head + i) % UART_FIFO];
+    state_put(w, regs, sizeof(regs));
+    state_put_u64(w, uart->fifo_on);
+    state_put_u64(w, uart->overrun);
+    state_put_u64(w, uart->thre);
+    state_put_u64(w, uart->polls);
+    state_put_u64(w, uart->count);
+    state_put(w, fifo, sizeof(fifo));
+    pthread_mutex_unlock(&uart->lock);
+}
+
+static bool uart_legal(const struct uart *uart)
+{
+    bool level =
+        uart->trigger == 1 || uart->trigger == 4 || uart->trigger == 8 || uart->trigger == 14;
+
+    return level && uart->ier <= IER_MASK && uart->mcr <= MCR_MASK &&
+           (uart->fifo_on || (uart->count <= 1 && uart->trigger == 1));
+}
+
+/* The line is driven anew from what was loaded. */
+static void uart_load(void *self, struct state_reader *r)
+{
+    struct uart *uart = self;
+    uint8_t regs[8];
+
+    pthread_mutex_lock(&uart->lock);
+    uart_clear(uart);
+    state_get(r, regs, sizeof(regs));
+    uart->ier = regs[0];
+    uart->lcr = regs[1];
+    uart->mcr = regs[2];
+    uart->scr = regs[3];
+    uart->dll = regs[4];
+    uart->dlm = regs[5];
+    uart->msr = regs[6];
+    uart->trigger = regs[7];
+    uart->fifo_on = state_get_max(r, 1);
+    uart->overrun = state_get_max(r, 1);
+    uart->thre = state_get_max(r, 1);
+    uart->polls = (unsigned)state_get_max(r, UART_POLLS);
+    uart->count = (unsigned)state_get_max(r, UART_FIFO);
+    state_get(r, uart->fifo, sizeof(uart->fifo));
+    if (r->error == 0 && !uart_legal(uart))
+        r->error = -EINVAL;
+    if (r->error != 0)
+        uart_clear(uart);
+    uart->line = uart_interrupt(uart) != IIR_NONE;
+    irq_set(uart->vm, PLAT_UART_IRQ, uart->line);
+    pthread_mutex_unlock(&uart->lock);
+}
+
 static void uart_destroy(void *self)
 {
     struct uart *uart = self;
@@ -420,5 +481,7 @@ const struct module module_uart16550a = {
     .create = uart_create,
     .reset = uart_reset,
     .destroy = uart_destroy,
+    .save = uart_save,
+    .load = uart_load,
     .fdt = uart_fdt,
 };

@@ -245,6 +245,34 @@ static void virtio_console_reset(void *self)
     virtio_reset(&vc->dev);
 }
 
+static void virtio_console_save(void *self, struct state_writer *w)
+{
+    struct virtio_console *vc = self;
+
+    virtio_save(&vc->dev, w);
+    pthread_mutex_lock(&vc->dev.lock);
+    state_put_u64(w, vc->open);
+    state_put_u64(w, vc->messages);
+    pthread_mutex_unlock(&vc->dev.lock);
+}
+
+static void virtio_console_load(void *self, struct state_reader *r)
+{
+    const unsigned events =
+        1u << CONTROL_PORT_ADD | 1u << CONTROL_CONSOLE_PORT | 1u << CONTROL_PORT_OPEN;
+    struct virtio_console *vc = self;
+
+    virtio_load(&vc->dev, r);
+    pthread_mutex_lock(&vc->dev.lock);
+    vc->open = state_get_max(r, 1);
+    vc->messages = (unsigned)state_get_max(r, events);
+    if (vc->messages & ~events) {
+        vc->messages = 0;
+        r->error = -EINVAL;
+    }
+    pthread_mutex_unlock(&vc->dev.lock);
+}
+
 static void virtio_console_destroy(void *self)
 {
     struct virtio_console *vc = self;
@@ -274,5 +302,7 @@ const struct module module_virtio_console = {
     .create = virtio_console_create,
     .reset = virtio_console_reset,
     .destroy = virtio_console_destroy,
+    .save = virtio_console_save,
+    .load = virtio_console_load,
     .fdt = virtio_console_fdt,
 };

@@ -708,6 +708,94 @@ void virtio_destroy(struct virtio_device *dev)
     pthread_mutex_destroy(&dev->lock);
 }
 
+/* --- State --- */
+
+static void queue_save(const struct virtq *q, struct state_writer *w)
+{
+    state_put_u64(w, q->size);
+    state_put_u64(w, q->ready);
+    state_put_u64(w, q->broken);
+    state_put_u64(w, q->desc);
+    state_put_u64(w, q->avail);
+    state_put_u64(w, q->used);
+    state_put_u64(w, q->next_avail);
+    state_put_u64(w, q->next_used);
+    state_put_u64(w, q->told_used);
+}
+
+/* The rings are found and checked again, as when the driver named them. */
+static void queue_load(struct virtq *q, struct state_reader *r)
+{
+    bool ready;
+
+    q->size = (uint16_t)state_get_max(r, UINT16_MAX);
+    ready = state_get_max(r, 1);
+    q->broken = state_get_max(r, 1);
+    q->desc = state_get_u64(r);
+    q->avail = state_get_u64(r);
+    q->used = state_get_u64(r);
+    if (ready && (r->error != 0 || !(q->dev->status & STATUS_FEATURES_OK) || virtq_map(q) < 0))
+        r->error = -EINVAL;
+    q->next_avail = (uint16_t)state_get_max(r, UINT16_MAX);
+    q->next_used = (uint16_t)state_get_max(r, UINT16_MAX);
+    q->told_used = (uint16_t)state_get_max(r, UINT16_MAX);
+    q->ready = ready && r->error == 0;
+}
+
+void virtio_save(struct virtio_device *dev, struct state_writer *w)
+{
+    pthread_mutex_lock(&dev->lock);
+    state_put_u64(w, dev->slot);
+    state_put_u64(w, dev->status);
+    state_put_u64(w, dev->isr);
+    state_put_u64(w, dev->generation);
+    state_put_u64(w, dev->device_features_sel);
+    state_put_u64(w, dev->driver_features_sel);
+    state_put_u64(w, dev->queue_sel);
+    state_put_u64(w, dev->driver_features);
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (dev->queue[n].size_max != 0)
+            queue_save(&dev->queue[n], w);
+    pthread_mutex_unlock(&dev->lock);
+}
+
+/* What the driver has settled must be what status_write would have let it settle. */
+static bool status_legal(const struct virtio_device *dev)
+{
+    if (dev->status & ~(STATUS_BY_DRIVER | STATUS_NEEDS_RESET))
+        return false;
+    if (dev->status & STATUS_FEATURES_OK)
+        return features_acceptable(dev);
+    return !(dev->status & STATUS_DRIVER_OK);
+}
+
+void virtio_load(struct virtio_device *dev, struct state_reader *r)
+{
+    uint32_t isr;
+
+    pthread_mutex_lock(&dev->lock);
+    device_clear(dev);
+    if (state_get_u64(r) != dev->slot)
+        r->error = -EINVAL;
+    dev->status = (uint32_t)state_get_max(r, UINT32_MAX);
+    isr = (uint32_t)state_get_max(r, ISR_QUEUE | ISR_CONFIG);
+    dev->generation = (uint32_t)state_get_max(r, UINT32_MAX);
+    dev->device_features_sel = (uint32_t)state_get_max(r, UINT32_MAX);
+    dev->driver_features_sel = (uint32_t)state_get_max(r, UINT32_MAX);
+    dev->queue_sel = (uint32_t)state_get_max(r, UINT32_MAX);
+    dev->driver_features = state_get_u64(r);
+    if (r->error == 0 && !status_legal(dev))
+        r->error = -EINVAL;
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (dev->queue[n].size_max != 0)
+            queue_load(&dev->queue[n], r);
+    if (r->error == 0)
+        isr_update(dev, isr);
+    else
+        device_clear(dev);
+    pthread_mutex_unlock(&dev->lock);
+}
+
 int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt)
 {
     fdtb_begin(fdt, "virtio_mmio@%llx", (unsigned long long)slot_base(dev));

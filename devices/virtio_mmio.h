@@ -110,6 +110,12 @@ struct virtio_device {
 int virtio_create(struct virtio_device *dev, struct module_instance *inst, struct error *err);
 void virtio_destroy(struct virtio_device *dev);
 void virtio_reset(struct virtio_device *dev);
+/*
+ * The transport's part of a device's state, registers and queues. Both take the lock. After a
+ * load that failed (r->error) the device is as after a reset.
+ */
+void virtio_save(struct virtio_device *dev, struct state_writer *w);
+void virtio_load(struct virtio_device *dev, struct state_reader *r);
 int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt);
 
 /* True when the driver accepted all of the features. */

@@ -55,7 +55,7 @@ static void rom_write(void *self, struct hart *hart, uint64_t offset, unsigned s
     (void)value;
 }
 
-/* Needs no lock: it never changes. */
+/* Needs no lock: it never changes while harts run. */
 static const struct bus_ops rom_ops = {
     .read = rom_read,
     .write = rom_write,
@@ -96,6 +96,22 @@ static int reset_rom_create(struct module_instance *inst, struct error *err)
     return 0;
 }
 
+static void reset_rom_save(void *self, struct state_writer *w)
+{
+    const struct reset_rom *rom = self;
+
+    for (unsigned i = 0; i < INFO_WORDS; i++)
+        state_put_u64(w, rom->info[i]);
+}
+
+static void reset_rom_load(void *self, struct state_reader *r)
+{
+    struct reset_rom *rom = self;
+
+    for (unsigned i = 0; i < INFO_WORDS; i++)
+        rom->info[i] = state_get_u64(r);
+}
+
 static void reset_rom_destroy(void *self)
 {
     free(self);
@@ -107,4 +123,6 @@ const struct module module_reset_rom = {
     .starts = MODULE_FIRMWARE,
     .create = reset_rom_create,
     .destroy = reset_rom_destroy,
+    .save = reset_rom_save,
+    .load = reset_rom_load,
 };

@@ -39,6 +39,7 @@ struct pmu_hart {
 };
 
 struct pmu {
+    const struct vm *vm;
     struct pmu_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -415,6 +416,59 @@ static void pmu_hart_reset(void *self, struct hart *hart)
     counters_reset(p.ph);
 }
 
+static void pmu_save(void *self, struct state_writer *w)
+{
+    const struct pmu *pmu = self;
+
+    for (unsigned h = 0; h < pmu->vm->nharts; h++) {
+        for (unsigned i = 0; i < COUNTERS; i++) {
+            const struct counter *counter = &pmu->hart[h].counter[i];
+
+            state_put_u64(w, counter->event);
+            state_put_u64(w, counter->started);
+            state_put_u64(w, counter->value);
+            state_put_u64(w, counter->since);
+        }
+        state_put_u64(w, pmu->hart[h].snapshot);
+    }
+}
+
+static void counter_load(const struct pmu *pmu, unsigned i, struct counter *counter,
+                         struct state_reader *r)
+{
+    counter->event = (uint32_t)state_get_max(r, UINT32_MAX);
+    counter->started = state_get_max(r, 1);
+    counter->value = state_get_u64(r);
+    counter->since = state_get_u64(r);
+    if (counter->event == NO_EVENT ? counter->started
+                                   : !(event_counters(pmu->vm, counter->event, 0) >> i & 1))
+        r->error = -EINVAL;
+}
+
+static bool snapshot_legal(const struct vm *vm, gpa_t gpa)
+{
+    return gpa == SNAPSHOT_OFF || (gpa % SBI_PMU_SNAPSHOT_SIZE == 0 &&
+                                   mem_valid(&vm->mem, gpa, SBI_PMU_SNAPSHOT_SIZE));
+}
+
+/* The counters of hardware themselves are the engine's, and in the hart's state. */
+static void pmu_load(void *self, struct state_reader *r)
+{
+    struct pmu *pmu = self;
+
+    for (unsigned h = 0; h < pmu->vm->nharts; h++) {
+        struct pmu_hart *ph = &pmu->hart[h];
+
+        for (unsigned i = 0; i < COUNTERS; i++)
+            counter_load(pmu, i, &ph->counter[i], r);
+        ph->snapshot = state_get_u64(r);
+        if (!snapshot_legal(pmu->vm, ph->snapshot))
+            r->error = -EINVAL;
+        if (r->error != 0)
+            counters_reset(ph);
+    }
+}
+
 static int pmu_create(struct module_instance *inst, struct error *err)
 {
     struct pmu *pmu = calloc(1, sizeof(*pmu));
@@ -422,6 +476,7 @@ static int pmu_create(struct module_instance *inst, struct error *err)
     (void)err;
     if (!pmu)
         return -ENOMEM;
+    pmu->vm = inst->vm;
     for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
         counters_reset(&pmu->hart[i]);
     inst->self = pmu;
@@ -455,5 +510,7 @@ const struct module module_sbi_pmu = {
     .ncalls = sizeof(pmu_calls) / sizeof(pmu_calls[0]),
     .create = pmu_create,
     .destroy = free,
+    .save = pmu_save,
+    .load = pmu_load,
     .hart_reset = pmu_hart_reset,
 };

@@ -53,21 +53,6 @@ static void steal_store(struct vm *vm, struct sta_hart *sh)
     atomic_store_explicit(sequence, htole32(++sh->sequence), memory_order_release);
 }
 
-static void sta_hart_enter(void *self, struct hart *hart)
-{
-    struct sta *sta = self;
-    struct sta_hart *sh = &sta->hart[hart->index];
-    struct host *host = sta->vm->host;
-    uint64_t now;
-
-    if (!atomic_load_explicit(&sh->on, memory_order_relaxed))
-        return;
-    if (host->delay_read(host, sh->handle, &now) != 0 || now - sh->first == sh->steal)
-        return;
-    sh->steal = now - sh->first;
-    steal_store(sta->vm, sh);
-}
-
 static void sta_hart_reset(void *self, struct hart *hart)
 {
     struct sta *sta = self;
@@ -101,6 +86,41 @@ static bool thread_start(struct sta *sta)
     bool started = sta->thread_started;
     pthread_mutex_unlock(&sta->lock);
     return started;
+}
+
+/*
+ * A hart that was loaded from a saved state has asked long ago; its thread is a new one, whose
+ * delays add to what the guest knows of. False: this host does not tell any more.
+ */
+static bool sta_go_on(struct sta *sta, struct sta_hart *sh)
+{
+    struct host *host = sta->vm->host;
+    uint64_t now;
+
+    sh->handle = host->delay_open(host);
+    if (sh->handle < 0 || host->delay_read(host, sh->handle, &now) != 0 || !thread_start(sta))
+        return false;
+    sh->first = now - sh->steal;
+    return true;
+}
+
+static void sta_hart_enter(void *self, struct hart *hart)
+{
+    struct sta *sta = self;
+    struct sta_hart *sh = &sta->hart[hart->index];
+    struct host *host = sta->vm->host;
+    uint64_t now;
+
+    if (!atomic_load_explicit(&sh->on, memory_order_relaxed))
+        return;
+    if (sh->handle < 0 && !sta_go_on(sta, sh)) {
+        atomic_store(&sh->on, false);
+        return;
+    }
+    if (host->delay_read(host, sh->handle, &now) != 0 || now - sh->first == sh->steal)
+        return;
+    sh->steal = now - sh->first;
+    steal_store(sta->vm, sh);
 }
 
 static int sta_begin(struct sta *sta, struct hart *hart, gpa_t gpa)
@@ -175,6 +195,39 @@ static int sta_create(struct module_instance *inst, struct error *err)
     return 0;
 }
 
+static void sta_save(void *self, struct state_writer *w)
+{
+    const struct sta *sta = self;
+
+    for (unsigned i = 0; i < sta->vm->nharts; i++) {
+        const struct sta_hart *sh = &sta->hart[i];
+        bool on = atomic_load(&sh->on);
+
+        state_put_u64(w, on);
+        state_put_u64(w, on ? sh->gpa : 0);
+        state_put_u64(w, on ? sh->steal : 0);
+        state_put_u64(w, on ? sh->sequence : 0);
+    }
+}
+
+static void sta_load(void *self, struct state_reader *r)
+{
+    struct sta *sta = self;
+
+    for (unsigned i = 0; i < sta->vm->nharts; i++) {
+        struct sta_hart *sh = &sta->hart[i];
+        bool on = state_get_max(r, 1);
+
+        sh->gpa = state_get_u64(r);
+        sh->steal = state_get_u64(r);
+        sh->sequence = (uint32_t)state_get_max(r, UINT32_MAX);
+        if (on &&
+            (sh->gpa % SBI_STA_SIZE != 0 || !mem_valid(&sta->vm->mem, sh->gpa, SBI_STA_SIZE)))
+            r->error = -EINVAL;
+        atomic_store(&sh->on, on && r->error == 0);
+    }
+}
+
 static void sta_destroy(void *self)
 {
     struct sta *sta = self;
@@ -213,6 +266,8 @@ const struct module module_sbi_sta = {
     .ncalls = sizeof(sta_calls) / sizeof(sta_calls[0]),
     .create = sta_create,
     .destroy = sta_destroy,
+    .save = sta_save,
+    .load = sta_load,
     .hart_reset = sta_hart_reset,
     .hart_enter = sta_hart_enter,
 };

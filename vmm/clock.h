@@ -11,7 +11,7 @@ struct host;
  */
 struct clock {
     struct host *host;
-    uint64_t start_ns;
+    uint64_t start_ns; /* modulo 2^64: a guest that was loaded may be older than the host */
 };
 
 #define CLOCK_NS_PER_TICK 100u

@@ -133,8 +133,18 @@ void console_save(struct console *con, struct state_writer *w)
     for (unsigned i = 0; i < con->count; i++)
         state_put(w, &con->queue[(con->head + i) % CONSOLE_QUEUE], 1);
     state_put_u64(w, con->eof);
-    state_put_u64(w, con->eof_ns);
+    /* The host that goes on has another clock. What has passed may be "negative": modulo 2^64.
+     */
+    state_put_u64(w, con->eof ? con->eof_ns - console_now(con) : 0);
     pthread_mutex_unlock(&con->lock);
+}
+
+/* When Ctrl-D is due, from the time that is left; long past is now. */
+static uint64_t eof_restore(uint64_t now, uint64_t left)
+{
+    if ((int64_t)left < 0 && 0 - left > now)
+        return 0;
+    return now + left;
 }
 
 void console_load(struct console *con, struct state_reader *r)
@@ -144,7 +154,7 @@ void console_load(struct console *con, struct state_reader *r)
     con->count = (unsigned)state_get_max(r, CONSOLE_QUEUE);
     state_get(r, con->queue, con->count);
     con->eof = state_get_max(r, 1);
-    con->eof_ns = state_get_u64(r);
+    con->eof_ns = eof_restore(console_now(con), state_get_u64(r));
     pthread_mutex_unlock(&con->lock);
 }
 
@@ -430,9 +440,15 @@ void console_start_polled(struct console *con)
 
 uint64_t console_due(struct console *con)
 {
+    struct console_wait wait = {.fd = -1, .until_ns = UINT64_MAX};
     uint64_t now = console_now(con);
-    struct console_wait wait = console_plan(con, now);
 
+    pthread_mutex_lock(&con->out_lock);
+    output_flush(con);
+    pthread_mutex_unlock(&con->out_lock);
+    pthread_mutex_lock(&con->lock);
+    wait_for_input(con, now, &wait);
+    pthread_mutex_unlock(&con->lock);
     return wait.fd >= 0 ? now : wait.until_ns;
 }
 

@@ -68,8 +68,9 @@ int console_init(struct console *con, struct vm *vm, struct host *host,
  */
 int console_start(struct console *con);
 /*
- * Without a thread: who runs the VM calls console_poll. console_due: when that is next of use,
- * by the host's clock; UINT64_MAX: never, unless the guest reads or writes.
+ * Without a thread: who runs the VM calls console_poll. console_due: when input is next of use
+ * to the guest, by the host's clock; UINT64_MAX: never, unless it reads. Output that is held
+ * back does not count, since nothing of it can be told by the guest: it is written out.
  */
 void console_start_polled(struct console *con);
 uint64_t console_due(struct console *con);

@@ -28,23 +28,37 @@ static uint64_t virtual_now_ns(struct host *host)
     return det->now_ns + steps * DETERMINISTIC_NS_PER_STEP;
 }
 
+/* How long the real host waits at most before it is asked whether the VM ends. */
+#define PATIENCE_MS 100
+
+/* Waits for input of a real descriptor. False: the VM ends. */
+static bool input_wait(struct deterministic *det, int fd)
+{
+    bool ready = false;
+
+    while (!ready && !atomic_load(&det->vm->stopping))
+        if (det->real->wait(det->real, fd, -1, PATIENCE_MS, &ready) != 0)
+            return true; /* what is wrong, the read says */
+    return ready;
+}
+
 /* Reads until the buffer is full or the input ends: how a pipe cuts its bytes must not show. */
 static ssize_t virtual_read(struct host *host, int fd, void *buf, size_t len)
 {
-    struct host *real = det_of(host)->real;
+    struct deterministic *det = det_of(host);
     uint8_t *to = buf;
     size_t done = 0;
 
-    while (done < len) {
-        ssize_t n = real->read(real, fd, to + done, len - done);
+    while (done < len && input_wait(det, fd)) {
+        ssize_t n = det->real->read(det->real, fd, to + done, len - done);
 
-        if (n == -EINTR)
+        if (n == -EINTR || n == -EAGAIN)
             continue;
         if (n <= 0)
             return done > 0 ? (ssize_t)done : n;
         done += (size_t)n;
     }
-    return (ssize_t)done;
+    return done > 0 ? (ssize_t)done : -EINTR;
 }
 
 static ssize_t virtual_write(struct host *host, int fd, const void *buf, size_t len)
@@ -54,13 +68,16 @@ static ssize_t virtual_write(struct host *host, int fd, const void *buf, size_t 
     return real->write(real, fd, buf, len);
 }
 
-/* Nothing waits in virtual time: a descriptor is ready, and the read takes as long as it takes.
+/*
+ * Nothing waits in virtual time: a descriptor is ready, and the read takes as long as it takes.
+ * A wait for time alone is output that waits for room, on the real host.
  */
 static int virtual_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
 {
-    (void)host;
-    (void)notify;
-    (void)timeout_ms;
+    struct host *real = det_of(host)->real;
+
+    if (fd < 0 && notify < 0)
+        return real->wait(real, fd, notify, timeout_ms, ready);
     *ready = fd >= 0;
     return 0;
 }
@@ -85,6 +102,13 @@ static void virtual_random(struct host *host, void *buf, size_t len)
         memcpy(to + i, &word, len - i < 8 ? len - i : 8);
     }
 }
+
+/*
+ * Each door to the host needs a virtual twin in deterministic_create, or be absent there for a
+ * reason: how long the host's scheduler delays a thread (delay_*) is nothing that two runs
+ * could share, so SBI STA is not there.
+ */
+_Static_assert(sizeof(struct host) == 8 * sizeof(void *), "a new door needs a virtual twin");
 
 int deterministic_create(struct vm *vm, struct error *err)
 {
@@ -139,15 +163,33 @@ static uint64_t steps_left(const struct vm *vm)
     return steps < vm->config->max_steps ? vm->config->max_steps - steps : 0;
 }
 
+/* The hart runs until its turn or the budget ends, or for as long as it has something to do. */
+static void turn_run(struct deterministic *det, struct hart *hart, uint64_t left)
+{
+    uint64_t end = det->turn_steps + DETERMINISTIC_QUANTUM;
+    uint64_t budget = hart->steps + left;
+    uint64_t taken;
+
+    hart->vm->engine->set_step_limit(hart, end < budget ? end : budget);
+    hart->yield = YIELD_NONE;
+    hart_run(hart);
+    det->ran = true;
+    det->cut = hart->yield == YIELD_NONE && hart->steps < end;
+    if (det->cut)
+        return;
+    taken = hart->yield == YIELD_PARK ? DETERMINISTIC_QUANTUM : hart->steps - det->turn_steps;
+    det->now_ns += taken * DETERMINISTIC_NS_PER_STEP;
+}
+
 /*
- * One turn of one hart. When the step budget ends inside it, `cut` remembers, so that a machine
- * saved there goes on with the rest of the turn. False: nothing is left of the budget.
+ * One turn of one hart. When the step budget or the end of the VM cuts it, `cut` remembers, so
+ * that a machine saved there goes on with the rest of the turn: its timer is looked at where a
+ * turn begins, and nowhere else. False: nothing is left of the budget.
  */
 static bool take_turn(struct deterministic *det, struct hart *hart)
 {
     const struct engine *engine = hart->vm->engine;
     uint64_t left = steps_left(hart->vm);
-    uint64_t limit;
 
     if (left == 0) {
         vm_stop(hart->vm, CAUSE_BUDGET, STATUS_BUDGET, hart, "the step budget is spent");
@@ -157,16 +199,10 @@ static bool take_turn(struct deterministic *det, struct hart *hart)
         det->turn_steps = engine->steps(hart);
     det->running = hart;
     if (!det->cut)
-        (void)engine->irq_pending(
-            hart); /* looks at the timer: here, and nowhere else in the turn */
-    if (hart_ready(hart)) {
-        limit = det->turn_steps + DETERMINISTIC_QUANTUM;
-        det->cut = limit > hart->steps + left;
-        engine->set_step_limit(hart, det->cut ? hart->steps + left : limit);
-        hart_run(hart);
-        det->cut = det->cut && !hart->idle && steps_left(hart->vm) == 0;
-        det->ran = true;
-    }
+        (void)engine->irq_pending(hart);
+    det->cut = false;
+    if (hart_ready(hart))
+        turn_run(det, hart, left);
     det->running = NULL;
     return true;
 }
@@ -207,7 +243,6 @@ static void run_round(struct deterministic *det)
         if (!take_turn(det, &vm->hart[det->next]) || det->cut || atomic_load(&vm->stopping))
             return;
     det->next = 0;
-    det->now_ns += (uint64_t)DETERMINISTIC_QUANTUM * DETERMINISTIC_NS_PER_STEP;
     if (!det->ran)
         skip_idle(vm);
     det->ran = false;

@@ -19,7 +19,10 @@ struct error;
  */
 #define DETERMINISTIC_QUANTUM 32768u
 
-/* A step takes this much guest time. */
+/*
+ * A step, of whichever hart, takes this much guest time. So harts that are busy share the time
+ * as they share the thread, and no hart ever sees a time before one that another has seen.
+ */
 #define DETERMINISTIC_NS_PER_STEP 1u
 
 /*
@@ -32,11 +35,11 @@ struct deterministic {
     struct host *real;
     struct vm *vm;
     uint64_t random;
-    uint64_t now_ns;      /* when the turn began */
+    uint64_t now_ns;      /* when the turn began, or the last one ended */
     struct hart *running; /* whose turn it is, or NULL */
     uint64_t turn_steps;  /* its steps when the turn began */
     unsigned next;        /* the hart whose turn it is next in this round */
-    bool cut;             /* the step budget ended its turn before its time */
+    bool cut;             /* its turn ended before its time, and goes on: budget, stop */
     bool ran;             /* some hart had something to do in this round */
     uint64_t console_ns;  /* when the console is looked at next */
 };

@@ -334,14 +334,14 @@ static int update_initrd(const struct vm *vm, void *fdt, int chosen)
 }
 
 /* Seeds that the file brings stay: who fixes them wants the same run again. */
-static int update_seeds(void *fdt, int chosen)
+static int update_seeds(const struct vm *vm, void *fdt, int chosen)
 {
     uint8_t seed[RNG_SEED_SIZE];
-    host_random(seed, sizeof(seed));
+    vm->host->random(vm->host, seed, sizeof(seed));
     int r = 0;
     if (!has_property(fdt, chosen, "rng-seed"))
         r = fdt_setprop(fdt, chosen, "rng-seed", seed, sizeof(seed));
-    host_random(seed, sizeof(uint64_t));
+    vm->host->random(vm->host, seed, sizeof(uint64_t));
     if (r == 0 && !has_property(fdt, chosen, "kaslr-seed"))
         r = fdt_setprop(fdt, chosen, "kaslr-seed", seed, sizeof(uint64_t));
     return r;
@@ -358,7 +358,7 @@ static int update_chosen(const struct vm *vm, void *fdt)
         r = fdt_setprop(fdt, chosen, "bootargs", args, (int)strlen(args) + 1);
     if (r == 0)
         r = update_initrd(vm, fdt, chosen);
-    return r < 0 ? r : update_seeds(fdt, chosen);
+    return r < 0 ? r : update_seeds(vm, fdt, chosen);
 }
 
 /* 1: the tree says where memory is, 0: it does not, or a libfdt error. */

@@ -81,6 +81,7 @@ int hart_start(struct hart *hart, uint64_t pc, uint64_t arg)
 void hart_stop_self(struct hart *hart)
 {
     hart->stop_pending = true;
+    hart->yield = YIELD_WAIT;
     atomic_fetch_or(&hart->requests, HART_REQ_RESTART); /* leave run; the loop sees why */
 }
 
@@ -89,6 +90,7 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg)
     hart->start_pc = pc;
     hart->start_arg = arg;
     hart->resume_pending = true;
+    hart->yield = YIELD_WAIT;
     atomic_fetch_or(&hart->requests, HART_REQ_RESTART);
     return 0;
 }
@@ -167,6 +169,7 @@ void hart_wait(struct hart *hart, enum hart_status status)
         return;
     if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
         hart->idle = true;
+        hart->yield = YIELD_WAIT;
         hart->status = status;
         return;
     }

@@ -46,6 +46,13 @@ struct hart_fence {
 /* What a hart counts for SBI PMU, by the code of its firmware event (SBI 3.0, section 11.6). */
 #define HART_EVENTS SBI_PMU_FW_EVENTS
 
+/* Deterministic runs: why a hart left the guest before its turn was over. */
+enum hart_yield {
+    YIELD_NONE, /* it was cut off: by its steps, the budget, or the end of the VM */
+    YIELD_WAIT, /* it waits, has stopped or starts anew: the turn is over */
+    YIELD_PARK, /* its call is to be tried again later: over, with the time of a whole turn */
+};
+
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
 struct hart {
@@ -69,6 +76,7 @@ struct hart {
 
     _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
     bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
+    enum hart_yield yield;
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
 

@@ -21,7 +21,7 @@ static const char magic[8] = "TGSTATE";
 
 void state_put(struct state_writer *w, const void *data, size_t len)
 {
-    if (w->error == 0)
+    if (w->error == 0 && len > 0)
         w->write(w, data, len);
 }
 
@@ -38,6 +38,8 @@ void state_get(struct state_reader *r, void *data, size_t len)
 {
     if (r->error == 0 && r->len < len)
         r->error = -EINVAL;
+    if (len == 0)
+        return;
     if (r->error != 0) {
         memset(data, 0, len);
         return;
@@ -107,24 +109,37 @@ static void put_config(const struct vm *vm, struct state_writer *w)
     state_put_u64(w, vm->det != NULL);
 }
 
+static const char *start_name(uint64_t start)
+{
+    switch (start) {
+    case START_KERNEL: return "a kernel";
+    case START_FIRMWARE: return "firmware";
+    case START_PROGRAM: return "a program";
+    default: return "an unknown start";
+    }
+}
+
 static int check_config(const struct vm *vm, struct state_reader *r, struct error *err)
 {
     uint64_t start = state_get_u64(r), mem = state_get_u64(r), harts = state_get_u64(r);
     uint64_t modules = state_get_u64(r), det = state_get_u64(r);
 
-    if (r->error == 0 && start == vm->config->start && mem == vm->config->mem_size &&
-        harts == vm->nharts && modules == vm->ninstances && (det != 0) == (vm->det != NULL))
+    if (r->error != 0)
+        return 0;
+    if (start == vm->config->start && mem == vm->config->mem_size && harts == vm->nharts &&
+        modules == vm->ninstances && (det != 0) == (vm->det != NULL))
         return 0;
     return error_set(
         err, STATUS_CONFIG,
-        "--load-state: the state is of %llu hart(s), %llu MiB, %llu modules, %s; give "
+        "--load-state: the state is of %s with %llu hart(s), %llu KiB, %llu modules, %s; give "
         "the options with which it was saved",
-        (unsigned long long)harts, (unsigned long long)(mem >> 20), (unsigned long long)modules,
-        det ? "deterministic" : "free-running");
+        start_name(start), (unsigned long long)harts, (unsigned long long)(mem >> 10),
+        (unsigned long long)modules, det ? "deterministic" : "free-running");
 }
 
 static void put_clock(struct vm *vm, struct state_writer *w)
 {
+    state_put_u64(w, atomic_load(&vm->harts_live));
     state_put_u64(w, clock_ticks(&vm->clock));
     if (!vm->det)
         return;
@@ -139,19 +154,34 @@ static void put_clock(struct vm *vm, struct state_writer *w)
 
 static void get_clock(struct vm *vm, struct state_reader *r)
 {
-    uint64_t ticks = state_get_u64(r);
+    struct deterministic *det = vm->det;
+    uint64_t ticks;
 
-    if (!vm->det) {
+    atomic_store(&vm->harts_live, (unsigned)state_get_max(r, vm->nharts));
+    ticks = state_get_max(r, INT64_MAX / CLOCK_NS_PER_TICK);
+    if (!det) {
         clock_set(&vm->clock, ticks);
         return;
     }
-    vm->det->random = state_get_u64(r);
-    vm->det->now_ns = state_get_u64(r);
-    vm->det->console_ns = state_get_u64(r);
-    vm->det->next = (unsigned)state_get_max(r, vm->nharts);
-    vm->det->cut = state_get_max(r, 1);
-    vm->det->ran = state_get_max(r, 1);
-    vm->det->turn_steps = state_get_u64(r);
+    det->random = state_get_u64(r);
+    det->now_ns = state_get_max(r, INT64_MAX);
+    det->console_ns = state_get_u64(r);
+    det->next = (unsigned)state_get_max(r, vm->nharts);
+    det->cut = state_get_max(r, 1);
+    det->ran = state_get_max(r, 1);
+    det->turn_steps = state_get_u64(r);
+}
+
+/* The turn that goes on must be one that its hart can be in. */
+static void check_turn(const struct vm *vm, struct state_reader *r)
+{
+    const struct deterministic *det = vm->det;
+
+    if (!det || !det->cut)
+        return;
+    if (det->next >= vm->nharts ||
+        vm->hart[det->next].steps - det->turn_steps >= DETERMINISTIC_QUANTUM)
+        r->error = -EINVAL;
 }
 
 /* After version and privilege the state is words only. */
@@ -191,23 +221,57 @@ static void put_hart(struct hart *hart, struct state_writer *w)
     state_put_u64(w, hart->idle);
     state_put_u64(w, hart->start_pc);
     state_put_u64(w, hart->start_arg);
+    for (unsigned i = 0; i < HART_EVENTS; i++)
+        state_put_u64(w, atomic_load(&hart->events[i]));
     hart_state_put(&state, w);
 }
 
-static void get_hart(struct hart *hart, struct state_reader *r)
-{
-    struct hart_state state;
+/* So many that they can be added up. */
+#define STEPS_MAX (UINT64_C(1) << 56)
 
-    hart->status = (enum hart_status)state_get_max(r, HART_SUSPENDED);
+static enum hart_status get_status(struct state_reader *r)
+{
+    uint64_t status = state_get_max(r, HART_SUSPENDED);
+
+    if (status == HART_SUSPENDED - 1) /* SBI's "stop pending", which no hart of ours is in */
+        r->error = -EINVAL;
+    return (enum hart_status)status;
+}
+
+static void get_hart(struct hart *hart, struct hart_state *state, struct state_reader *r)
+{
+    hart->status = get_status(r);
     hart->boot = state_get_max(r, 1);
     hart->idle = state_get_max(r, 1);
     hart->start_pc = state_get_u64(r);
     hart->start_arg = state_get_u64(r);
-    hart_state_get(&state, r);
-    if (r->error == 0 && hart->vm->engine->state_set(hart, &state) != 0)
+    for (unsigned i = 0; i < HART_EVENTS; i++)
+        atomic_store(&hart->events[i], state_get_u64(r));
+    hart_state_get(state, r);
+    if (state->steps > STEPS_MAX || (hart->idle && !hart->vm->det))
         r->error = -EINVAL;
-    hart->steps = state.steps;
-    hart->instret = state.instret;
+    if (r->error == 0 && hart->vm->engine->state_set(hart, state) != 0)
+        r->error = -EINVAL;
+    hart->steps = state->steps;
+    hart->instret = state->instret;
+}
+
+/* The inputs of a hart that devices hold; those of timers and software are its own. */
+#define LINES (1ull << IRQ_S_EXT | 1ull << IRQ_M_EXT | 1ull << IRQ_M_SOFT)
+
+/*
+ * The modules have driven their lines again, which must agree with them whatever the file says.
+ * A timer that they set again has been compared with the clock, which a hart in the middle of
+ * its turn had not done: that is put back.
+ */
+static int settle_lines(struct hart *hart, uint64_t mip)
+{
+    const struct engine *engine = hart->vm->engine;
+    struct hart_state state;
+    int rc = engine->state_get(hart, &state);
+
+    state.mip = (state.mip & LINES) | (mip & ~LINES);
+    return rc == 0 ? engine->state_set(hart, &state) : rc;
 }
 
 static void put_module(const struct module_instance *inst, struct state_writer *w)
@@ -240,16 +304,19 @@ static int get_module(const struct module_instance *inst, struct state_reader *r
     if (r->error != 0)
         return 0;
     if (strcmp(name, inst->module->name) != 0)
-        return error_set(err, STATUS_CONFIG,
-                         "--load-state: the state has module %s where this VM has %s; give the "
-                         "options with which it was saved",
-                         name, inst->module->name);
+        return error_set(
+            err, STATUS_CONFIG,
+            "--load-state: the state has another module where this VM has %s; give "
+            "the options with which it was saved",
+            inst->module->name);
     r->data += part.len;
     r->len -= part.len;
     if (inst->module->load)
         inst->module->load(inst->self, &part);
     if (part.error != 0 || part.len != 0)
-        r->error = -EINVAL;
+        return error_set(err, STATUS_DATA,
+                         "--load-state: the state of module %s is damaged, or of other options",
+                         inst->module->name);
     return 0;
 }
 
@@ -307,11 +374,10 @@ static int put_all(struct vm *vm, struct state_writer *w)
     return w->error;
 }
 
-static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
+static int get_header(struct state_reader *r, struct error *err)
 {
     char head[sizeof(magic)];
     uint64_t version;
-    int rc;
 
     state_get(r, head, sizeof(head));
     version = state_get_u64(r);
@@ -322,15 +388,39 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
         return error_set(err, STATUS_DATA,
                          "--load-state: the state has version %llu; this Tollgate reads %u",
                          (unsigned long long)version, SNAPSHOT_VERSION);
-    rc = check_config(vm, r, err);
-    if (rc != 0)
-        return rc;
+    return 0;
+}
+
+/* Harts, console and modules; what is wrong with the bytes sticks in *r. */
+static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
+{
+    uint64_t mip[PLAT_HARTS_MAX];
+    int rc = 0;
+
     get_clock(vm, r);
-    for (unsigned i = 0; i < vm->nharts; i++)
-        get_hart(&vm->hart[i], r);
+    for (unsigned i = 0; i < vm->nharts; i++) {
+        struct hart_state state;
+
+        get_hart(&vm->hart[i], &state, r);
+        mip[i] = state.mip;
+    }
+    check_turn(vm, r);
     console_load(&vm->console, r);
-    for (unsigned i = 0; rc == 0 && i < vm->ninstances; i++)
+    for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->ninstances; i++)
         rc = get_module(&vm->instance[i], r, err);
+    for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->nharts; i++)
+        r->error = settle_lines(&vm->hart[i], mip[i]);
+    return rc;
+}
+
+static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
+{
+    int rc = get_header(r, err);
+
+    if (rc == 0)
+        rc = check_config(vm, r, err);
+    if (rc == 0)
+        rc = get_machine(vm, r, err);
     if (rc != 0)
         return rc;
     get_memory(vm, r);
@@ -339,31 +429,50 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
     return 0;
 }
 
-/* --- the three uses --- */
+/* --- the uses --- */
 
-int snapshot_save(struct vm *vm, const char *path, struct error *err)
+int snapshot_save_bytes(struct vm *vm, uint8_t **data, size_t *size, struct error *err)
 {
     struct buffer_writer b = {.w = {.write = buffer_write}};
     int rc = put_all(vm, &b.w);
 
+    if (rc != 0) {
+        free(b.data);
+        return error_set(err, STATUS_OS, "--save-state: %s", strerror(-rc));
+    }
+    *data = b.data;
+    *size = b.len;
+    return 0;
+}
+
+int snapshot_save(struct vm *vm, const char *path, struct error *err)
+{
+    uint8_t *data;
+    size_t size;
+    int rc = snapshot_save_bytes(vm, &data, &size, err);
+
     if (rc != 0)
-        rc = error_set(err, STATUS_OS, "--save-state: %s", strerror(-rc));
-    else
-        rc = host_file_write("--save-state", path, b.data, b.len, err);
-    free(b.data);
+        return rc;
+    rc = host_file_write("--save-state", path, data, size, err);
+    free(data);
     return rc;
+}
+
+int snapshot_load_bytes(struct vm *vm, const uint8_t *data, size_t size, struct error *err)
+{
+    struct state_reader r = {.data = data, .len = size};
+
+    return get_all(vm, &r, err);
 }
 
 int snapshot_load(struct vm *vm, const char *path, struct error *err)
 {
     struct host_file file;
-    struct state_reader r;
     int rc = host_file_open(&file, "--load-state", path, UINT64_MAX, err);
 
     if (rc != 0)
         return rc;
-    r = (struct state_reader){.data = file.data, .len = file.size};
-    rc = get_all(vm, &r, err);
+    rc = snapshot_load_bytes(vm, file.data, file.size, err);
     host_file_close(&file);
     return rc;
 }

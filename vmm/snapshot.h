@@ -46,6 +46,10 @@ uint64_t state_get_max(struct state_reader *r, uint64_t max);
 int snapshot_save(struct vm *vm, const char *path, struct error *err);
 int snapshot_load(struct vm *vm, const char *path, struct error *err);
 
+/* The same without a file. The bytes that are saved are the caller's to free. */
+int snapshot_save_bytes(struct vm *vm, uint8_t **data, size_t *size, struct error *err);
+int snapshot_load_bytes(struct vm *vm, const uint8_t *data, size_t size, struct error *err);
+
 /* The digest of what snapshot_save would write: equal machines have equal ones. 0 or -errno. */
 int snapshot_hash(struct vm *vm, uint8_t hash[SNAPSHOT_HASH_SIZE]);
 

@@ -209,7 +209,8 @@ void interp_pause(OP_PARAMS)
 void interp_resume(OP_PARAMS)
 {
     h->left = left;
-    if (!attend(h))
+    /* An interrupt is a step of its own: one that there is none left for waits. */
+    if (left > 0 && !attend(h))
         return;
     left = h->left;
     interp_goto(OP_ARGS);
@@ -524,6 +525,8 @@ static int interp_state_get(struct hart *hart, struct hart_state *state)
 
 static int interp_state_set(struct hart *hart, const struct hart_state *state)
 {
+    if (!rv_state_valid(state))
+        return -EINVAL;
     rv_state_set(rv_of(hart), state);
     return 0;
 }

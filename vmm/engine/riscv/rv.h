@@ -199,6 +199,8 @@ void rv_mtimer_set(struct rv_hart *h, uint64_t ticks);
 /* The next tick at which a timer fires that has not fired yet; UINT64_MAX: none will. */
 uint64_t rv_timer_deadline(const struct rv_hart *h);
 
+/* Could a hart be in this state? What would lead it astray is refused, the rest is WARL. */
+bool rv_state_valid(const struct hart_state *s);
 void rv_state_get(const struct rv_hart *h, struct hart_state *s);
 void rv_state_set(struct rv_hart *h, const struct hart_state *s);
 

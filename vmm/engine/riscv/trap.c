@@ -196,7 +196,7 @@ static gpa_t reserve_gpa(const struct rv_hart *h)
 
 static void reserve_set(struct rv_hart *h, const struct hart_state *s)
 {
-    const uint8_t *host = mem_ptr(&h->vm->mem, s->reserve_gpa, 8);
+    const uint8_t *host = mem_ptr(&h->vm->mem, s->reserve_gpa, 4); /* lr.w may be the last */
 
     h->reserve_host = host ? (uintptr_t)host : RV_NO_RESERVATION;
     h->reserve_value = s->reserve_value;
@@ -256,12 +256,26 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
     memcpy(s->mstateen, h->mstateen, sizeof(s->mstateen));
 }
 
+bool rv_state_valid(const struct hart_state *s)
+{
+    uint64_t mode = s->satp >> 60;
+
+    return s->priv <= PRIV_M && s->priv != 2 && (s->mstatus & RV_MPP) != 2ull << RV_MPP_SHIFT &&
+           (mode == 0 || (mode >= 8 && mode <= 10));
+}
+
+/* The modes that are reserved become Direct. */
+static uint64_t legal_tvec(uint64_t tvec)
+{
+    return (tvec & 3) <= 1 ? tvec : tvec & ~3ull;
+}
+
 void rv_state_set(struct rv_hart *h, const struct hart_state *s)
 {
     memcpy(h->x, s->x, sizeof(s->x));
     h->x[0] = 0;
     memcpy(h->f, s->f, sizeof(s->f));
-    h->pc = s->pc;
+    h->pc = s->pc & ~1ull;
     h->priv = (uint8_t)s->priv;
     h->frm = (uint8_t)(s->fcsr >> 5 & 7);
     h->fp.flags = (uint8_t)(s->fcsr & 31);
@@ -270,19 +284,19 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     h->mideleg = s->mideleg;
     h->mie = s->mie;
     atomic_store(&h->mip, s->mip);
-    h->mtvec = s->mtvec;
+    h->mtvec = legal_tvec(s->mtvec);
     h->mcounteren = s->mcounteren;
     h->menvcfg = s->menvcfg;
     h->mscratch = s->mscratch;
-    h->mepc = s->mepc;
+    h->mepc = s->mepc & ~1ull;
     h->mcause = s->mcause;
     h->mtval = s->mtval;
     h->mcountinhibit = s->mcountinhibit;
-    h->stvec = s->stvec;
+    h->stvec = legal_tvec(s->stvec);
     h->scounteren = s->scounteren;
     h->senvcfg = s->senvcfg;
     h->sscratch = s->sscratch;
-    h->sepc = s->sepc;
+    h->sepc = s->sepc & ~1ull;
     h->scause = s->scause;
     h->stval = s->stval;
     h->satp = s->satp;

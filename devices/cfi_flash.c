@@ -407,6 +407,72 @@ static void cfi_flash_reset(void *self)
     }
 }
 
+#define FLASH_PAGE 4096u
+
+/* Pages that hold something, each with its place, ended by a place behind the last. */
+static void bank_save(const struct flash_bank *bank, struct state_writer *w)
+{
+    static const uint8_t erased[FLASH_PAGE];
+
+    for (uint64_t at = 0; at < PLAT_FLASH_SIZE; at += FLASH_PAGE) {
+        if (memcmp(bank->data + at, erased, FLASH_PAGE) == 0)
+            continue;
+        state_put_u64(w, at);
+        state_put(w, bank->data + at, FLASH_PAGE);
+    }
+    state_put_u64(w, PLAT_FLASH_SIZE);
+    state_put_u64(w, bank->mode);
+    state_put_u64(w, bank->command);
+    state_put_u64(w, bank->phase);
+    state_put_u64(w, bank->status);
+    state_put(w, bank->buffer, sizeof(bank->buffer));
+    state_put_u64(w, bank->buffer_at);
+    state_put_u64(w, bank->buffer_set);
+    state_put_u64(w, bank->words_left);
+}
+
+static void bank_load(struct flash_bank *bank, struct state_reader *r)
+{
+    memset(bank->data, 0, PLAT_FLASH_SIZE);
+    for (;;) {
+        uint64_t at = state_get_max(r, PLAT_FLASH_SIZE);
+
+        if (r->error != 0 || at > PLAT_FLASH_SIZE - FLASH_PAGE)
+            break;
+        state_get(r, bank->data + at, FLASH_PAGE);
+    }
+    bank->mode = (uint8_t)state_get_max(r, UINT8_MAX);
+    bank->command = (uint8_t)state_get_max(r, UINT8_MAX);
+    bank->phase = (enum flash_phase)state_get_max(r, PHASE_CONFIRM);
+    bank->status = (uint8_t)state_get_max(r, UINT8_MAX);
+    state_get(r, bank->buffer, sizeof(bank->buffer));
+    bank->buffer_at = state_get_max(r, PLAT_FLASH_SIZE - FLASH_BUFFER);
+    bank->buffer_set = state_get_max(r, 1);
+    bank->words_left = (unsigned)state_get_max(r, FLASH_BUFFER / FLASH_WORD);
+}
+
+static void cfi_flash_save(void *self, struct state_writer *w)
+{
+    struct cfi_flash *flash = self;
+
+    for (unsigned i = 0; i < PLAT_FLASH_BANKS; i++) {
+        pthread_mutex_lock(&flash->bank[i].lock);
+        bank_save(&flash->bank[i], w);
+        pthread_mutex_unlock(&flash->bank[i].lock);
+    }
+}
+
+static void cfi_flash_load(void *self, struct state_reader *r)
+{
+    struct cfi_flash *flash = self;
+
+    for (unsigned i = 0; i < PLAT_FLASH_BANKS; i++) {
+        pthread_mutex_lock(&flash->bank[i].lock);
+        bank_load(&flash->bank[i], r);
+        pthread_mutex_unlock(&flash->bank[i].lock);
+    }
+}
+
 /* One node for both banks, as QEMU has it: U-Boot counts on two. */
 static int cfi_flash_fdt(void *self, struct fdt_builder *fdt)
 {
@@ -438,5 +504,7 @@ const struct module module_cfi_flash = {
     .create = cfi_flash_create,
     .reset = cfi_flash_reset,
     .destroy = cfi_flash_destroy,
+    .save = cfi_flash_save,
+    .load = cfi_flash_load,
     .fdt = cfi_flash_fdt,
 };

@@ -142,6 +142,36 @@ static void doorbell_destroy(void *self)
     free(self);
 }
 
+static void doorbell_save(void *self, struct state_writer *w)
+{
+    const struct doorbell *doorbell = self;
+
+    for (unsigned i = 0; i < doorbell->vm->config->nharts; i++) {
+        const struct doorbell_hart *bank = &doorbell->hart[i];
+
+        for (unsigned a = 0; a < CALL_ARGS; a++)
+            state_put_u64(w, bank->arg[a]);
+        state_put_u64(w, bank->fn);
+        state_put_u64(w, bank->ext);
+        state_put_u64(w, bank->again);
+    }
+}
+
+static void doorbell_load(void *self, struct state_reader *r)
+{
+    struct doorbell *doorbell = self;
+
+    for (unsigned i = 0; i < doorbell->vm->config->nharts; i++) {
+        struct doorbell_hart *bank = &doorbell->hart[i];
+
+        for (unsigned a = 0; a < CALL_ARGS; a++)
+            bank->arg[a] = state_get_u64(r);
+        bank->fn = state_get_u64(r);
+        bank->ext = state_get_u64(r);
+        bank->again = state_get_max(r, 1);
+    }
+}
+
 static int doorbell_fdt(void *self, struct fdt_builder *fdt)
 {
     (void)self;
@@ -159,5 +189,7 @@ const struct module module_doorbell = {
     .create = doorbell_create,
     .reset = doorbell_reset,
     .destroy = doorbell_destroy,
+    .save = doorbell_save,
+    .load = doorbell_load,
     .fdt = doorbell_fdt,
 };

@@ -210,9 +210,15 @@ static void goldfish_rtc_destroy(void *self)
 
 static int goldfish_rtc_create(struct module_instance *inst, struct error *err)
 {
-    struct goldfish_rtc *rtc = calloc(1, sizeof(*rtc));
+    struct goldfish_rtc *rtc;
     int rc;
 
+    /* Its alarms come from a thread that waits for the host's clock. */
+    if (inst->vm->det) {
+        error_set(err, STATUS_CONFIG, "goldfish-rtc: not in a deterministic run; leave it out");
+        return -ENODEV;
+    }
+    rtc = calloc(1, sizeof(*rtc));
     if (!rtc) {
         error_set(err, STATUS_OS, "goldfish-rtc: out of memory");
         return -ENOMEM;
@@ -252,6 +258,42 @@ static void goldfish_rtc_reset(void *self)
     pthread_mutex_unlock(&rtc->lock);
 }
 
+static void goldfish_rtc_save(void *self, struct state_writer *w)
+{
+    struct goldfish_rtc *rtc = self;
+
+    pthread_mutex_lock(&rtc->lock);
+    state_put_u64(w, rtc->offset);
+    state_put_u64(w, rtc->latched_high);
+    state_put_u64(w, rtc->alarm_high);
+    state_put_u64(w, rtc->alarm);
+    state_put_u64(w, rtc->armed);
+    state_put_u64(w, rtc->enabled);
+    state_put_u64(w, rtc->pending);
+    pthread_mutex_unlock(&rtc->lock);
+}
+
+/* The alarm is a time of the day: one that has passed meanwhile rings at once. */
+static void goldfish_rtc_load(void *self, struct state_reader *r)
+{
+    struct goldfish_rtc *rtc = self;
+
+    pthread_mutex_lock(&rtc->lock);
+    rtc->offset = state_get_u64(r);
+    rtc->latched_high = (uint32_t)state_get_max(r, UINT32_MAX);
+    rtc->alarm_high = (uint32_t)state_get_max(r, UINT32_MAX);
+    uint64_t alarm = state_get_u64(r);
+    bool armed = state_get_max(r, 1);
+    rtc->enabled = state_get_max(r, 1);
+    rtc->pending = state_get_max(r, 1);
+    rtc->alarm = alarm;
+    rtc->armed = false;
+    rtc_update(rtc);
+    if (armed)
+        alarm_set(rtc, alarm);
+    pthread_mutex_unlock(&rtc->lock);
+}
+
 static int goldfish_rtc_fdt(void *self, struct fdt_builder *fdt)
 {
     (void)self;
@@ -270,5 +312,7 @@ const struct module module_goldfish_rtc = {
     .create = goldfish_rtc_create,
     .reset = goldfish_rtc_reset,
     .destroy = goldfish_rtc_destroy,
+    .save = goldfish_rtc_save,
+    .load = goldfish_rtc_load,
     .fdt = goldfish_rtc_fdt,
 };

@@ -34,7 +34,7 @@ static void rng_notify(struct virtio_device *dev, unsigned n)
             uint64_t room = rng->chain.write_len;
             size_t len = room < RNG_CHUNK ? (size_t)room : RNG_CHUNK;
 
-            host_random(rng->chunk, len);
+            dev->vm->host->random(dev->vm->host, rng->chunk, len);
             len = virtq_write(q, &rng->chain, 0, rng->chunk, len);
             virtq_push(q, &rng->chain, (uint32_t)len);
         }
@@ -83,6 +83,20 @@ static void virtio_rng_destroy(void *self)
     free(rng);
 }
 
+static void virtio_rng_save(void *self, struct state_writer *w)
+{
+    struct virtio_rng *rng = self;
+
+    virtio_save(&rng->dev, w);
+}
+
+static void virtio_rng_load(void *self, struct state_reader *r)
+{
+    struct virtio_rng *rng = self;
+
+    virtio_load(&rng->dev, r);
+}
+
 static int virtio_rng_fdt(void *self, struct fdt_builder *fdt)
 {
     const struct virtio_rng *rng = self;
@@ -103,5 +117,7 @@ const struct module module_virtio_rng = {
     .create = virtio_rng_create,
     .reset = virtio_rng_reset,
     .destroy = virtio_rng_destroy,
+    .save = virtio_rng_save,
+    .load = virtio_rng_load,
     .fdt = virtio_rng_fdt,
 };

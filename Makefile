@@ -30,11 +30,14 @@ WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
-LIBS := -lfdt -ljansson -lz -lzstd -lm -pthread
+LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))
-ENGINE_SRC := $(wildcard vmm/engine/*/*.c)
+# The KVM engine is of one architecture, guest's and host's alike.
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
+	$(wildcard vmm/engine/kvm/$(ARCH)*.c)
 MODULE_SRC := $(wildcard devices/*.c hypercalls/*.c firmware/*.c)
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)

@@ -262,7 +262,7 @@ static int htif_take_page(struct htif *htif, struct error *err)
         rc = mem_punch(&vm->mem, htif->base, MEM_PAGE_SIZE);
     if (rc < 0) {
         error_set(err, STATUS_CONFIG, "htif: tohost is at 0x%llx, which is not RAM",
-                  (unsigned long long)(htif->base + htif->tohost));
+                  (unsigned long long)htif->base + htif->tohost);
         return rc;
     }
     return bus_claim(vm, &claim, err);

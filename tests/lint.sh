@@ -2,6 +2,7 @@
 # lint.sh: `make lint`: style, structure and static analysis, without running anything.
 # SPDX-License-Identifier: BSD-2-Clause
 set -u
+shopt -s lastpipe # check() counts, so it must not run in a subshell
 cd "$(dirname "$0")/.." || exit 2
 
 failed=0 passed=0
@@ -42,7 +43,7 @@ includes '^guest/(lib|hello|kernel|probe|program|hostile)/.*' 'guest/' |
 	check "guests include nothing of the monitor"
 
 list '^(vmm|devices|hypercalls|firmware)/.*\.c$' | grep -v '^vmm/main\.c$' |
-	xargs grep -nE '\b(exit|_exit|abort|assert)\(' | grep -vE 'host_term\.c|: *\*|//|_(exit|abort|assert)\(' |
+	xargs grep -nE '\b(exit|_exit|abort|assert)\(' | grep -vE '^vmm/host(_term)?\.c:|: *\*|//|_(exit|abort|assert)\(' |
 	check "only main.c ends the process"
 
 list '^(vmm|devices|hypercalls|firmware)/.*\.[ch]$' | grep -vE '^vmm/(clock|host|host_term)\.[ch]$' |
@@ -56,7 +57,8 @@ lines=$(cat vmm/exit.c vmm/call.c vmm/policy.c vmm/module.c |
 
 for f in build/obj/devices/*.o build/obj/hypercalls/*.o; do
 	[ -f "$f" ] || continue
-	nm "$f" | grep -E ' [bBdDC] ' | grep -vE ' module_[a-z0-9_]+$| [dD] .*\.(part|cold)' | sed "s|^|$f: |"
+	objdump -t "$f" | awk -v file="$f" '
+		/ O / { for (i = 1; i <= NF; i++) if ($i ~ /^\.(data|bss|data\.rel\.local|data\.rel)$/) print file ": " $NF }'
 done | check "modules have no mutable statics"
 
 # In the threaded interpreter a handler that calls the next one, rather than jump, would eat the stack.
@@ -90,8 +92,8 @@ if command -v cppcheck >/dev/null; then
 fi
 if command -v clang-tidy-14 >/dev/null && [ -z "${LINT_QUICK:-}" ]; then
 	list '^(vmm|devices|hypercalls|firmware)/.*\.c$' |
-		xargs -P"$(nproc)" -n4 clang-tidy-14 --quiet 2>/dev/null -- \
-			-I. -std=gnu11 -D_GNU_SOURCE | grep -E 'warning:|error:' | sort -u | check "clang-tidy"
+		xargs -P"$(nproc)" -I{} clang-tidy-14 --quiet {} -- -I. -std=gnu11 -D_GNU_SOURCE 2>/dev/null |
+		grep -E 'warning:|error:' | sed "s|$PWD/||" | sort -u | check "clang-tidy"
 fi
 
 echo "$passed passed, $failed failed"

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/boot.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,15 @@
 /* A raw kernel starts where a Linux image would: 2 MiB into memory. */
 #define RAW_OFFSET 0x200000u
 
-/* The top of memory is the device tree's; the initrd lies right below. */
-#define FDT_ROOM (FDT_SIZE_MAX + 0u)
+/*
+ * The top of memory is the device tree's; the initrd lies right below. Firmware adds to the
+ * tree in place (OpenSBI its reserved memory), so it finds room behind it.
+ */
+#define FDT_SLACK (64u << 10)
+#define FDT_ROOM  (FDT_SIZE_MAX + FDT_SLACK)
+
+/* Where Debian's package `opensbi` has the firmware that --firmware opensbi means. */
+#define OPENSBI_FILE "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.elf"
 
 #define PROGRAM_STACK                                                                          \
     (8u << 20) /* as Linux gives a process by default; less when memory is small */
@@ -32,21 +40,67 @@ static const char *image_option(const struct vm *vm)
     }
 }
 
-static int load_image(struct vm *vm, struct error *err)
+/* Loads one file; raw ones go to raw_base. `elf_too`: --raw is not meant for an ELF file. */
+static int load_file(struct vm *vm, const char *option, const char *path, gpa_t raw_base,
+                     bool elf_too, struct image *image, struct error *err)
 {
     struct host_file file;
     char what[256];
+    bool raw = vm->config->raw;
     int rc;
 
-    rc = host_file_open(&file, image_option(vm), vm->config->image, vm->config->mem_size, err);
+    rc = host_file_open(&file, option, path, vm->config->mem_size, err);
     if (rc != 0)
         return rc;
-    snprintf(what, sizeof(what), "%s: '%s'", image_option(vm), vm->config->image);
-    rc = image_load(&vm->mem, what, file.data, file.size, vm->config->raw,
-                    PLAT_DRAM_BASE + (vm->config->start == START_KERNEL ? RAW_OFFSET : 0),
-                    &vm->image, err);
+    if (elf_too && file.size >= SELFMAG && memcmp(file.data, ELFMAG, SELFMAG) == 0)
+        raw = false;
+    snprintf(what, sizeof(what), "%s: '%s'", option, path);
+    rc = image_load(&vm->mem, what, file.data, file.size, raw, raw_base, image, err);
     host_file_close(&file);
     return rc;
+}
+
+static int load_image(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+    bool firmware = config->start == START_FIRMWARE;
+    bool opensbi = firmware && strcmp(config->image, "opensbi") == 0;
+    int rc = load_file(vm, image_option(vm), opensbi ? OPENSBI_FILE : config->image,
+                       PLAT_DRAM_BASE + (config->start == START_KERNEL ? RAW_OFFSET : 0),
+                       firmware && config->payload, &vm->image, err);
+
+    if (rc == -ENOENT && opensbi)
+        error_set(err, STATUS_NO_INPUT,
+                  "--firmware: OpenSBI is not installed (no '%s'); install Debian's package "
+                  "opensbi, or give a file",
+                  OPENSBI_FILE);
+    return rc;
+}
+
+/* The kernel behind firmware. A quiet overlap would be two broken guests in one. */
+static int load_payload(struct vm *vm, struct error *err)
+{
+    const char *path = vm->config->payload;
+    int rc;
+
+    if (!path)
+        return 0;
+    rc = load_file(vm, "--kernel", path, PLAT_DRAM_BASE + RAW_OFFSET, false, &vm->payload, err);
+    if (rc == 0 && vm->payload.first < vm->image.last && vm->image.first < vm->payload.last)
+        rc =
+            error_set(err, STATUS_DATA,
+                      "--kernel: '%s' (0x%llx-0x%llx) lies on the firmware (0x%llx-0x%llx); "
+                      "link it for 0x%x",
+                      path, (unsigned long long)vm->payload.first,
+                      (unsigned long long)vm->payload.last, (unsigned long long)vm->image.first,
+                      (unsigned long long)vm->image.last, PLAT_DRAM_BASE + RAW_OFFSET);
+    return rc;
+}
+
+/* The end of what was loaded. */
+static gpa_t images_end(const struct vm *vm)
+{
+    return vm->payload.last > vm->image.last ? vm->payload.last : vm->image.last;
 }
 
 static int load_initrd(struct vm *vm, struct error *err)
@@ -62,7 +116,7 @@ static int load_initrd(struct vm *vm, struct error *err)
     if (rc != 0)
         return rc;
     if (file.size > top - PLAT_DRAM_BASE ||
-        ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < vm->image.last) {
+        ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < images_end(vm)) {
         rc = error_set(err, STATUS_DATA,
                        "--initrd: '%s' (%zu KiB) does not fit beside the kernel in %llu MiB; "
                        "give more with --mem",
@@ -80,6 +134,8 @@ int boot_load(struct vm *vm, struct error *err)
 {
     int rc = load_image(vm, err);
 
+    if (rc == 0)
+        rc = load_payload(vm, err);
     return rc == 0 ? load_initrd(vm, err) : rc;
 }
 
@@ -89,8 +145,8 @@ static int place_dtb(struct vm *vm, struct error *err)
 
     if (rc != 0)
         return rc;
-    vm->dtb_gpa = (memory_end(vm) - vm->dtb_size) & ~(gpa_t)(MEM_PAGE_SIZE - 1);
-    if (vm->dtb_gpa < vm->image.last)
+    vm->dtb_gpa = (memory_end(vm) - FDT_SLACK - vm->dtb_size) & ~(gpa_t)(MEM_PAGE_SIZE - 1);
+    if (vm->dtb_gpa < images_end(vm))
         return error_set(err, STATUS_DATA,
                          "--mem: no room for the device tree above '%s' in %llu MiB; give more",
                          vm->config->image, (unsigned long long)(vm->config->mem_size >> 20));
@@ -104,10 +160,14 @@ static void hart_place(struct hart *hart, const struct hart_state *state)
     hart->status = HART_START_PENDING;
 }
 
-/* A kernel or firmware: a0 = hart ID, a1 = device tree. */
+/*
+ * A kernel or firmware: a0 = hart ID, a1 = device tree. a2 is for firmware that is told what to
+ * start (OpenSBI, docs/firmware/fw_dynamic.md).
+ */
 static int prepare_system(struct vm *vm, struct error *err)
 {
-    unsigned first = vm->config->start == START_FIRMWARE ? vm->nharts : 1;
+    bool all = vm->config->start == START_FIRMWARE || vm->engine->caps & ENGINE_HARTS;
+    unsigned first = all ? vm->nharts : 1;
     int rc = place_dtb(vm, err);
 
     for (unsigned i = 0; rc == 0 && i < first; i++) {
@@ -117,6 +177,7 @@ static int prepare_system(struct vm *vm, struct error *err)
         state.pc = vm->image.entry;
         state.x[10] = i;
         state.x[11] = vm->dtb_gpa;
+        state.x[12] = vm->fw_info;
         hart_place(&vm->hart[i], &state);
     }
     return rc;

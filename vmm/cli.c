@@ -209,6 +209,14 @@ static int cpus_set(struct cli_parser *p, const char *value)
     return 0;
 }
 
+static int seed_set(struct cli_parser *p, const char *value)
+{
+    if (cli_parse_count(value, &p->cli->config.seed) != 0)
+        return error_set(p->err, STATUS_USAGE,
+                         "--seed: '%.80s' is not a seed; give a number from 0 on", value);
+    return 0;
+}
+
 static int max_steps_set(struct cli_parser *p, const char *value)
 {
     uint64_t n;
@@ -339,9 +347,10 @@ static int value_check(struct cli_parser *p, const struct cli_option *opt, const
 }
 
 /* Stores one option; value is NULL for flags. */
-static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *value)
+static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *given)
 {
     struct vm_config *config = &p->cli->config;
+    const char *value = given ? given : "";
     int ret = value_check(p, opt, value);
 
     if (ret != 0)
@@ -361,6 +370,10 @@ static int option_apply(struct cli_parser *p, const struct cli_option *opt, cons
     case CLI_ENGINE: p->engine = value; break;
     case CLI_CONSOLE: console_set(p, value); break;
     case CLI_MAX_STEPS: return max_steps_set(p, value);
+    case CLI_DETERMINISTIC: config->deterministic = true; break;
+    case CLI_SEED: return seed_set(p, value);
+    case CLI_LOAD_STATE: config->load_state = value; break;
+    case CLI_SAVE_STATE: p->cli->save_state = value; break;
     case CLI_DEVICE: return device_add(p, opt, value);
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);
@@ -497,23 +510,27 @@ static int contradictions_check(struct cli_parser *p)
     return 0;
 }
 
-/* Decides how the guest starts: by exactly one of KERNEL, --firmware and --program. */
+/* Decides how the guest starts: by KERNEL, by --firmware (which may start KERNEL), or
+ * --program. */
 static int start_choose(struct cli_parser *p)
 {
     struct vm_config *config = &p->cli->config;
     const char *program = p->cli->program_argv == NULL ? NULL : p->cli->program_argv[0];
-    unsigned n = (p->kernel != NULL) + (p->firmware != NULL) + (program != NULL);
 
-    if (n == 0)
+    if (p->kernel == NULL && p->firmware == NULL && program == NULL)
         return error_set(
             p->err, STATUS_USAGE,
             "no KERNEL given; for example: tollgate run -i initrd.gz Image (or give "
             "--firmware FILE or --program ELF)");
-    if (n > 1)
-        return error_set(p->err, STATUS_CONFIG,
-                         "%s contradicts %s: a guest starts in one way; give one of them",
-                         program != NULL ? "--program" : "--firmware",
-                         p->kernel == NULL ? "--firmware" : "KERNEL");
+    if (program != NULL && (p->kernel != NULL || p->firmware != NULL))
+        return error_set(
+            p->err, STATUS_CONFIG,
+            "--program contradicts %s: a guest starts in one way; give one of them",
+            p->kernel == NULL ? "--firmware" : "KERNEL");
+    if (p->firmware != NULL && p->kernel == NULL && strcmp(p->firmware, "opensbi") == 0)
+        return error_set(
+            p->err, STATUS_USAGE,
+            "--firmware opensbi: no KERNEL given; OpenSBI does nothing but start one");
     if (program != NULL) {
         config->start = START_PROGRAM;
         config->image = program;
@@ -521,6 +538,7 @@ static int start_choose(struct cli_parser *p)
     } else if (p->firmware != NULL) {
         config->start = START_FIRMWARE;
         config->image = p->firmware;
+        config->payload = p->kernel;
     } else {
         config->start = START_KERNEL;
         config->image = p->kernel;

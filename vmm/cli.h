@@ -79,8 +79,9 @@ struct cli_env {
 struct cli {
     enum cli_action action;
     struct vm_config config;
-    const char *dump_dtb; /* or NULL; "-": standard output */
-    const char *report;   /* likewise */
+    const char *dump_dtb;   /* or NULL; "-": standard output */
+    const char *report;     /* likewise */
+    const char *save_state; /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

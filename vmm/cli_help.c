@@ -154,7 +154,7 @@ void cli_print_help_run(FILE *out)
     char term[80];
 
     fputs("Usage: tollgate run [options] KERNEL\n"
-          "       tollgate run [options] --firmware FILE\n"
+          "       tollgate run [options] --firmware FILE [KERNEL]\n"
           "       tollgate run [options] --program ELF [ARG...]\n",
           out);
     for (size_t group = 0; group < COUNT(group_names); group++) {
@@ -407,6 +407,22 @@ void cli_print_markdown(FILE *out)
 
 /* --- Modules --- */
 
+/* Says when an engine lets a module's calls be answered where the monitor does not see them. */
+static void below_print(FILE *out, const struct engine *engine, const struct module *module)
+{
+    for (size_t i = 0; i < module->ncalls; i++) {
+        const struct call_desc *desc = &module->calls[i];
+        enum call_route route = engine->call_route(NULL, desc->ext);
+
+        if (desc->personality == CALL_PROGRAM || route == ROUTE_EXITS)
+            continue;
+        fprintf(out, "    engine %s: %s\n", engine->name,
+                route == ROUTE_BELOW ? "answered by the host's kernel, out of sight of policy"
+                                     : "absent, the host's kernel offers no such calls");
+        return;
+    }
+}
+
 void cli_print_modules(FILE *out, const struct module *const *modules)
 {
     for (size_t i = 0; modules[i] != NULL; i++) {
@@ -417,5 +433,7 @@ void cli_print_modules(FILE *out, const struct module *const *modules)
         for (const struct module_key *key = module->keys; key != NULL && key->key != NULL;
              key++)
             fprintf(out, "    %-12s %s\n", key->key, key->help != NULL ? key->help : "");
+        for (size_t e = 0; engine_list[e] != NULL; e++)
+            below_print(out, engine_list[e], module);
     }
 }

@@ -20,6 +20,11 @@ uint64_t clock_ticks(const struct clock *clock)
     return now < clock->start_ns ? 0 : (now - clock->start_ns) / CLOCK_NS_PER_TICK;
 }
 
+void clock_set(struct clock *clock, uint64_t ticks)
+{
+    clock->start_ns = clock->host->now_ns(clock->host) - ticks * CLOCK_NS_PER_TICK;
+}
+
 uint64_t clock_deadline_ns(const struct clock *clock, uint64_t ticks)
 {
     uint64_t ns;

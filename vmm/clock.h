@@ -21,6 +21,9 @@ void clock_init(struct clock *clock, struct host *host);
 /* Ticks since the start (the `time` CSR). Monotonic over all harts. */
 uint64_t clock_ticks(const struct clock *clock);
 
+/* Makes the clock show `ticks` now. */
+void clock_set(struct clock *clock, uint64_t ticks);
+
 /* Host monotonic time in ns at which the clock shows `ticks`; UINT64_MAX when it never will. */
 uint64_t clock_deadline_ns(const struct clock *clock, uint64_t ticks);
 

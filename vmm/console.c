@@ -123,6 +123,31 @@ size_t console_pending(struct console *con, enum console_input who)
     return n;
 }
 
+void console_save(struct console *con, struct state_writer *w)
+{
+    pthread_mutex_lock(&con->out_lock);
+    output_flush(con);
+    pthread_mutex_unlock(&con->out_lock);
+    pthread_mutex_lock(&con->lock);
+    state_put_u64(w, con->count);
+    for (unsigned i = 0; i < con->count; i++)
+        state_put(w, &con->queue[(con->head + i) % CONSOLE_QUEUE], 1);
+    state_put_u64(w, con->eof);
+    state_put_u64(w, con->eof_ns);
+    pthread_mutex_unlock(&con->lock);
+}
+
+void console_load(struct console *con, struct state_reader *r)
+{
+    pthread_mutex_lock(&con->lock);
+    con->head = 0;
+    con->count = (unsigned)state_get_max(r, CONSOLE_QUEUE);
+    state_get(r, con->queue, con->count);
+    con->eof = state_get_max(r, 1);
+    con->eof_ns = state_get_u64(r);
+    pthread_mutex_unlock(&con->lock);
+}
+
 void console_on_ready(struct console *con, enum console_input who, post_fn *fn, void *self)
 {
     if (who != con->input)
@@ -396,6 +421,19 @@ int console_start(struct console *con)
     con->thread_started = true;
     console_set_lazy(con, true);
     return 0;
+}
+
+void console_start_polled(struct console *con)
+{
+    console_set_lazy(con, true);
+}
+
+uint64_t console_due(struct console *con)
+{
+    uint64_t now = console_now(con);
+    struct console_wait wait = console_plan(con, now);
+
+    return wait.fd >= 0 ? now : wait.until_ns;
 }
 
 void console_stop(struct console *con)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "vmm/post.h"
+#include "vmm/snapshot.h"
 
 struct vm;
 struct host;
@@ -66,6 +67,12 @@ int console_init(struct console *con, struct vm *vm, struct host *host,
  * when it was never started, flushes the output. Stop it before the modules go.
  */
 int console_start(struct console *con);
+/*
+ * Without a thread: who runs the VM calls console_poll. console_due: when that is next of use,
+ * by the host's clock; UINT64_MAX: never, unless the guest reads or writes.
+ */
+void console_start_polled(struct console *con);
+uint64_t console_due(struct console *con);
 void console_stop(struct console *con);
 void console_destroy(struct console *con);
 
@@ -89,6 +96,10 @@ size_t console_read(struct console *con, enum console_input who, void *buf, size
 
 /* How many bytes console_read would give `who` now. With one reader they stay there for it. */
 size_t console_pending(struct console *con, enum console_input who);
+
+/* The input that the guest has not read yet, for snapshots; output is written out first. */
+void console_save(struct console *con, struct state_writer *w);
+void console_load(struct console *con, struct state_reader *r);
 
 /* Names the function that is posted when input arrives for `who` (one device a VM). */
 void console_on_ready(struct console *con, enum console_input who, post_fn *fn, void *self);

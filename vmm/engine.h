@@ -9,6 +9,7 @@
 #include "vmm/mem.h"
 #include "vmm/state.h"
 
+struct error;
 struct vm;
 struct hart;
 struct hart_fence;
@@ -17,6 +18,11 @@ struct hart_fence;
 #define ENGINE_EXACT_STEPS 0x1u /* counts steps, stops exactly at a budget */
 #define ENGINE_M_MODE      0x2u /* can start a guest in M-mode */
 #define ENGINE_U_MODE      0x4u /* can start a guest in U-mode (programs) */
+/*
+ * Harts start, stop and suspend inside run, below us (KVM's HSM): the core lets every hart's
+ * thread enter run at once, and hart->status says nothing about them.
+ */
+#define ENGINE_HARTS 0x8u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -24,10 +30,30 @@ struct hart_fence;
 
 /* Who answers an SBI extension's calls. */
 enum call_route {
-    ROUTE_EXITS,  /* they come to the gate */
-    ROUTE_BELOW,  /* answered below us (KVM's TIME, IPI, ...) */
+    ROUTE_EXITS,  /* they come to the gate, which decides */
+    ROUTE_BELOW,  /* decided below us (KVM's TIME, IPI, ...); the gate is told afterwards, if at
+                     all (KVM's SRST), and a refusal comes too late */
     ROUTE_HIDDEN, /* the guest gets NOT_SUPPORTED, nobody is asked */
 };
+
+/*
+ * Delivery. There is one way out of the guest: engine->run calls vm_gate(hart, exit) on the
+ * hart's thread, gets the reply in *exit and commits it before the next guest instruction.
+ * Whether the exit was an instruction that the engine interprets, a call out of generated code
+ * or a return from KVM_RUN is its own affair; so is when it writes the reply (KVM does so on
+ * the next entry).
+ *
+ * What a reply means is in enum gate and enum call_disp. Two rules make them the same on all
+ * engines:
+ *  - inside the gate, state_get shows the hart as before the instruction that exited: its pc,
+ *    its arguments. state_set there replaces the hart; the engine forgets the exit, and the
+ *    handler answers CALL_REPLACED.
+ *  - when run returns, nothing is pending: the reply was committed, or undone (CALL_PARK,
+ *    CALL_STOPPED: pc still on the instruction). So harts outside run can be saved as they are.
+ *
+ * An engine that generates code may keep the handler of a plain call, and call it without the
+ * gate, for as long as vm->call_epoch has not changed: call_fast() in call.h has the rules.
+ */
 
 struct engine {
     const char *name;    /* as in --engine */
@@ -37,25 +63,38 @@ struct engine {
     /* Can this host run it? 0, or -errno with the reason in why (one line). */
     int (*probe)(char *why, size_t size);
 
-    /* Per VM; memory slots exist already. 0 or -errno. */
-    int (*vm_create)(struct vm *vm);
+    /*
+     * Per VM; memory slots and modules are there and final, the index of calls is not:
+     * call_route is asked for it next. 0, or -errno with *err set. May be NULL.
+     */
+    int (*vm_create)(struct vm *vm, struct error *err);
     void (*vm_destroy)(struct vm *vm);
 
-    /* Per hart, on the thread that creates the VM; fills hart->engine_state. 0 or -errno. */
+    /*
+     * Per hart, on the thread that creates the VM, after the index of calls; fills
+     * hart->engine_state. 0 or -errno.
+     */
     int (*hart_create)(struct hart *hart);
     void (*hart_destroy)(struct hart *hart);
 
     /*
-     * Runs the guest on the calling thread until the gate says leave or a request is pending.
-     * Exits are delivered by up-call to vm_gate(). hart->requests is looked at at least once in
-     * some thousand instructions. 0, or -errno when the engine itself failed.
+     * Runs the guest on the calling thread until the gate says leave or a request is pending
+     * that only the core can serve (HART_REQ_STOP, HART_REQ_RESTART). hart->requests is looked
+     * at on entry and at least once in some thousand instructions, or when kicked. 0, or -errno
+     * when the engine itself failed.
      */
     int (*run)(struct hart *hart);
 
-    /* Makes run return (or look at hart->requests) soon. Any thread, async-signal-safe. */
+    /*
+     * Makes run look at hart->requests soon, also when it is only about to enter the guest:
+     * the request was set before. Never waits. Any thread, async-signal-safe.
+     */
     void (*kick)(struct hart *hart);
 
-    /* Raises or lowers an interrupt input, IRQ_*. Any thread. */
+    /*
+     * Raises or lowers an interrupt input, IRQ_*. Any thread. Inputs that only calls drive
+     * which are answered below us (KVM: all but the external one) may be ignored.
+     */
     void (*hart_irq)(struct hart *hart, unsigned irq, bool level);
 
     /* True when an interrupt is pending and enabled, so that WFI must not wait. Own thread. */
@@ -69,10 +108,29 @@ struct engine {
     void (*set_timer)(struct hart *hart, uint64_t ticks);
     uint64_t (*timer_deadline)(struct hart *hart);
 
-    /* Executes a fence on the calling thread's own hart. */
+    /*
+     * Exact counting (ENGINE_EXACT_STEPS). steps: taken so far, on the hart's own thread,
+     * inside exits too. set_step_limit: run delivers EXIT_BUDGET when that many are taken.
+     */
+    uint64_t (*steps)(struct hart *hart);
+    void (*set_step_limit)(struct hart *hart, uint64_t steps);
+
+    /*
+     * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is
+     * at `ticks` or later. Any thread; use hart_set_mtimer(), which also wakes the hart. NULL:
+     * the engine has no M-mode.
+     */
+    void (*set_mtimer)(struct hart *hart, uint64_t ticks);
+
+    /* Executes a fence on the calling thread's own hart. Nothing where RFENCE is below us. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 
-    /* The engine-neutral state. The hart must not be inside run. 0 or -errno. */
+    /*
+     * The engine-neutral state. From any thread while the hart is outside run; from its own
+     * inside the gate, where state_get shows it before the instruction that exited. What an
+     * engine has no registers for (KVM: M-mode's, steps) is as after a kernel start, and
+     * ignored when set. 0 or -errno.
+     */
     int (*state_get)(struct hart *hart, struct hart_state *state);
     int (*state_set)(struct hart *hart, const struct hart_state *state);
 
@@ -84,6 +142,7 @@ struct engine {
      */
     int (*read_virt)(struct hart *hart, uint64_t va, void *buf, size_t len);
 
+    /* vm NULL: what holds on every host, for --list-modules. */
     enum call_route (*call_route)(struct vm *vm, uint64_t ext);
 
     /* The ISA string for the device tree ("riscv,isa") and the list of extensions. */
@@ -91,6 +150,9 @@ struct engine {
     const char *const *(*isa_extensions)(struct vm *vm);
     /* The widest paging mode: "riscv,sv39", "riscv,sv48" or "riscv,sv57". */
     const char *(*mmu_type)(struct vm *vm);
+    /* Ticks a second of the `time` CSR, where the engine does not choose; NULL: the platform's.
+     */
+    uint64_t (*timebase_hz)(struct vm *vm);
 
     /*
      * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction

@@ -3,8 +3,12 @@
 #include "vmm/engine.h"
 
 #include "vmm/engine/interp/engine.h"
+#include "vmm/engine/kvm/engine.h"
 
 const struct engine *const engine_list[] = {
+#if defined(__riscv) && __riscv_xlen == 64
+    &engine_kvm,
+#endif
     &engine_interp,
     NULL,
 };

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/exit.h"
 
+#include <stdio.h>
 #include "guest/abi/tg.h"
 #include "vmm/vm.h"
 
@@ -84,15 +85,20 @@ static enum gate gate_call(struct hart *hart, struct call *c)
                 "nobody answers call %llu", (unsigned long long)c->fn);
         c->disp = CALL_STOPPED;
         return GATE_LEAVE;
-    default: return GATE_CONTINUE;
+    /* A hart that waits in its turn (deterministic runs) leaves with the reply committed. */
+    default: return hart->idle ? GATE_LEAVE : GATE_CONTINUE;
     }
 }
 
 static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
 {
+    char insn[32] = "";
+
+    if (exit->fault.insn != 0)
+        snprintf(insn, sizeof(insn), ", instruction 0x%x", exit->fault.insn);
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
-               "%s, address 0x%llx: %s",
-               cause_name(exit->fault.cause), (unsigned long long)exit->fault.tval, exit->fault.why);
+               "%s, address 0x%llx%s: %s", cause_name(exit->fault.cause),
+               (unsigned long long)exit->fault.tval, insn, exit->fault.why);
     return GATE_LEAVE;
 }
 
@@ -110,10 +116,11 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
     case EXIT_WFI: hart_wait(hart, HART_STARTED); break;
     case EXIT_FAULT: return gate_fault(hart, exit);
     case EXIT_BUDGET:
-        vm_stop(vm, CAUSE_BUDGET, STATUS_BUDGET, hart, "the step budget is spent");
+        if (!vm->det)
+            vm_stop(vm, CAUSE_BUDGET, STATUS_BUDGET, hart, "the step budget is spent");
         return GATE_LEAVE;
     case EXIT_STOP: return GATE_LEAVE;
     default: break; /* EXIT_INTR, EXIT_DEBUG: the hart's loop looks at requests */
     }
-    return vm->stopping ? GATE_LEAVE : GATE_CONTINUE;
+    return vm->stopping || hart->idle ? GATE_LEAVE : GATE_CONTINUE;
 }

@@ -42,6 +42,7 @@ struct vm_exit {
             uint64_t pc;
             uint64_t cause; /* scause encoding */
             uint64_t tval;
+            uint32_t insn;   /* the instruction; 0: not told */
             const char *why; /* static text */
         } fault;
     };
@@ -55,8 +56,8 @@ enum gate {
 };
 
 /*
- * The gate: every crossing out of the guest passes here once, on the thread of the hart, either
- * as an up-call from inside engine->run or from the hart's loop after run returned.
+ * The gate: every crossing out of the guest passes here once, called by the engine on the
+ * hart's thread from inside engine->run (engine.h, "Delivery").
  */
 enum gate vm_gate(struct hart *hart, struct vm_exit *exit);
 

@@ -138,8 +138,8 @@ static void add_chosen(struct fdt_builder *b)
     const struct vm *vm = b->vm;
     uint8_t seed[RNG_SEED_SIZE];
     uint64_t kaslr;
-    host_random(seed, sizeof(seed));
-    host_random(&kaslr, sizeof(kaslr));
+    vm->host->random(vm->host, seed, sizeof(seed));
+    vm->host->random(vm->host, &kaslr, sizeof(kaslr));
 
     fdtb_begin(b, "chosen");
     fdtb_string(b, "bootargs", vm_bootargs(vm));
@@ -215,12 +215,17 @@ static void add_cpu(struct fdt_builder *b, unsigned index)
     fdtb_end(b);
 }
 
+static uint32_t timebase_hz(struct vm *vm)
+{
+    return vm->engine->timebase_hz ? (uint32_t)vm->engine->timebase_hz(vm) : PLAT_TIMEBASE_HZ;
+}
+
 static void add_cpus(struct fdt_builder *b)
 {
     fdtb_begin(b, "cpus");
     fdtb_u32(b, "#address-cells", 1);
     fdtb_u32(b, "#size-cells", 0);
-    fdtb_u32(b, "timebase-frequency", PLAT_TIMEBASE_HZ);
+    fdtb_u32(b, "timebase-frequency", timebase_hz(b->vm));
     for (unsigned i = 0; i < b->vm->nharts; i++)
         add_cpu(b, i);
     fdtb_end(b);

@@ -54,6 +54,14 @@ void hart_irq(struct hart *hart, unsigned irq, bool level)
         hart_wake(hart);
 }
 
+void hart_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    if (!hart->vm->engine->set_mtimer)
+        return;
+    hart->vm->engine->set_mtimer(hart, ticks);
+    hart_wake(hart); /* it may sleep until another deadline */
+}
+
 int hart_start(struct hart *hart, uint64_t pc, uint64_t arg)
 {
     int rc = -EALREADY;
@@ -157,6 +165,11 @@ void hart_wait(struct hart *hart, enum hart_status status)
 
     if (engine->irq_pending(hart)) /* the usual end of a spin: no lock, no sleep */
         return;
+    if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
+        hart->idle = true;
+        hart->status = status;
+        return;
+    }
     guest_leave(hart);
     pthread_mutex_lock(&hart->lock);
     hart->status = status;
@@ -200,7 +213,7 @@ static bool fence_done(struct hart *hart, uint64_t ticket)
 void hart_fence_all(struct hart *self, uint64_t mask, const struct hart_fence *fence)
 {
     struct vm *vm = self->vm;
-    uint64_t ticket[PLAT_HARTS_MAX];
+    uint64_t ticket[PLAT_HARTS_MAX] = {0};
     uint64_t others = mask & ~(1ull << self->index);
 
     if (mask >> self->index & 1)
@@ -251,7 +264,7 @@ static void become_stopped(struct hart *hart)
                 "every hart has stopped itself; none is left to start another");
 }
 
-static void run_once(struct hart *hart)
+void hart_run(struct hart *hart)
 {
     struct vm *vm = hart->vm;
     int rc;
@@ -272,20 +285,33 @@ static void run_once(struct hart *hart)
     }
 }
 
+bool hart_ready(struct hart *hart)
+{
+    if (hart->status == HART_STOPPED)
+        return false;
+    if (hart->status == HART_START_PENDING) {
+        if (!hart->boot) {
+            modules_hart_reset(hart);
+            hart_enter(hart);
+        }
+        hart->boot = false;
+        hart->status = HART_STARTED;
+    }
+    if (hart->idle) {
+        if (!hart->vm->engine->irq_pending(hart))
+            return false;
+        hart->idle = false;
+        hart->status = HART_STARTED;
+    }
+    return true;
+}
+
 void *hart_thread(void *arg)
 {
     struct hart *hart = arg;
 
-    while (wait_start(hart)) {
-        if (hart->status == HART_START_PENDING) {
-            if (!hart->boot) {
-                modules_hart_reset(hart);
-                hart_enter(hart);
-            }
-            hart->boot = false;
-            hart->status = HART_STARTED;
-        }
-        run_once(hart);
-    }
+    while (wait_start(hart))
+        if (hart_ready(hart))
+            hart_run(hart);
     return NULL;
 }

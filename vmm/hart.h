@@ -67,7 +67,8 @@ struct hart {
     uint64_t fences_posted; /* tickets: posted and done */
     _Atomic uint64_t fences_done;
 
-    _Atomic bool waiting;              /* asleep on `wake`, so that a request must signal it */
+    _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
+    bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
 
@@ -85,6 +86,9 @@ void hart_request(struct hart *hart, uint32_t bits);
 /* Drives an interrupt input (IRQ_*) of the hart through its engine, and wakes it. Any thread.
  */
 void hart_irq(struct hart *hart, unsigned irq, bool level);
+
+/* Sets the hart's mtimecmp through its engine, and wakes it to look at it. Any thread. */
+void hart_set_mtimer(struct hart *hart, uint64_t ticks);
 
 /*
  * Starts a stopped hart at pc in S-mode, with a0 = hart ID and a1 = arg, paging off.
@@ -118,6 +122,14 @@ int hart_resume_at(struct hart *hart, uint64_t pc, uint64_t arg);
 /* Executes the fences in the own mailbox. For engines and the hart's loop, on its own thread.
  */
 void hart_take_fences(struct hart *hart);
+
+/*
+ * The two halves of a hart's loop, for who schedules harts itself. hart_ready: starts it when
+ * it was asked to start, wakes it when what it waits for has come; false: it has nothing to do.
+ * hart_run: in the guest until the engine leaves.
+ */
+bool hart_ready(struct hart *hart);
+void hart_run(struct hart *hart);
 
 /* The body of a hart's thread. */
 void *hart_thread(void *hart);

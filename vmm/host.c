@@ -7,11 +7,13 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +58,12 @@ static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool
     return 0;
 }
 
+static void real_random(struct host *host, void *buf, size_t len)
+{
+    (void)host;
+    host_random(buf, len);
+}
+
 /* Linux, Documentation/scheduler/sched-stats.rst: time on the processor, time that the thread
  * waited for one while it was runnable (both in ns), timeslices. */
 static int real_delay_open(struct host *host)
@@ -93,6 +101,7 @@ struct host *host_real(void)
         .read = real_read,
         .write = real_write,
         .wait = real_wait,
+        .random = real_random,
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
@@ -278,6 +287,32 @@ void host_random(void *buf, size_t len)
             len -= (size_t)n;
         }
     }
+}
+
+static void kick_handler(int signo)
+{
+    (void)signo;
+}
+
+int host_thread_kick_init(void)
+{
+    struct sigaction action = {.sa_handler = kick_handler, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGRTMIN, &action, NULL) < 0 ? -errno : 0;
+}
+
+int host_thread_self(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+void host_thread_kick(int thread)
+{
+    int error = errno; /* a signal handler may kick */
+
+    syscall(SYS_tgkill, getpid(), thread, SIGRTMIN);
+    errno = error;
 }
 
 uint64_t host_memory_size(void)

@@ -28,6 +28,8 @@ struct host {
      * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
+    /* Bytes that nobody can guess; from the seed in a deterministic VM. */
+    void (*random)(struct host *host, void *buf, size_t len);
     /*
      * How long the scheduler has made a thread wait for a processor while it could have run, in
      * ns. delay_open: a handle for the calling thread, or -errno: this host does not tell;
@@ -73,6 +75,15 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
+
+/*
+ * Ending another thread's system call by a signal that does nothing else. init is called
+ * before, as often as one likes; 0 or -errno. self names the calling thread for kick, which
+ * is async-signal-safe, and harmless when that thread has ended since.
+ */
+int host_thread_kick_init(void);
+int host_thread_self(void);
+void host_thread_kick(int thread);
 
 /* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
 uint64_t host_memory_size(void);

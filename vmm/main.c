@@ -93,6 +93,10 @@ static void machine_print(const struct vm *vm)
             console_name(vm->console.input));
     fprintf(stderr, "tollgate: '%s' lies at 0x%" PRIx64 "-0x%" PRIx64 ", entry 0x%" PRIx64 "\n",
             vm->config->image, vm->image.first, vm->image.last, vm->image.entry);
+    if (vm->config->payload)
+        fprintf(stderr,
+                "tollgate: '%s' lies at 0x%" PRIx64 "-0x%" PRIx64 ", entry 0x%" PRIx64 "\n",
+                vm->config->payload, vm->payload.first, vm->payload.last, vm->payload.entry);
     fputs("tollgate: modules:", stderr);
     for (unsigned i = 0; i < vm->ninstances; i++)
         fprintf(stderr, " %s", vm->instance[i].module->name);
@@ -140,6 +144,10 @@ static int vm_execute(struct run *run, struct error *err)
         return error_print(err);
     if (cli->verbose)
         machine_print(&run->vm);
+    if (cli->config.start == START_FIRMWARE)
+        fputs(
+            "tollgate: the guest's firmware answers its SBI calls: no policy applies to them\n",
+            stderr);
     if (terminal_take(&run->vm, err) != 0)
         return error_print(err);
     ret = vm_run(&run->vm, err);
@@ -148,6 +156,11 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0 && cli->save_state != NULL &&
+        snapshot_save(&run->vm, cli->save_state, err) != 0) {
+        error_print(err);
+        ret = -EIO;
+    }
     if (cli->report != NULL) {
         struct error report_err = {0};
 

@@ -74,7 +74,7 @@ int mem_punch(struct mem *mem, gpa_t gpa, uint64_t size)
     if (!mem_valid(mem, gpa, size))
         return -ENOENT;
     /* One hole splits at most one slot, so there is at most one more than before. */
-    struct mem_slot left[MEM_SLOTS_MAX + 1];
+    struct mem_slot left[MEM_SLOTS_MAX + 1] = {{0}};
     unsigned n = 0;
     for (unsigned i = 0; i < mem->nslots; i++) {
         struct mem_slot part[2];

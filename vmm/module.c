@@ -222,7 +222,7 @@ int modules_create_from(struct vm *vm, const struct module *const *list, struct 
         max++;
     vm->instance = calloc(max, sizeof(*vm->instance));
     if (!vm->instance)
-        rc = error_set(err, STATUS_OS, "no memory for modules");
+        return error_set(err, STATUS_OS, "no memory for modules");
     for (const struct module *const *m = list; rc == 0 && *m; m++)
         rc = module_create(vm, *m, err);
     if (rc != 0)
@@ -262,10 +262,10 @@ void modules_hart_enter(struct hart *hart)
 
 void modules_destroy(struct vm *vm)
 {
-    while (vm->ninstances > 0) {
+    while (vm->instance && vm->ninstances > 0) {
         struct module_instance *inst = &vm->instance[--vm->ninstances];
 
-        if (inst->module->destroy)
+        if (inst->module && inst->module->destroy)
             inst->module->destroy(inst->self);
     }
     free(vm->instance);

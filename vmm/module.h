@@ -9,6 +9,7 @@
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/error.h"
+#include "vmm/snapshot.h"
 
 struct vm;
 struct hart;
@@ -63,6 +64,13 @@ struct module {
     int (*create)(struct module_instance *inst, struct error *err);
     void (*reset)(void *self);
     void (*destroy)(void *self);
+    /*
+     * All that a guest can tell of the instance's state, for snapshots and for the hash that
+     * compares two runs; load puts it into an instance of the same options. Errors stick in the
+     * writer or reader; load checks every value, since the file may be anybody's.
+     */
+    void (*save)(void *self, struct state_writer *w);
+    void (*load)(void *self, struct state_reader *r);
     /* Adds this instance's nodes to the device tree, below /soc. 0 or -errno. */
     int (*fdt)(void *self, struct fdt_builder *fdt);
 

@@ -52,8 +52,21 @@ static json_t *hart_json(const struct hart *hart)
                      (json_int_t)hart->instret, "exits", exits);
 }
 
+/* The digest of the whole machine, by which two deterministic runs are compared. */
+static json_t *hash_json(struct vm *vm)
+{
+    uint8_t hash[SNAPSHOT_HASH_SIZE];
+    char text[2 * SNAPSHOT_HASH_SIZE + 1];
+
+    if (!vm->det || snapshot_hash(vm, hash) != 0)
+        return json_null();
+    for (size_t i = 0; i < sizeof(hash); i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    return json_string(text);
+}
+
 /* NULL when there is no memory for it. */
-static json_t *report_json(const struct vm *vm)
+static json_t *report_json(struct vm *vm)
 {
     json_t *harts = json_array();
     uint64_t steps = 0;
@@ -62,15 +75,15 @@ static json_t *report_json(const struct vm *vm)
         steps += vm->hart[i].steps;
         json_array_append_new(harts, hart_json(&vm->hart[i]));
     }
-    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:I, s:s, s:o}", "tollgate",
-                     TG_VERSION, "version", REPORT_VERSION, "cause",
-                     stop_cause_name(vm->stop.cause), "status", vm->stop.status, "hart",
-                     vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart), "pc",
-                     pc_json(&vm->stop), "text", text_json(vm->stop.text), "steps",
-                     (json_int_t)steps, "engine", vm->engine->name, "harts", harts);
+    return json_pack(
+        "{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:I, s:o, s:s, s:o}", "tollgate", TG_VERSION,
+        "version", REPORT_VERSION, "cause", stop_cause_name(vm->stop.cause), "status",
+        vm->stop.status, "hart", vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart),
+        "pc", pc_json(&vm->stop), "text", text_json(vm->stop.text), "steps", (json_int_t)steps,
+        "state_hash", hash_json(vm), "engine", vm->engine->name, "harts", harts);
 }
 
-int report_write(const struct vm *vm, const char *path, struct error *err)
+int report_write(struct vm *vm, const char *path, struct error *err)
 {
     json_t *json = report_json(vm);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));

@@ -12,7 +12,7 @@ struct vm;
  * Writes cause, status, hart, pc, steps and exit counts to `path` ("-": standard output). 0 or
  * -errno with *err set.
  */
-int report_write(const struct vm *vm, const char *path, struct error *err);
+int report_write(struct vm *vm, const char *path, struct error *err);
 
 /* Can `path` be written? Asked before the guest runs, so that no run is lost. As above. */
 int report_check(const char *path, struct error *err);

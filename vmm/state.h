@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define HART_STATE_VERSION 2
+#define HART_STATE_VERSION 3
 
 /* Privilege levels (privileged specification, section 1.2). */
 #define PRIV_U 0
@@ -27,6 +27,11 @@ struct hart_state {
     uint64_t timer; /* tick at which the S-mode timer fires (stimecmp); UINT64_MAX: off */
     uint64_t steps, instret;
     uint64_t mstateen[4]; /* since version 2 */
+    /* Since version 3. */
+    uint64_t reserve_gpa; /* of LR; UINT64_MAX: no reservation */
+    uint64_t reserve_value;
+    uint64_t instret_base, cycle_base; /* what guest writes added to the counters */
+    uint64_t seip_soft;                /* M-mode's own bit of SEIP */
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "vmm/boot.h"
 #include "vmm/host.h"
 #include "vmm/policy.h"
+#include "vmm/snapshot.h"
 
 const char *stop_cause_name(enum stop_cause cause)
 {
@@ -96,8 +97,10 @@ static int harts_create(struct vm *vm, struct error *err)
     if (!vm->hart)
         return error_set(err, STATUS_OS, "--cpus: no memory for %u harts", n);
     for (unsigned i = 0; i < n; i++) {
-        if (hart_init(&vm->hart[i], vm, i) != 0)
-            return error_set(err, STATUS_OS, "--cpus: no memory for %u harts", n);
+        int rc = hart_init(&vm->hart[i], vm, i);
+        if (rc != 0)
+            return error_set(err, STATUS_OS, "--cpus: engine %s cannot make hart %u of %u: %s",
+                             vm->engine->name, i + 1, n, strerror(-rc));
         vm->nharts = i + 1;
     }
     return 0;
@@ -121,8 +124,16 @@ static enum console_input console_choice(const struct vm *vm)
     if (vm->config->start == START_PROGRAM)
         return CONSOLE_NONE;
     if (vm->config->start == START_FIRMWARE)
-        return CONSOLE_SERIAL;
+        return vm->payload.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
     return vm->image.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SBI;
+}
+
+/* What a user types comes at no moment that a second run could repeat. */
+static int console_in(const struct vm *vm)
+{
+    int fd = vm->config->in_fd;
+
+    return vm->det && fd >= 0 && host_terminal_is(fd) ? -1 : fd;
 }
 
 static int capabilities_check(const struct vm_config *config, struct error *err)
@@ -162,15 +173,17 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     vm->engine = config->engine;
     vm->stop.hart = -1;
     locks_init(vm);
-    clock_init(&vm->clock, vm->host);
     mem_init(&vm->mem);
     rc = capabilities_check(config, err);
+    if (rc == 0)
+        rc = deterministic_create(vm, err);
+    clock_init(&vm->clock, vm->host);
     if (rc == 0)
         rc = memory_create(vm, err);
     if (rc == 0)
         rc = boot_load(vm, err);
     if (rc == 0)
-        rc = console_init(&vm->console, vm, vm->host, console_choice(vm), config->in_fd,
+        rc = console_init(&vm->console, vm, vm->host, console_choice(vm), console_in(vm),
                           config->out_fd) != 0
                  ? error_set(err, STATUS_OS, "cannot set up the console")
                  : 0;
@@ -178,20 +191,21 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
         vm->console_made = true;
         rc = modules_create(vm, err);
     }
+    if (rc == 0 && vm->engine->vm_create)
+        rc = vm->engine->vm_create(vm, err);
     if (rc == 0)
         rc = call_index_build(vm, err);
     if (rc == 0)
         rc = policy_freeze(vm, err);
-    if (rc == 0 && vm->engine->vm_create && vm->engine->vm_create(vm) != 0)
-        rc = error_set(err, STATUS_UNAVAILABLE, "--engine: %s cannot make a VM",
-                       vm->engine->name);
     if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)
         rc = boot_prepare(vm, err);
     if (rc == 0)
         modules_reset(vm);
-    else
+    if (rc == 0 && config->load_state)
+        rc = snapshot_load(vm, config->load_state, err);
+    if (rc != 0)
         vm_destroy(vm);
     return rc;
 }
@@ -221,6 +235,11 @@ int vm_run(struct vm *vm, struct error *err)
 {
     int rc = 0;
 
+    if (vm->det) {
+        deterministic_run(vm);
+        console_stop(&vm->console);
+        return 0;
+    }
     if (console_start(&vm->console) != 0)
         rc = error_set(err, STATUS_OS, "the host gives no thread for the console");
     if (rc == 0)
@@ -253,6 +272,7 @@ void vm_destroy(struct vm *vm)
     free(vm->dtb);
     vm->dtb = NULL;
     mem_destroy(&vm->mem);
+    deterministic_destroy(vm);
     pthread_cond_destroy(&vm->fence_cond);
     pthread_mutex_destroy(&vm->fence_lock);
     pthread_cond_destroy(&vm->stop_cond);

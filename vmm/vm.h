@@ -11,6 +11,7 @@
 #include "vmm/call.h"
 #include "vmm/clock.h"
 #include "vmm/console.h"
+#include "vmm/deterministic.h"
 #include "vmm/engine.h"
 #include "vmm/error.h"
 #include "vmm/hart.h"
@@ -33,15 +34,19 @@ struct vm_config {
     struct host *host;
     const struct engine *engine;
     enum start_kind start;
-    const char *image;  /* kernel, firmware or program */
-    const char *initrd; /* or NULL */
-    const char *append; /* or NULL: a default for the console */
-    const char *dtb;    /* or NULL: made by the core */
-    bool raw;           /* the image has no header */
-    char *const *argv;  /* program arguments, argv[0] the program; NULL-terminated */
+    const char *image;   /* kernel, firmware or program; "opensbi": Debian's fw_dynamic */
+    const char *payload; /* firmware starts: the kernel that the firmware starts, or NULL */
+    const char *initrd;  /* or NULL */
+    const char *append;  /* or NULL: a default for the console */
+    const char *dtb;     /* or NULL: made by the core */
+    bool raw;            /* the image has no header */
+    char *const *argv;   /* program arguments, argv[0] the program; NULL-terminated */
     uint64_t mem_size;
     unsigned nharts;
-    uint64_t max_steps; /* per VM; UINT64_MAX: no budget */
+    uint64_t max_steps; /* of each hart; of all together when deterministic; UINT64_MAX: none */
+    bool deterministic; /* see deterministic.h */
+    uint64_t seed;      /* of a deterministic run */
+    const char *load_state; /* or NULL: where the machine goes on from */
     enum console_input console;
     int in_fd, out_fd;
     struct module_request request[VM_REQUESTS_MAX];
@@ -87,6 +92,7 @@ struct vm {
     struct bus bus;
     struct irq_router irq;
     struct clock clock;
+    struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
     struct call_index *calls;
@@ -99,6 +105,8 @@ struct vm {
     _Atomic unsigned harts_live; /* program starts: harts that have not exited */
 
     struct image image;
+    struct image payload; /* with config->payload */
+    gpa_t fw_info;        /* what a2 of firmware points to (fw_dynamic); 0: nothing */
     gpa_t dtb_gpa;
     gpa_t initrd_gpa;
     uint64_t initrd_size;

@@ -4,8 +4,12 @@
 #define GUEST_ABI_PLATFORM_H
 
 /* The layout of QEMU's `virt` machine (hw/riscv/virt.c documents it), which kernels assume. */
+#define PLAT_ROM_BASE      0x00001000
+#define PLAT_ROM_SIZE      0x0000f000
 #define PLAT_FINISHER_BASE 0x00100000
 #define PLAT_FINISHER_SIZE 0x00001000
+#define PLAT_CLINT_BASE    0x02000000 /* M-mode only: IPIs, mtimecmp, mtime */
+#define PLAT_CLINT_SIZE    0x00010000
 #define PLAT_PLIC_BASE     0x0c000000
 #define PLAT_PLIC_SIZE     0x00600000
 #define PLAT_UART_BASE     0x10000000

@@ -163,7 +163,8 @@ refused 'unknown console' 64 'virtio|serial|sbi|none' run --console vga forever
 refused 'a newline in a word stays one line' 64 'is not a size' run -m $'1\n2\033[2J' forever
 refused 'two kernels' 78 "'raw' is a second kernel after 'forever'" run forever raw
 refused 'kernel and program' 78 '--program contradicts KERNEL' run forever --program exit42
-refused 'kernel and firmware' 78 '--firmware contradicts KERNEL' run forever --firmware raw
+refused 'kernel and firmware on one place' 65 'lies on the firmware' run forever --firmware forever
+refused 'OpenSBI with nothing to start' 64 '--firmware opensbi: no KERNEL given' run --firmware opensbi
 refused 'program with an initial RAM disk' 78 '--initrd contradicts --program' run -i initrd --program exit42
 
 for engine in kvm dbt; do

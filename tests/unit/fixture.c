@@ -25,6 +25,11 @@ static void engine_irq(struct hart *hart, unsigned irq, bool level)
     f->irq_calls[hart->index]++;
 }
 
+static void engine_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    fixture_of(hart->vm)->mtimer[hart->index] = ticks;
+}
+
 static void engine_nothing(struct hart *hart)
 {
     (void)hart;
@@ -34,6 +39,13 @@ static int engine_hart_create(struct hart *hart)
 {
     (void)hart;
     return 0;
+}
+
+static enum call_route engine_route(struct vm *vm, uint64_t ext)
+{
+    (void)vm;
+    (void)ext;
+    return ROUTE_EXITS;
 }
 
 void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
@@ -47,6 +59,8 @@ void fixture_init(struct fixture *f, enum start_kind start, unsigned nharts,
         .hart_destroy = engine_nothing,
         .kick = engine_nothing,
         .hart_irq = engine_irq,
+        .call_route = engine_route,
+        .set_mtimer = engine_set_mtimer,
     };
     f->config = (struct vm_config){
         .host = &f->mock.host,

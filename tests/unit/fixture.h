@@ -26,6 +26,7 @@ struct fixture {
     struct hart hart[FIXTURE_HARTS_MAX];
     bool irq[FIXTURE_HARTS_MAX][16];       /* level of each input */
     unsigned irq_calls[FIXTURE_HARTS_MAX]; /* how often one was driven */
+    uint64_t mtimer[FIXTURE_HARTS_MAX];    /* mtimecmp as the engine was told it */
     struct module_instance inst[FIXTURE_MODULES_MAX];
     struct module_option option[FIXTURE_MODULES_MAX][2];
     struct error err;                          /* of the last call that failed */

@@ -13,6 +13,7 @@
 
 /* Where tests put what; code of more than 4 KiB may grow into what follows. */
 #define MACHINE_RAM (32u << 20)
+#define NOWHERE     0x50000000ull /* no memory and no device is there */
 #define CODE        ((gpa_t)PLAT_DRAM_BASE)
 #define HANDLER     (CODE + 0x10000) /* M-mode traps: mtvec */
 #define S_HANDLER   (CODE + 0x11000) /* delegated ones: stvec */

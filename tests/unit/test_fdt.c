@@ -10,6 +10,7 @@
 #include "tests/unit/mock_host.h"
 #include "tests/unit/suites.h"
 #include "vmm/fdt.h"
+#include "vmm/host.h"
 #include "vmm/vm.h"
 
 #define WHAT "--dtb: 'x'"
@@ -105,6 +106,7 @@ static void fixture_init(struct fixture *f, const struct module *module)
     memset(f, 0, sizeof(*f));
     f->vm.config = &f->config;
     f->vm.engine = &fake_engine;
+    f->vm.host = host_real();
     f->vm.nharts = 2;
     f->vm.console.input = CONSOLE_VIRTIO;
     f->vm.irq.set = irq_nowhere;

@@ -190,14 +190,14 @@ static void test_pointers(void)
     *pointer = good | PTE_G | 3ull << 8;
     CU_ASSERT_EQUAL(access_try(&m, PRIV_S, RV_LOAD, V_DATA), 0);
     /* A table where there is no memory: access faults, of the kind of the access. */
-    *pointer = PTE_OF(0x1000, PTE_V);
+    *pointer = PTE_OF(NOWHERE, PTE_V);
     for (enum rv_access access = RV_FETCH; access <= RV_STORE; access++)
         CU_ASSERT_EQUAL(access_try(&m, PRIV_S, access, V_DATA), access_faults[access]);
     *pointer = PTE_OF((1ull << 56) - 4096, PTE_V);
     CU_ASSERT_EQUAL(access_try(&m, PRIV_S, RV_STORE, V_DATA), RV_STORE_ACCESS);
     /* A page where there is none. */
     *pointer = good;
-    *machine_pte(&m, V_DATA, 0) = PTE_OF(0x1000, PTE_RW | PTE_X);
+    *machine_pte(&m, V_DATA, 0) = PTE_OF(NOWHERE, PTE_RW | PTE_X);
     for (enum rv_access access = RV_FETCH; access <= RV_STORE; access++)
         CU_ASSERT_EQUAL(access_try(&m, PRIV_S, access, V_DATA), access_faults[access]);
     machine_destroy(&m);
@@ -556,7 +556,7 @@ static void test_instruction_crossing(void)
     machine_go(&m, PRIV_S, V_CODE + 4092, 2);
     CU_ASSERT(machine_trapped(&m, RV_FETCH_PAGE, second, V_CODE + 4094));
     CU_ASSERT_EQUAL(m.s.x[A0], 0);
-    *machine_pte(&m, second, 0) = PTE_OF(0x1000, PTE_RX);
+    *machine_pte(&m, second, 0) = PTE_OF(NOWHERE, PTE_RX);
     machine_go(&m, PRIV_S, V_CODE + 4094, 1);
     CU_ASSERT(machine_trapped(&m, RV_FETCH_ACCESS, second, V_CODE + 4094));
     /* A two-byte instruction there needs no second page. */

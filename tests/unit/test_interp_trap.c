@@ -87,9 +87,9 @@ static void test_accesses(void)
 {
     const uint64_t end = CODE + MACHINE_RAM, uart = PLAT_UART_BASE;
     const struct trap_case cases[] = {
-        CASE("ld", AS_I(ld, A0, T0, 0), PRIV_M, 0x1000, RV_LOAD_ACCESS, 0x1000),
-        CASE("ld, offset", AS_I(lb, A0, T0, -8), PRIV_U, 0x1000, RV_LOAD_ACCESS, 0xff8),
-        CASE("sd", AS_S(sd, A0, T0, 8), PRIV_M, 0x1000, RV_STORE_ACCESS, 0x1008),
+        CASE("ld", AS_I(ld, A0, T0, 0), PRIV_M, NOWHERE, RV_LOAD_ACCESS, NOWHERE),
+        CASE("ld, offset", AS_I(lb, A0, T0, -8), PRIV_U, NOWHERE, RV_LOAD_ACCESS, NOWHERE - 8),
+        CASE("sd", AS_S(sd, A0, T0, 8), PRIV_M, NOWHERE, RV_STORE_ACCESS, NOWHERE + 8),
         CASE("sb in S", AS_S(sb, A0, T0, 0), PRIV_S, 0, RV_STORE_ACCESS, 0),
         CASE("c.ld", AS_HALVES(0x6400, 0), PRIV_M, 0, RV_LOAD_ACCESS, 8), /* x8 is 0 */
         CASE("around the end of all", AS_I(ld, A0, T0, 0), PRIV_M, UINT64_MAX - 3,
@@ -113,7 +113,8 @@ static void test_accesses(void)
              RV_STORE_MISALIGNED, DATA + 2),
         CASE("amoswap.d, misaligned", AS_R(amoswap_d, A0, T0, T1), PRIV_U, DATA + 4,
              RV_STORE_MISALIGNED, DATA + 4),
-        CASE("lr.w, no memory", AS_R(lr_w, A0, T0, 0), PRIV_M, 0x1000, RV_LOAD_ACCESS, 0x1000),
+        CASE("lr.w, no memory", AS_R(lr_w, A0, T0, 0), PRIV_M, NOWHERE, RV_LOAD_ACCESS,
+             NOWHERE),
         CASE("lr.w at a device", AS_R(lr_w, A0, T0, 0), PRIV_M, uart, RV_LOAD_ACCESS, uart),
         CASE("amo at a device", AS_R(amoor_w, A0, T0, T1), PRIV_M, uart, RV_STORE_ACCESS, uart),
         CASE("amo, no memory", AS_R(amomax_d, A0, T0, T1), PRIV_M, 0x1000, RV_STORE_ACCESS,

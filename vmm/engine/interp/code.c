@@ -142,14 +142,14 @@ void code_decode(const struct rv_op *op)
     struct code_page *page = page_of(op);
     size_t slot = (size_t)(op - page->op);
     uint16_t low;
+    bool crosses;
 
     memcpy(&low, page->bytes + slot * 2, 2);
-    if (page->guarded)
+    crosses = slot == PAGE_SLOTS - 1 && rv_insn_length(low) == 4;
+    if (page->guarded || crosses)
         page->op[slot] = (struct rv_op){.code = OP_CODE(OP_single, 4)};
     else if (rv_insn_length(low) == 2)
         page->op[slot] = code_op(rv_expand(low), 2, slot * 2);
-    else if (slot == PAGE_SLOTS - 1)
-        page->op[slot] = (struct rv_op){.code = OP_CODE(OP_single, 4)};
     else
         page->op[slot] = code_op(interp_word(op), 4, slot * 2);
 }

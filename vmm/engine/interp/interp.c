@@ -92,9 +92,10 @@ static void count_steps(struct rv_hart *h, int64_t left)
 static const struct op_table *chunk_begin(struct rv_hart *h)
 {
     uint64_t rest = h->step_limit - h->steps;
-    bool exact = interp_of(h)->exact || rest < CHUNK_STEPS + CHUNK_SLACK;
+    bool exact = interp_of(h)->exact || rest <= CHUNK_SLACK;
+    uint64_t chunk = exact ? rest : rest - CHUNK_SLACK;
 
-    h->chunk = h->left = rest < CHUNK_STEPS ? (int64_t)rest : CHUNK_STEPS;
+    h->chunk = h->left = chunk < CHUNK_STEPS ? (int64_t)chunk : CHUNK_STEPS;
     return exact ? &table_exact : &table_usual;
 }
 
@@ -167,7 +168,8 @@ static NOINLINE bool attend(struct rv_hart *h)
         atomic_fetch_and(&h->hart->requests, ~HART_REQ_WAKE);
     if (requests & (HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK))
         return false;
-    irq = rv_interrupt(h);
+    /* Taking one is a step: with none left it waits for the next chunk, or behind the budget. */
+    irq = h->left > 0 ? rv_interrupt(h) : -1;
     if (UNLIKELY(irq >= 0)) {
         rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
         h->left--;
@@ -189,7 +191,10 @@ static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t lef
         interp_of(h)->refresh_steps = (h->steps / REFRESH_STEPS + 1) * REFRESH_STEPS;
         interp_fence_i(h);
     }
-    rv_timer_update(h);
+    /* Where a chunk ends is this engine's affair: a deterministic guest sees time at turns
+     * only. */
+    if (!h->vm->det)
+        rv_timer_update(h);
     const struct op_table *tab = chunk_begin(h);
     return attend(h) ? tab : NULL;
 }
@@ -430,7 +435,8 @@ static int interp_run(struct hart *hart)
         budget_exit(h);
         return 0;
     }
-    rv_timer_update(h);
+    if (!h->vm->det)
+        rv_timer_update(h);
     tab = chunk_begin(h);
     enter(h, interp_of(h)->single->op, h->left, 0, tab);
     if (h->chunk) /* 0: the budget ended it, already counted */
@@ -471,6 +477,21 @@ static void interp_set_timer(struct hart *hart, uint64_t ticks)
 static uint64_t interp_timer_deadline(struct hart *hart)
 {
     return rv_timer_deadline(rv_of(hart));
+}
+
+static void interp_set_mtimer(struct hart *hart, uint64_t ticks)
+{
+    rv_mtimer_set(rv_of(hart), ticks);
+}
+
+static uint64_t interp_steps(struct hart *hart)
+{
+    return rv_steps(rv_of(hart));
+}
+
+static void interp_set_step_limit(struct hart *hart, uint64_t steps)
+{
+    rv_of(hart)->step_limit = steps;
 }
 
 /* Beyond this many pages one flush of everything is quicker. */
@@ -577,6 +598,9 @@ const struct engine engine_interp = {
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,
     .timer_deadline = interp_timer_deadline,
+    .steps = interp_steps,
+    .set_step_limit = interp_set_step_limit,
+    .set_mtimer = interp_set_mtimer,
     .fence = interp_fence,
     .state_get = interp_state_get,
     .state_set = interp_state_set,

@@ -139,6 +139,7 @@ struct rv_hart {
     bool seip_soft; /* M-mode's own bit of SEIP, beside the controller's line in mip */
 
     uint64_t timer; /* stimecmp, SBI TIME: tick at which STIP rises while STCE is set */
+    _Atomic uint64_t mtimer; /* mtimecmp: tick from which on MTIP is up; any thread writes it */
 
     /* LR/SC: the host address of the reserved word and the value seen there. */
     uintptr_t reserve_host; /* RV_NO_RESERVATION: none */
@@ -185,13 +186,17 @@ int rv_interrupt(const struct rv_hart *h);
 int rv_sret(struct rv_hart *h);
 int rv_mret(struct rv_hart *h);
 
-/* Brings STIP up to date with the timer and the clock; without STCE it is software's. */
+/* Brings STIP and MTIP up to date with the timers and the clock; without STCE STIP is
+ * software's. */
 void rv_timer_update(struct rv_hart *h);
 
 /* Writes stimecmp: STIP falls until the tick, or rises when it has passed. */
 void rv_timer_set(struct rv_hart *h, uint64_t ticks);
 
-/* The tick at which the timer fires; UINT64_MAX: never. */
+/* Sets mtimecmp and MTIP at once, since M-mode clears its interrupt so. Any thread. */
+void rv_mtimer_set(struct rv_hart *h, uint64_t ticks);
+
+/* The next tick at which a timer fires that has not fired yet; UINT64_MAX: none will. */
 uint64_t rv_timer_deadline(const struct rv_hart *h);
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s);

@@ -30,6 +30,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     memset(h->pmpaddr, 0, sizeof(h->pmpaddr));
     h->reserve_host = RV_NO_RESERVATION;
     h->timer = UINT64_MAX;
+    atomic_store(&h->mtimer, UINT64_MAX);
     if (priv != PRIV_M) {
         /* As firmware leaves the hart to a kernel: all delegated, memory and counters open. */
         h->medeleg = S_EXCEPTIONS;
@@ -131,10 +132,74 @@ int rv_mret(struct rv_hart *h)
     return 0;
 }
 
+/*
+ * MTIP is the comparison itself, so it falls too. Should another hart move mtimecmp meanwhile,
+ * the next look puts it right ("eventually": privileged specification, section 3.2.1).
+ */
+static void mtimer_update(struct rv_hart *h, uint64_t now)
+{
+    bool due = now >= atomic_load(&h->mtimer);
+    uint64_t mip = atomic_load_explicit(&h->mip, memory_order_relaxed);
+
+    if (due == (mip >> IRQ_M_TIMER & 1))
+        return;
+    if (due)
+        atomic_fetch_or(&h->mip, 1ull << IRQ_M_TIMER);
+    else
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_M_TIMER));
+}
+
 void rv_timer_update(struct rv_hart *h)
 {
-    if (rv_timer_deadline(h) != UINT64_MAX && clock_ticks(&h->vm->clock) >= h->timer)
+    uint64_t stimer = h->menvcfg & RV_ENVCFG_STCE ? h->timer : UINT64_MAX;
+    bool mtimer = atomic_load(&h->mtimer) != UINT64_MAX;
+    uint64_t now;
+
+    if (stimer == UINT64_MAX && !mtimer) /* the clock costs more than all the rest */
+        return;
+    now = clock_ticks(&h->vm->clock);
+    if (now >= stimer)
         atomic_fetch_or(&h->mip, 1ull << IRQ_S_TIMER);
+    if (mtimer)
+        mtimer_update(h, now);
+}
+
+void rv_mtimer_set(struct rv_hart *h, uint64_t ticks)
+{
+    atomic_store(&h->mtimer, ticks);
+    mtimer_update(h, clock_ticks(&h->vm->clock));
+}
+
+uint64_t rv_timer_deadline(const struct rv_hart *h)
+{
+    uint64_t mip = atomic_load(&h->mip);
+    bool stimer = (h->menvcfg & RV_ENVCFG_STCE) && !(mip >> IRQ_S_TIMER & 1);
+    uint64_t timer = stimer ? h->timer : UINT64_MAX;
+    uint64_t mtimer = mip >> IRQ_M_TIMER & 1 ? UINT64_MAX : atomic_load(&h->mtimer);
+
+    return timer < mtimer ? timer : mtimer;
+}
+
+/* The reservation is a host address while the hart runs, and a guest address outside. */
+static gpa_t reserve_gpa(const struct rv_hart *h)
+{
+    const struct mem *mem = &h->vm->mem;
+
+    for (unsigned i = 0; i < mem->nslots; i++) {
+        uintptr_t offset = h->reserve_host - (uintptr_t)mem->slot[i].host;
+
+        if (offset < mem->slot[i].size)
+            return mem->slot[i].gpa + offset;
+    }
+    return UINT64_MAX;
+}
+
+static void reserve_set(struct rv_hart *h, const struct hart_state *s)
+{
+    const uint8_t *host = mem_ptr(&h->vm->mem, s->reserve_gpa, 8);
+
+    h->reserve_host = host ? (uintptr_t)host : RV_NO_RESERVATION;
+    h->reserve_value = s->reserve_value;
 }
 
 void rv_timer_set(struct rv_hart *h, uint64_t ticks)
@@ -143,11 +208,6 @@ void rv_timer_set(struct rv_hart *h, uint64_t ticks)
     if (h->menvcfg & RV_ENVCFG_STCE)
         atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_TIMER));
     rv_timer_update(h);
-}
-
-uint64_t rv_timer_deadline(const struct rv_hart *h)
-{
-    return h->menvcfg & RV_ENVCFG_STCE ? h->timer : UINT64_MAX;
 }
 
 void rv_state_get(const struct rv_hart *h, struct hart_state *s)
@@ -161,7 +221,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .medeleg = h->medeleg,
         .mideleg = h->mideleg,
         .mie = h->mie,
-        .mip = rv_mip(h),
+        .mip = atomic_load(&h->mip),
         .mtvec = h->mtvec,
         .mcounteren = h->mcounteren,
         .menvcfg = h->menvcfg,
@@ -182,7 +242,14 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
         .timer = h->timer,
         .steps = h->steps,
         .instret = h->steps - h->unretired,
+        .reserve_gpa = reserve_gpa(h),
+        .reserve_value = h->reserve_value,
+        .instret_base = h->instret_base,
+        .cycle_base = h->cycle_base,
+        .seip_soft = h->seip_soft,
     };
+    if (s->reserve_gpa == UINT64_MAX)
+        s->reserve_value = 0;
     memcpy(s->x, h->x, sizeof(s->x));
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
@@ -226,7 +293,10 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     h->timer = s->timer;
     h->steps = s->steps;
     h->unretired = s->steps - s->instret;
-    h->reserve_host = RV_NO_RESERVATION;
+    reserve_set(h, s);
+    h->instret_base = s->instret_base;
+    h->cycle_base = s->cycle_base;
+    h->seip_soft = s->seip_soft != 0;
     rv_pmp_update(h);
     rv_context_update(h);
 }

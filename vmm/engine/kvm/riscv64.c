@@ -1,0 +1,432 @@
+/* riscv64.c: the host's KVM on riscv64 as an engine: VM, vCPUs, run, kicks, who answers what.
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/kvm/riscv64.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "guest/abi/sbi.h"
+#include "vmm/engine/kvm/engine.h"
+#include "vmm/host.h"
+
+#define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
+
+#define SBI_EXT_PMU 0x504D55
+#define SBI_EXT_STA 0x535441
+
+/*
+ * SBI extensions that the kernel can let a guest have. All others it answers with NOT_SUPPORTED
+ * and asks nobody: legacy calls too, since Debian's kernel is built without them.
+ */
+static const struct sbi_ext {
+    uint64_t first, last;
+    unsigned id; /* KVM_RISCV_SBI_EXT_ID; NO_ID: always there */
+    enum call_route route;
+} sbi_exts[] = {
+#define NO_ID UINT32_MAX
+    {SBI_EXT_BASE,         SBI_EXT_BASE,         NO_ID,                          ROUTE_BELOW},
+    {SBI_EXT_TIME,         SBI_EXT_TIME,         KVM_RISCV_SBI_EXT_TIME,         ROUTE_BELOW},
+    {SBI_EXT_IPI,          SBI_EXT_IPI,          KVM_RISCV_SBI_EXT_IPI,          ROUTE_BELOW},
+    {SBI_EXT_RFENCE,       SBI_EXT_RFENCE,       KVM_RISCV_SBI_EXT_RFENCE,       ROUTE_BELOW},
+    {SBI_EXT_HSM,          SBI_EXT_HSM,          KVM_RISCV_SBI_EXT_HSM,          ROUTE_BELOW},
+    {SBI_EXT_PMU,          SBI_EXT_PMU,          KVM_RISCV_SBI_EXT_PMU,          ROUTE_BELOW},
+    {SBI_EXT_STA,          SBI_EXT_STA,          KVM_RISCV_SBI_EXT_STA,          ROUTE_BELOW},
+    {SBI_EXT_SRST,         SBI_EXT_SRST,         KVM_RISCV_SBI_EXT_SRST,         ROUTE_BELOW},
+    {SBI_EXT_DBCN,         SBI_EXT_DBCN,         KVM_RISCV_SBI_EXT_DBCN,         ROUTE_EXITS},
+    {UINT64_C(0x08000000), UINT64_C(0x08ffffff), KVM_RISCV_SBI_EXT_EXPERIMENTAL, ROUTE_EXITS},
+    {UINT64_C(0x09000000), UINT64_C(0x09ffffff), KVM_RISCV_SBI_EXT_VENDOR,       ROUTE_EXITS},
+};
+#define SBI_EXTS (sizeof(sbi_exts) / sizeof(sbi_exts[0]))
+
+static struct kvm_vm *kvm_vm_of(struct vm *vm)
+{
+    return vm->engine_state;
+}
+
+/* --- probe --- */
+
+/* Opens /dev/kvm, or says why it cannot be used. The descriptor or -errno. */
+static int kvm_open(char *why, size_t size)
+{
+    static const struct {
+        int cap;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_USER_MEMORY,    "memory slots"   },
+        {KVM_CAP_ONE_REG,        "register access"},
+        {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
+        {KVM_CAP_MP_STATE,       "states of harts"},
+    };
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        int error = errno;
+        snprintf(why, size, "cannot open /dev/kvm: %s%s", strerror(error),
+                 error == ENOENT
+                     ? " (is the module kvm loaded, and has this CPU the H extension?)"
+                 : error == EACCES ? " (usually the group kvm may)"
+                                   : "");
+        return -error;
+    }
+    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
+        snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
+        close(fd);
+        return -ENOTSUP;
+    }
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
+            continue;
+        snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
+        close(fd);
+        return -ENOTSUP;
+    }
+    return fd;
+}
+
+static int kvm_probe(char *why, size_t size)
+{
+    int fd = kvm_open(why, size);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+/* --- the VM --- */
+
+static void kvm_vm_destroy(struct vm *vm)
+{
+    struct kvm_vm *kv = kvm_vm_of(vm);
+
+    if (!kv)
+        return;
+    if (kv->vcpu0_fd >= 0)
+        close(kv->vcpu0_fd);
+    if (kv->vm_fd >= 0)
+        close(kv->vm_fd);
+    if (kv->kvm_fd >= 0)
+        close(kv->kvm_fd);
+    free(kv);
+    vm->engine_state = NULL;
+}
+
+static int slots_set(struct kvm_vm *kv, const struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->mem.nslots; i++) {
+        struct kvm_userspace_memory_region region = {
+            .slot = i,
+            .guest_phys_addr = vm->mem.slot[i].gpa,
+            .memory_size = vm->mem.slot[i].size,
+            .userspace_addr = (uintptr_t)vm->mem.slot[i].host,
+        };
+        if (ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
+static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
+{
+    char why[160];
+    int size, rc;
+
+    kv->kvm_fd = kvm_open(why, sizeof(why));
+    if (kv->kvm_fd < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
+    kv->vm_fd = ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
+    if (kv->vm_fd < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
+                         strerror(errno));
+    size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    kv->run_size = size > 0 ? (size_t)size : 0;
+    rc = slots_set(kv, vm);
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
+                         strerror(-rc));
+    kv->vcpu0_fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
+    if (kv->vcpu0_fd < 0 || kv->run_size < sizeof(struct kvm_run))
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no hart can be made: %s",
+                         strerror(errno));
+    rc = kvm_features_read(kv, vm);
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: it does not describe harts: %s", strerror(-rc));
+    return 0;
+}
+
+static int kvm_vm_create(struct vm *vm, struct error *err)
+{
+    struct kvm_vm *kv = calloc(1, sizeof(*kv));
+    int rc;
+
+    if (!kv)
+        return error_set(err, STATUS_OS, "--engine kvm: no memory");
+    kv->kvm_fd = kv->vm_fd = kv->vcpu0_fd = -1;
+    vm->engine_state = kv;
+    rc = host_thread_kick_init();
+    if (rc < 0)
+        rc = error_set(err, STATUS_OS, "--engine kvm: the host gives no signal: %s",
+                       strerror(-rc));
+    if (rc == 0)
+        rc = vm_fill(kv, vm, err);
+    if (rc != 0)
+        kvm_vm_destroy(vm);
+    return rc;
+}
+
+/* --- harts --- */
+
+/*
+ * Gives the guest the SBI extensions that have a module, and no others: what the kernel would
+ * answer for a module that was left out, or for one that nobody knows, is absent as elsewhere.
+ */
+static int sbi_choose(const struct kvm_vm *kv, struct vm *vm, int fd)
+{
+    for (unsigned id = 0; id < 64; id++) {
+        bool wanted = id == KVM_RISCV_SBI_EXT_EXPERIMENTAL || id == KVM_RISCV_SBI_EXT_VENDOR;
+        int rc;
+
+        if (!(kv->sbi_offered >> id & 1))
+            continue;
+        for (size_t i = 0; !wanted && i < SBI_EXTS; i++)
+            wanted = sbi_exts[i].id == id && call_ext_present(vm, CALL_SBI, sbi_exts[i].first);
+        rc = kvm_reg_set(fd, KVM_REG_SBI(id), wanted);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void kvm_hart_destroy(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    if (!k)
+        return;
+    if (k->run)
+        munmap(k->run, k->vm->run_size);
+    if (k->fd >= 0)
+        close(k->fd);
+    free(k->walker);
+    free(k);
+    hart->engine_state = NULL;
+}
+
+static int hart_fill(struct kvm_hart *k)
+{
+    struct kvm_vm *kv = k->vm;
+    struct vm *vm = k->hart->vm;
+    void *run;
+
+    k->walker = calloc(1, sizeof(*k->walker));
+    if (!k->walker)
+        return -ENOMEM;
+    k->walker->vm = vm;
+    rv_reset(k->walker, PRIV_S, 0);
+    if (k->hart->index == 0) {
+        k->fd = kv->vcpu0_fd;
+        kv->vcpu0_fd = -1;
+    } else {
+        k->fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
+    }
+    if (k->fd < 0)
+        return -errno;
+    run = mmap(NULL, kv->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
+    if (run == MAP_FAILED)
+        return -errno;
+    k->run = run;
+    kvm_isa_restrict(k->fd);
+    return sbi_choose(kv, vm, k->fd);
+}
+
+static int kvm_hart_create(struct hart *hart)
+{
+    struct kvm_hart *k = calloc(1, sizeof(*k));
+    int rc;
+
+    if (!k)
+        return -ENOMEM;
+    k->hart = hart;
+    k->vm = kvm_vm_of(hart->vm);
+    k->fd = -1;
+    hart->engine_state = k;
+    rc = hart_fill(k);
+    if (rc != 0)
+        kvm_hart_destroy(hart);
+    return rc;
+}
+
+/* --- run --- */
+
+/* False: leave. Fences are the kernel's business: nobody posts any here. */
+static bool attend(struct hart *hart)
+{
+    uint32_t requests = atomic_load(&hart->requests);
+
+    if (requests & HART_REQ_FENCES)
+        hart_take_fences(hart);
+    if (requests & HART_REQ_WAKE)
+        atomic_fetch_and(&hart->requests, ~HART_REQ_WAKE);
+    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART));
+}
+
+/*
+ * A kick is never lost and never waits: who kicks has set a request, then sets immediate_exit,
+ * then signals. Here immediate_exit is cleared before the requests are read, so either the
+ * request is seen, or immediate_exit is set again after that and KVM_RUN returns at once, or
+ * the signal finds the thread in KVM_RUN and ends it.
+ */
+static int kvm_run(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+    enum gate gate = GATE_CONTINUE;
+
+    atomic_store(&k->thread, host_thread_self());
+    while (gate == GATE_CONTINUE) {
+        int error;
+
+        __atomic_store_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!attend(hart))
+            break;
+        error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        k->pending = PENDING_NONE;
+        gate = kvm_exit_deliver(k, error);
+    }
+    kvm_finish(k);
+    atomic_store(&k->thread, 0);
+    return 0;
+}
+
+static void kvm_kick(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+    int thread;
+
+    if (!k || !k->run)
+        return;
+    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    thread = atomic_load(&k->thread);
+    if (thread != 0)
+        host_thread_kick(thread);
+}
+
+/* Only the external interrupt comes from outside; software and timer interrupts are the
+ * kernel's own. KVM_INTERRUPT is the one vCPU ioctl that does not wait for KVM_RUN to end. */
+static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+    struct kvm_interrupt interrupt = {.irq = level ? KVM_INTERRUPT_SET : KVM_INTERRUPT_UNSET};
+
+    if (irq == IRQ_S_EXT)
+        ioctl(k->fd, KVM_INTERRUPT, &interrupt);
+}
+
+static bool kvm_irq_pending(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    return kvm_reg(k, KVM_REG_CSR(sip)) & kvm_reg(k, KVM_REG_CSR(sie));
+}
+
+static void kvm_set_timer(struct hart *hart, uint64_t ticks)
+{
+    kvm_timer_write(kvm_hart_of(hart), ticks);
+}
+
+static uint64_t kvm_timer_deadline(struct hart *hart)
+{
+    return kvm_timer_read(kvm_hart_of(hart));
+}
+
+/* The kernel answers RFENCE itself, and flushes for a vCPU that moves to another core. */
+static void kvm_fence(struct hart *hart, const struct hart_fence *fence)
+{
+    (void)hart;
+    (void)fence;
+}
+
+static int kvm_state_get(struct hart *hart, struct hart_state *state)
+{
+    kvm_state_read(kvm_hart_of(hart), state);
+    return 0;
+}
+
+static int kvm_state_set(struct hart *hart, const struct hart_state *state)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    kvm_undo(k); /* in a handler: what is pending would overwrite the new state */
+    return kvm_state_write(k, state);
+}
+
+/* --- what guests are told --- */
+
+static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)
+{
+    const struct kvm_vm *kv = vm ? kvm_vm_of(vm) : NULL;
+
+    for (size_t i = 0; i < SBI_EXTS; i++) {
+        const struct sbi_ext *e = &sbi_exts[i];
+
+        if (ext < e->first || ext > e->last)
+            continue;
+        if (kv && e->id != NO_ID && !(kv->sbi_offered >> e->id & 1))
+            return ROUTE_HIDDEN;
+        return e->route;
+    }
+    return ROUTE_HIDDEN;
+}
+
+static const char *kvm_isa_string(struct vm *vm)
+{
+    return kvm_vm_of(vm)->isa;
+}
+
+static const char *const *kvm_isa_extensions(struct vm *vm)
+{
+    return kvm_vm_of(vm)->isa_names;
+}
+
+static const char *kvm_mmu_type(struct vm *vm)
+{
+    return kvm_vm_of(vm)->mmu;
+}
+
+static uint64_t kvm_timebase_hz(struct vm *vm)
+{
+    return kvm_vm_of(vm)->timebase_hz;
+}
+
+const struct engine engine_kvm = {
+    .name = "kvm",
+    .summary = "the host's KVM: S-mode guests on the processor itself",
+    .caps = ENGINE_HARTS,
+    .probe = kvm_probe,
+    .vm_create = kvm_vm_create,
+    .vm_destroy = kvm_vm_destroy,
+    .hart_create = kvm_hart_create,
+    .hart_destroy = kvm_hart_destroy,
+    .run = kvm_run,
+    .kick = kvm_kick,
+    .hart_irq = kvm_hart_irq,
+    .irq_pending = kvm_irq_pending,
+    .set_timer = kvm_set_timer,
+    .timer_deadline = kvm_timer_deadline,
+    .fence = kvm_fence,
+    .state_get = kvm_state_get,
+    .state_set = kvm_state_set,
+    .call_route = kvm_call_route,
+    .isa_string = kvm_isa_string,
+    .isa_extensions = kvm_isa_extensions,
+    .mmu_type = kvm_mmu_type,
+    .timebase_hz = kvm_timebase_hz,
+};

@@ -1,0 +1,92 @@
+/* riscv64.h: what the files of the riscv64 KVM engine share. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_KVM_RISCV64_H
+#define VMM_ENGINE_KVM_RISCV64_H
+
+#include <asm/ptrace.h> /* linux/kvm.h needs its structures */
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "vmm/engine/riscv/decode.h"
+#include "vmm/engine/riscv/rv.h"
+#include "vmm/vm.h"
+
+#define KVM_ISA_NAMES 64
+
+/* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
+struct kvm_vm {
+    int kvm_fd, vm_fd;
+    int vcpu0_fd; /* -1: hart 0 has it */
+    size_t run_size;
+    uint64_t sbi_offered; /* bit i: the kernel has SBI extension KVM_RISCV_SBI_EXT i */
+    char isa[512];
+    const char *isa_names[KVM_ISA_NAMES + 1];
+    const char *mmu;
+    uint64_t timebase_hz;
+    struct hart_state reset; /* what KVM keeps no registers for, as a kernel start finds it */
+};
+
+/* What the kernel still does at the next KVM_RUN for the exit before it. */
+enum kvm_pending {
+    PENDING_NONE,
+    PENDING_CALL, /* writes ret to a0 and a1, pc += 4 */
+    PENDING_MMIO, /* writes a load's register, pc to the next instruction */
+};
+
+struct kvm_hart {
+    struct hart *hart;
+    struct kvm_vm *vm;
+    int fd;
+    struct kvm_run *run;
+    _Atomic int thread; /* inside run: host_thread_self(); else 0 */
+    enum kvm_pending pending;
+    unsigned wild_fetches;  /* from where no memory is; the kernel logs each */
+    struct rv_hart *walker; /* walks the guest's page tables; holds no state of the guest's */
+};
+
+static inline struct kvm_hart *kvm_hart_of(struct hart *hart)
+{
+    return hart->engine_state;
+}
+
+/* --- riscv64_regs.c --- */
+
+/* IDs of 64-bit ONE_REG registers. */
+#define KVM_REG64(type, index)                                                                 \
+    ((uint64_t)KVM_REG_RISCV | KVM_REG_SIZE_U64 | (uint64_t)(type) | (uint64_t)(index))
+#define KVM_REG_X(i)      KVM_REG64(KVM_REG_RISCV_CORE, i) /* 0: the pc */
+#define KVM_REG_PC        KVM_REG_X(0)
+#define KVM_REG_MODE      KVM_REG64(KVM_REG_RISCV_CORE, KVM_REG_RISCV_CORE_REG(mode))
+#define KVM_REG_CSR(name) KVM_REG64(KVM_REG_RISCV_CSR, KVM_REG_RISCV_CSR_REG(name))
+#define KVM_REG_SBI(id)   KVM_REG64(KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_SINGLE, id)
+
+int kvm_reg_get(int fd, uint64_t id, uint64_t *value);
+int kvm_reg_set(int fd, uint64_t id, uint64_t value);
+/* A register that every kernel has; 0 if it should not. */
+uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id);
+
+/* Asks vcpu0 for what the VM's harts will have. 0 or -errno. */
+int kvm_features_read(struct kvm_vm *kv, struct vm *vm);
+/* Takes from a vCPU the ISA extensions whose state struct hart_state does not hold. */
+void kvm_isa_restrict(int fd);
+void kvm_state_read(struct kvm_hart *k, struct hart_state *state);
+int kvm_state_write(struct kvm_hart *k, const struct hart_state *state);
+void kvm_timer_write(struct kvm_hart *k, uint64_t ticks);
+uint64_t kvm_timer_read(const struct kvm_hart *k);
+
+/* --- riscv64_exit.c --- */
+
+/* Delivers the exit that KVM_RUN returned with (error 0), or its failure, and commits the
+ * reply.
+ */
+enum gate kvm_exit_deliver(struct kvm_hart *k, int error);
+
+/* Lets the kernel do what is pending, without running the guest. */
+void kvm_finish(struct kvm_hart *k);
+
+/* The same, with no effect: registers and pc are as before the instruction that exited. */
+void kvm_undo(struct kvm_hart *k);
+
+#endif

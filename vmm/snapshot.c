@@ -1,0 +1,392 @@
+/* snapshot.c: the whole machine as bytes: saved, loaded, hashed. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/snapshot.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include "vmm/host.h"
+#include "vmm/vm.h"
+
+/*
+ * The file: magic, version, then sections in fixed order: configuration, clock, harts, console,
+ * modules (name, length, bytes), memory (address and bytes of each page that is not all zero,
+ * ended by an address of all ones), end mark.
+ */
+static const char magic[8] = "TGSTATE";
+#define END_MARK   0x444e454554415453ull /* "STATEEND" */
+#define NO_MORE    UINT64_MAX
+#define MODULE_MAX (1u << 26) /* bytes of one module's state */
+
+void state_put(struct state_writer *w, const void *data, size_t len)
+{
+    if (w->error == 0)
+        w->write(w, data, len);
+}
+
+void state_put_u64(struct state_writer *w, uint64_t value)
+{
+    uint8_t bytes[8];
+
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    state_put(w, bytes, sizeof(bytes));
+}
+
+void state_get(struct state_reader *r, void *data, size_t len)
+{
+    if (r->error == 0 && r->len < len)
+        r->error = -EINVAL;
+    if (r->error != 0) {
+        memset(data, 0, len);
+        return;
+    }
+    memcpy(data, r->data, len);
+    r->data += len;
+    r->len -= len;
+}
+
+uint64_t state_get_u64(struct state_reader *r)
+{
+    uint8_t bytes[8];
+    uint64_t value = 0;
+
+    state_get(r, bytes, sizeof(bytes));
+    for (unsigned i = 0; i < 8; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+uint64_t state_get_max(struct state_reader *r, uint64_t max)
+{
+    uint64_t value = state_get_u64(r);
+
+    if (value > max) {
+        r->error = -EINVAL;
+        value = 0;
+    }
+    return value;
+}
+
+/* --- a growing buffer --- */
+
+struct buffer_writer {
+    struct state_writer w;
+    uint8_t *data;
+    size_t len, size;
+};
+
+static void buffer_write(struct state_writer *w, const void *data, size_t len)
+{
+    struct buffer_writer *b = (struct buffer_writer *)w;
+
+    if (b->size - b->len < len) {
+        size_t size = b->size * 2 + len + 4096;
+        uint8_t *grown = realloc(b->data, size);
+
+        if (!grown) {
+            w->error = -ENOMEM;
+            return;
+        }
+        b->data = grown;
+        b->size = size;
+    }
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+/* --- sections --- */
+
+static void put_config(const struct vm *vm, struct state_writer *w)
+{
+    state_put_u64(w, vm->config->start);
+    state_put_u64(w, vm->config->mem_size);
+    state_put_u64(w, vm->nharts);
+    state_put_u64(w, vm->ninstances);
+    state_put_u64(w, vm->det != NULL);
+}
+
+static int check_config(const struct vm *vm, struct state_reader *r, struct error *err)
+{
+    uint64_t start = state_get_u64(r), mem = state_get_u64(r), harts = state_get_u64(r);
+    uint64_t modules = state_get_u64(r), det = state_get_u64(r);
+
+    if (r->error == 0 && start == vm->config->start && mem == vm->config->mem_size &&
+        harts == vm->nharts && modules == vm->ninstances && (det != 0) == (vm->det != NULL))
+        return 0;
+    return error_set(
+        err, STATUS_CONFIG,
+        "--load-state: the state is of %llu hart(s), %llu MiB, %llu modules, %s; give "
+        "the options with which it was saved",
+        (unsigned long long)harts, (unsigned long long)(mem >> 20), (unsigned long long)modules,
+        det ? "deterministic" : "free-running");
+}
+
+static void put_clock(struct vm *vm, struct state_writer *w)
+{
+    state_put_u64(w, clock_ticks(&vm->clock));
+    if (!vm->det)
+        return;
+    state_put_u64(w, vm->det->random);
+    state_put_u64(w, vm->det->now_ns);
+    state_put_u64(w, vm->det->console_ns);
+    state_put_u64(w, vm->det->next);
+    state_put_u64(w, vm->det->cut);
+    state_put_u64(w, vm->det->ran);
+    state_put_u64(w, vm->det->turn_steps);
+}
+
+static void get_clock(struct vm *vm, struct state_reader *r)
+{
+    uint64_t ticks = state_get_u64(r);
+
+    if (!vm->det) {
+        clock_set(&vm->clock, ticks);
+        return;
+    }
+    vm->det->random = state_get_u64(r);
+    vm->det->now_ns = state_get_u64(r);
+    vm->det->console_ns = state_get_u64(r);
+    vm->det->next = (unsigned)state_get_max(r, vm->nharts);
+    vm->det->cut = state_get_max(r, 1);
+    vm->det->ran = state_get_max(r, 1);
+    vm->det->turn_steps = state_get_u64(r);
+}
+
+/* After version and privilege the state is words only. */
+#define HART_WORDS ((sizeof(struct hart_state) - offsetof(struct hart_state, pc)) / 8)
+
+static void hart_state_put(const struct hart_state *state, struct state_writer *w)
+{
+    uint64_t word[HART_WORDS];
+
+    memcpy(word, &state->pc, sizeof(word));
+    state_put_u64(w, state->version);
+    state_put_u64(w, state->priv);
+    for (size_t i = 0; i < HART_WORDS; i++)
+        state_put_u64(w, word[i]);
+}
+
+static void hart_state_get(struct hart_state *state, struct state_reader *r)
+{
+    uint64_t word[HART_WORDS] = {0};
+
+    state->version = (uint32_t)state_get_max(r, UINT32_MAX);
+    state->priv = (uint32_t)state_get_max(r, PRIV_M);
+    for (size_t i = 0; i < HART_WORDS; i++)
+        word[i] = state_get_u64(r);
+    memcpy(&state->pc, word, sizeof(word));
+    if (state->version != HART_STATE_VERSION)
+        r->error = -EINVAL;
+}
+
+static void put_hart(struct hart *hart, struct state_writer *w)
+{
+    struct hart_state state;
+
+    hart->vm->engine->state_get(hart, &state);
+    state_put_u64(w, hart->status);
+    state_put_u64(w, hart->boot);
+    state_put_u64(w, hart->idle);
+    state_put_u64(w, hart->start_pc);
+    state_put_u64(w, hart->start_arg);
+    hart_state_put(&state, w);
+}
+
+static void get_hart(struct hart *hart, struct state_reader *r)
+{
+    struct hart_state state;
+
+    hart->status = (enum hart_status)state_get_max(r, HART_SUSPENDED);
+    hart->boot = state_get_max(r, 1);
+    hart->idle = state_get_max(r, 1);
+    hart->start_pc = state_get_u64(r);
+    hart->start_arg = state_get_u64(r);
+    hart_state_get(&state, r);
+    if (r->error == 0 && hart->vm->engine->state_set(hart, &state) != 0)
+        r->error = -EINVAL;
+    hart->steps = state.steps;
+    hart->instret = state.instret;
+}
+
+static void put_module(const struct module_instance *inst, struct state_writer *w)
+{
+    struct buffer_writer b = {.w = {.write = buffer_write}};
+
+    if (inst->module->save)
+        inst->module->save(inst->self, &b.w);
+    if (b.w.error != 0)
+        w->error = b.w.error;
+    state_put_u64(w, strlen(inst->module->name));
+    state_put(w, inst->module->name, strlen(inst->module->name));
+    state_put_u64(w, b.len);
+    state_put(w, b.data, b.len);
+    free(b.data);
+}
+
+static int get_module(const struct module_instance *inst, struct state_reader *r,
+                      struct error *err)
+{
+    char name[64] = "";
+    size_t len = state_get_max(r, sizeof(name) - 1);
+    struct state_reader part;
+
+    state_get(r, name, len);
+    part = (struct state_reader){.len = state_get_max(r, MODULE_MAX)};
+    part.data = r->data;
+    if (r->error == 0 && part.len > r->len)
+        r->error = -EINVAL;
+    if (r->error != 0)
+        return 0;
+    if (strcmp(name, inst->module->name) != 0)
+        return error_set(err, STATUS_CONFIG,
+                         "--load-state: the state has module %s where this VM has %s; give the "
+                         "options with which it was saved",
+                         name, inst->module->name);
+    r->data += part.len;
+    r->len -= part.len;
+    if (inst->module->load)
+        inst->module->load(inst->self, &part);
+    if (part.error != 0 || part.len != 0)
+        r->error = -EINVAL;
+    return 0;
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, MEM_PAGE_SIZE - 1) == 0;
+}
+
+static void put_memory(const struct vm *vm, struct state_writer *w)
+{
+    for (unsigned i = 0; i < vm->mem.nslots; i++) {
+        const struct mem_slot *slot = &vm->mem.slot[i];
+
+        for (uint64_t at = 0; at < slot->size && w->error == 0; at += MEM_PAGE_SIZE) {
+            if (page_is_zero(slot->host + at))
+                continue;
+            state_put_u64(w, slot->gpa + at);
+            state_put(w, slot->host + at, MEM_PAGE_SIZE);
+        }
+    }
+    state_put_u64(w, NO_MORE);
+}
+
+static void get_memory(struct vm *vm, struct state_reader *r)
+{
+    for (unsigned i = 0; i < vm->mem.nslots; i++)
+        mem_zero(&vm->mem, vm->mem.slot[i].gpa, vm->mem.slot[i].size);
+    while (r->error == 0) {
+        gpa_t gpa = state_get_u64(r);
+        uint8_t *page;
+
+        if (gpa == NO_MORE)
+            return;
+        page = gpa % MEM_PAGE_SIZE == 0 ? mem_ptr(&vm->mem, gpa, MEM_PAGE_SIZE) : NULL;
+        if (page)
+            state_get(r, page, MEM_PAGE_SIZE);
+        else
+            r->error = -EINVAL;
+    }
+}
+
+static int put_all(struct vm *vm, struct state_writer *w)
+{
+    state_put(w, magic, sizeof(magic));
+    state_put_u64(w, SNAPSHOT_VERSION);
+    put_config(vm, w);
+    put_clock(vm, w);
+    for (unsigned i = 0; i < vm->nharts; i++)
+        put_hart(&vm->hart[i], w);
+    console_save(&vm->console, w);
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        put_module(&vm->instance[i], w);
+    put_memory(vm, w);
+    state_put_u64(w, END_MARK);
+    return w->error;
+}
+
+static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
+{
+    char head[sizeof(magic)];
+    uint64_t version;
+    int rc;
+
+    state_get(r, head, sizeof(head));
+    version = state_get_u64(r);
+    if (r->error != 0 || memcmp(head, magic, sizeof(magic)) != 0)
+        return error_set(err, STATUS_DATA,
+                         "--load-state: the file is no saved state of Tollgate");
+    if (version != SNAPSHOT_VERSION)
+        return error_set(err, STATUS_DATA,
+                         "--load-state: the state has version %llu; this Tollgate reads %u",
+                         (unsigned long long)version, SNAPSHOT_VERSION);
+    rc = check_config(vm, r, err);
+    if (rc != 0)
+        return rc;
+    get_clock(vm, r);
+    for (unsigned i = 0; i < vm->nharts; i++)
+        get_hart(&vm->hart[i], r);
+    console_load(&vm->console, r);
+    for (unsigned i = 0; rc == 0 && i < vm->ninstances; i++)
+        rc = get_module(&vm->instance[i], r, err);
+    if (rc != 0)
+        return rc;
+    get_memory(vm, r);
+    if (state_get_u64(r) != END_MARK || r->error != 0 || r->len != 0)
+        return error_set(err, STATUS_DATA, "--load-state: the state is damaged or cut off");
+    return 0;
+}
+
+/* --- the three uses --- */
+
+int snapshot_save(struct vm *vm, const char *path, struct error *err)
+{
+    struct buffer_writer b = {.w = {.write = buffer_write}};
+    int rc = put_all(vm, &b.w);
+
+    if (rc != 0)
+        rc = error_set(err, STATUS_OS, "--save-state: %s", strerror(-rc));
+    else
+        rc = host_file_write("--save-state", path, b.data, b.len, err);
+    free(b.data);
+    return rc;
+}
+
+int snapshot_load(struct vm *vm, const char *path, struct error *err)
+{
+    struct host_file file;
+    struct state_reader r;
+    int rc = host_file_open(&file, "--load-state", path, UINT64_MAX, err);
+
+    if (rc != 0)
+        return rc;
+    r = (struct state_reader){.data = file.data, .len = file.size};
+    rc = get_all(vm, &r, err);
+    host_file_close(&file);
+    return rc;
+}
+
+struct hash_writer {
+    struct state_writer w;
+    crypto_generichash_state hash;
+};
+
+static void hash_write(struct state_writer *w, const void *data, size_t len)
+{
+    crypto_generichash_update(&((struct hash_writer *)w)->hash, data, len);
+}
+
+int snapshot_hash(struct vm *vm, uint8_t hash[SNAPSHOT_HASH_SIZE])
+{
+    struct hash_writer h = {.w = {.write = hash_write}};
+    int rc;
+
+    if (sodium_init() < 0)
+        return -ENOSYS;
+    crypto_generichash_init(&h.hash, NULL, 0, SNAPSHOT_HASH_SIZE);
+    rc = put_all(vm, &h.w);
+    crypto_generichash_final(&h.hash, hash, SNAPSHOT_HASH_SIZE);
+    return rc;
+}

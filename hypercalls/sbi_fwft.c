@@ -5,6 +5,7 @@
 #include "guest/abi/sbi.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 
 /*
  * SBI 3.0, section 18. Every feature that is defined so far is local: a hart has its own, and
@@ -16,6 +17,7 @@ struct fwft_hart {
 };
 
 struct fwft {
+    struct vm *vm;
     struct fwft_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -95,6 +97,31 @@ static void fwft_hart_reset(void *self, struct hart *hart)
         engine_set(hart, i, fh->value[i]);
 }
 
+/* What the values do to a hart is the hart's own state. */
+static void fwft_save(void *self, struct state_writer *w)
+{
+    struct fwft *fwft = self;
+
+    for (unsigned h = 0; h < fwft->vm->nharts; h++)
+        for (unsigned i = 0; i < SBI_FWFT_FEATURES; i++) {
+            state_put_u64(w, fwft->hart[h].value[i]);
+            state_put_u64(w, fwft->hart[h].locked[i]);
+        }
+}
+
+static void fwft_load(void *self, struct state_reader *r)
+{
+    struct fwft *fwft = self;
+
+    for (unsigned h = 0; h < fwft->vm->nharts; h++)
+        for (unsigned i = 0; i < SBI_FWFT_FEATURES; i++) {
+            uint64_t most = i == SBI_FWFT_POINTER_MASKING_PMLEN ? 16 : 1;
+
+            fwft->hart[h].value[i] = state_get_max(r, most);
+            fwft->hart[h].locked[i] = state_get_max(r, 1);
+        }
+}
+
 static int fwft_create(struct module_instance *inst, struct error *err)
 {
     struct fwft *fwft = calloc(1, sizeof(*fwft));
@@ -102,6 +129,7 @@ static int fwft_create(struct module_instance *inst, struct error *err)
     (void)err;
     if (!fwft)
         return -ENOMEM;
+    fwft->vm = inst->vm;
     for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
         values_reset(&fwft->hart[i]);
     inst->self = fwft;
@@ -134,5 +162,7 @@ const struct module module_sbi_fwft = {
     .ncalls = sizeof(fwft_calls) / sizeof(fwft_calls[0]),
     .create = fwft_create,
     .destroy = free,
+    .save = fwft_save,
+    .load = fwft_load,
     .hart_reset = fwft_hart_reset,
 };

@@ -6,6 +6,7 @@
 #include "hypercalls/sbi.h"
 #include "vmm/le.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 
 /*
  * SBI 3.0, section 11. Logical counters have the numbers that OpenSBI gives them, since Linux
@@ -39,6 +40,7 @@ struct pmu_hart {
 };
 
 struct pmu {
+    struct vm *vm;
     struct pmu_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -415,6 +417,57 @@ static void pmu_hart_reset(void *self, struct hart *hart)
     counters_reset(p.ph);
 }
 
+/* The values of cycle and instret are the hart's own state. */
+static void pmu_save(void *self, struct state_writer *w)
+{
+    struct pmu *pmu = self;
+
+    for (unsigned h = 0; h < pmu->vm->nharts; h++) {
+        struct pmu_call p = pmu_call(self, &pmu->vm->hart[h]);
+
+        state_put_u64(w, p.ph->snapshot);
+        for (unsigned i = 0; i < COUNTERS; i++) {
+            state_put_u64(w, p.ph->counter[i].event);
+            state_put_u64(w, p.ph->counter[i].started);
+            state_put_u64(w, is_fw(i) ? counter_read(&p, i) : 0);
+        }
+    }
+}
+
+static void counter_load(const struct pmu_call *p, unsigned i, struct state_reader *r)
+{
+    struct counter *counter = &p->ph->counter[i];
+    uint64_t event = state_get_u64(r), started = state_get_u64(r), value = state_get_u64(r);
+    bool able = event_counters(p->hart->vm, event, 0) >> i & 1;
+
+    if (started > 1 || !(able || (event == NO_EVENT && !started))) {
+        r->error = r->error ? r->error : -EINVAL;
+        return;
+    }
+    *counter = (struct counter){.event = (uint32_t)event, .started = started, .value = value};
+    if (is_fw(i) && started)
+        counter->since = events_now(p, counter);
+}
+
+static void pmu_load(void *self, struct state_reader *r)
+{
+    struct pmu *pmu = self;
+
+    for (unsigned h = 0; h < pmu->vm->nharts; h++) {
+        struct pmu_call p = pmu_call(self, &pmu->vm->hart[h]);
+        uint64_t at = state_get_u64(r);
+
+        if (at != SNAPSHOT_OFF &&
+            (at % SBI_PMU_SNAPSHOT_SIZE != 0 ||
+             sbi_shmem(pmu->vm, at, 0, SBI_PMU_SNAPSHOT_SIZE) != SBI_SUCCESS))
+            r->error = r->error ? r->error : -EINVAL;
+        else
+            p.ph->snapshot = at;
+        for (unsigned i = 0; i < COUNTERS; i++)
+            counter_load(&p, i, r);
+    }
+}
+
 static int pmu_create(struct module_instance *inst, struct error *err)
 {
     struct pmu *pmu = calloc(1, sizeof(*pmu));
@@ -422,6 +475,7 @@ static int pmu_create(struct module_instance *inst, struct error *err)
     (void)err;
     if (!pmu)
         return -ENOMEM;
+    pmu->vm = inst->vm;
     for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
         counters_reset(&pmu->hart[i]);
     inst->self = pmu;
@@ -455,5 +509,7 @@ const struct module module_sbi_pmu = {
     .ncalls = sizeof(pmu_calls) / sizeof(pmu_calls[0]),
     .create = pmu_create,
     .destroy = free,
+    .save = pmu_save,
+    .load = pmu_load,
     .hart_reset = pmu_hart_reset,
 };

@@ -112,29 +112,6 @@ static int mock_wait(struct host *host, int fd, int notify, int timeout_ms, bool
     return poll(&fds, 1, -1) < 0 && errno != EINTR ? -errno : 0;
 }
 
-static int mock_delay_open(struct host *host)
-{
-    (void)host;
-    return 0;
-}
-
-static int mock_delay_read(struct host *host, int handle, uint64_t *ns)
-{
-    struct mock_host *mock = mock_of(host);
-
-    (void)handle;
-    pthread_mutex_lock(&mock->lock);
-    *ns = mock->delay_ns;
-    pthread_mutex_unlock(&mock->lock);
-    return 0;
-}
-
-static void mock_delay_close(struct host *host, int handle)
-{
-    (void)host;
-    (void)handle;
-}
-
 /* Countable, so that a test can tell what came from here. */
 static void mock_random(struct host *host, void *buf, size_t len)
 {
@@ -151,9 +128,6 @@ void mock_host_init(struct mock_host *mock)
         .read = mock_read,
         .write = mock_write,
         .wait = mock_wait,
-        .delay_open = mock_delay_open,
-        .delay_read = mock_delay_read,
-        .delay_close = mock_delay_close,
         .random = mock_random,
     };
     pthread_mutex_init(&mock->lock, NULL);

@@ -37,7 +37,6 @@ struct mock_host {
     uint8_t out[MOCK_OUT_MAX]; /* what was written and taken */
     size_t out_len;
     unsigned nreads, nwrites, nwaits; /* calls */
-    uint64_t delay_ns;                /* how long every thread has waited for a processor */
 };
 
 void mock_host_init(struct mock_host *mock);

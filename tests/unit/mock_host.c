@@ -120,32 +120,10 @@ static int mock_wait(struct host *host, int fd, int notify, int timeout_ms, bool
 /* Countable, so that a test can tell what came from here. */
 static void mock_random(struct host *host, void *buf, size_t len)
 {
-    (void)host;
-    for (size_t i = 0; i < len; i++)
-        ((uint8_t *)buf)[i] = (uint8_t)(i + 1);
-}
-
-static int mock_delay_open(struct host *host)
-{
-    (void)host;
-    return 0;
-}
-
-static int mock_delay_read(struct host *host, int handle, uint64_t *ns)
-{
     struct mock_host *mock = mock_of(host);
 
-    (void)handle;
-    pthread_mutex_lock(&mock->lock);
-    *ns = mock->delay_ns;
-    pthread_mutex_unlock(&mock->lock);
-    return 0;
-}
-
-static void mock_delay_close(struct host *host, int handle)
-{
-    (void)host;
-    (void)handle;
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)buf)[i] = ++mock->random;
 }
 
 void mock_host_init(struct mock_host *mock)
@@ -158,9 +136,6 @@ void mock_host_init(struct mock_host *mock)
         .write = mock_write,
         .wait = mock_wait,
         .random = mock_random,
-        .delay_open = mock_delay_open,
-        .delay_read = mock_delay_read,
-        .delay_close = mock_delay_close,
     };
     pthread_mutex_init(&mock->lock, NULL);
     mock->now_ns = 1000000000u; /* host clocks do not start at 0 either */

@@ -34,11 +34,11 @@ struct mock_host {
     struct host host;
     pthread_mutex_t lock;
     uint64_t now_ns;
+    uint8_t random; /* the last byte that was given */
     struct mock_script reads, writes;
     uint8_t out[MOCK_OUT_MAX]; /* what was written and taken */
     size_t out_len;
     unsigned nreads, nwrites, nwaits; /* calls */
-    uint64_t delay_ns;                /* how long every thread has waited for a processor */
 };
 
 void mock_host_init(struct mock_host *mock);

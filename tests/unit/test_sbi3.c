@@ -12,6 +12,7 @@
 #include "vmm/host.h"
 #include "vmm/le.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 #include "vmm/vm.h"
 
 #define HARTS    3
@@ -915,6 +916,101 @@ static void test_pmu_reset(void)
     machine_end();
 }
 
+/* --- saved and loaded --- */
+
+static struct saved {
+    struct state_writer w;
+    uint8_t bytes[4096];
+    size_t len;
+} saved;
+
+static void saved_write(struct state_writer *w, const void *data, size_t len)
+{
+    CU_ASSERT_FATAL(w == &saved.w && len <= sizeof(saved.bytes) - saved.len);
+    memcpy(saved.bytes + saved.len, data, len);
+    saved.len += len;
+}
+
+static void module_save(const char *name)
+{
+    saved.w = (struct state_writer){.write = saved_write};
+    saved.len = 0;
+    for (unsigned i = 0; i < MODULES; i++)
+        if (strcmp(modules[i]->name, name) == 0)
+            modules[i]->save(f.instance[i].self, &saved.w);
+    CU_ASSERT(saved.len > 0);
+}
+
+static int module_load(const char *name)
+{
+    struct state_reader r = {.data = saved.bytes, .len = saved.len};
+
+    for (unsigned i = 0; i < MODULES; i++)
+        if (strcmp(modules[i]->name, name) == 0)
+            modules[i]->load(f.instance[i].self, &r);
+    CU_ASSERT(r.error != 0 || r.len == 0);
+    return r.error;
+}
+
+static void test_pmu_saved(void)
+{
+    machine_start();
+    PMU(SBI_SUCCESS, SBI_PMU_SNAPSHOT_SET_SHMEM, SNAPSHOT, 0, 0);
+    configure(FW, FW, 1, SBI_PMU_CFG_AUTO_START, EVENT_FW(SBI_PMU_FW_SET_TIMER));
+    configure(CYCLE, 0, 1, SBI_PMU_CFG_AUTO_START, EVENT_HW(1));
+    timers_set(7);
+    module_save("sbi-pmu");
+    machine_end();
+    machine_start();
+    CU_ASSERT_EQUAL(module_load("sbi-pmu"), 0);
+    fw_is(FW, 7);
+    timers_set(2);
+    fw_is(FW, 9);
+    PMU(SBI_ERR_ALREADY_STARTED, SBI_PMU_COUNTER_START, 0, 1, 0, 0);
+    PMU(SBI_SUCCESS, SBI_PMU_COUNTER_STOP, FW, 1, SBI_PMU_STOP_TAKE_SNAPSHOT);
+    CU_ASSERT_EQUAL(memory_word(SNAPSHOT + 8), 9);
+    /* The shared memory, then event, state and value of counter 0. */
+    static const struct {
+        unsigned at;
+        uint64_t value;
+    } bad[] = {
+        {0,  64            },
+        {0,  RAM + RAM_SIZE},
+        {8,  EVENT_HW(2)   },
+        {8,  1ull << 32    },
+        {16, 2             },
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        uint8_t old[8];
+
+        memcpy(old, saved.bytes + bad[i].at, 8);
+        le_put64(saved.bytes + bad[i].at, bad[i].value);
+        CU_ASSERT_NOT_EQUAL(module_load("sbi-pmu"), 0);
+        memcpy(saved.bytes + bad[i].at, old, 8);
+    }
+    saved.len--;
+    CU_ASSERT_NOT_EQUAL(module_load("sbi-pmu"), 0);
+    machine_end();
+}
+
+static void test_fwft_saved(void)
+{
+    machine_start();
+    EXPECT_CALL(SBI_SUCCESS, SBI_EXT_FWFT, SBI_FWFT_SET, 4, 1, SBI_FWFT_LOCK);
+    EXPECT_CALL(SBI_SUCCESS, SBI_EXT_FWFT, SBI_FWFT_SET, 5, 16, 0);
+    module_save("sbi-fwft");
+    machine_end();
+    machine_start();
+    CU_ASSERT_EQUAL(module_load("sbi-fwft"), 0);
+    FWFT_IS(4, 1);
+    FWFT_IS(5, 16);
+    EXPECT_CALL(SBI_ERR_DENIED_LOCKED, SBI_EXT_FWFT, SBI_FWFT_SET, 4, 0, 0);
+    EXPECT_CALL(SBI_SUCCESS, SBI_EXT_FWFT, SBI_FWFT_SET, 5, 0, 0);
+    le_put64(saved.bytes, 2);
+    CU_ASSERT_NOT_EQUAL(module_load("sbi-fwft"), 0);
+    machine_end();
+}
+
 /* --- STA --- */
 
 #define STA_GPA (RAM + RAM_SIZE - 64) /* the last that there is */
@@ -1029,6 +1125,10 @@ static void test_sta_absent(void)
     f.host.delay_open = no_delay_open;
     CU_ASSERT_EQUAL(module_sbi_sta.create(&inst, &err), -ENODEV);
     f.host.delay_open = fake_delay_open;
+    f.config.deterministic = true;
+    CU_ASSERT_EQUAL(module_sbi_sta.create(&inst, &err), -ENODEV);
+    CU_ASSERT_EQUAL(f.nopened, 0);
+    f.config.deterministic = false;
     f.delay_error = -EIO;
     CU_ASSERT_EQUAL(module_sbi_sta.create(&inst, &err), -ENODEV);
     CU_ASSERT_NOT_EQUAL(strstr(err.text, "sbi-sta"), NULL);
@@ -1114,6 +1214,8 @@ void suite_sbi3(void)
     CU_add_test(s, "pmu: snapshots", test_pmu_snapshot);
     CU_add_test(s, "pmu: details of events", test_pmu_event_info);
     CU_add_test(s, "pmu: a hart that starts anew", test_pmu_reset);
+    CU_add_test(s, "pmu: saved and loaded", test_pmu_saved);
+    CU_add_test(s, "fwft: saved and loaded", test_fwft_saved);
     CU_add_test(s, "sta: refused", test_sta_refused);
     CU_add_test(s, "sta: steal time", test_sta);
     CU_add_test(s, "sta: a hart that stays in the guest", test_sta_tick);

@@ -26,8 +26,8 @@
  * Under firmware of its own (`--firmware`) a guest's ecall does not reach Tollgate. There the
  * services are behind a window at PLAT_DOORBELL_BASE (device tree: "tollgate,doorbell"), with
  * 64-bit registers that each hart has for itself. Write a0-a5, the function (a6) and the
- * extension (a7), then anything to RING: when that store is done, ARG0 and ARG1 hold what a0 and
- * a1 would. RING then reads 0; or 1: nothing has happened yet, write to it again.
+ * extension (a7), then anything to RING: when that store is done, ARG0 and ARG1 hold what a0
+ * and a1 would. RING then reads 0; or 1: nothing has happened yet, write to it again.
  */
 #define TG_DOORBELL_ARG0 0x00
 #define TG_DOORBELL_ARG1 0x08

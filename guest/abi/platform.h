@@ -32,8 +32,9 @@
 #define PLAT_IRQ_SOURCES 96 /* PLIC sources 1..95 */
 #define PLAT_TIMEBASE_HZ 10000000
 #define PLAT_HARTS_MAX   64
-#define PLAT_CACHE_BLOCK 64 /* bytes that an instruction of Zicbom, Zicbop or Zicboz works on  \
-                             */
+#define PLAT_CACHE_BLOCK                                                                       \
+    64 /* bytes that an instruction of Zicbom, Zicbop or Zicboz works on                       \
+        */
 
 /* Values written to the finisher; a status in the upper 16 bits goes with FAIL. */
 #define PLAT_FINISHER_PASS  0x5555

@@ -22,6 +22,10 @@ ifdef TSAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=thread -DINTERP_LOOP
 LDSAN := -fsanitize=thread
 endif
+# FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
+ifdef FUZZ
+OPT += -fsanitize=fuzzer-no-link
+endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wformat=2 -Wcast-qual -Wpointer-arith -Wimplicit-fallthrough
@@ -93,6 +97,7 @@ $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ
 -include $(shell test -d $(B)/obj && find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
 
 include tests/tests.mk
+include docs/package.mk
 
 .PHONY: clean distclean
 clean:

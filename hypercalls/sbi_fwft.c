@@ -5,6 +5,7 @@
 #include "guest/abi/sbi.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 
 /*
  * SBI 3.0, section 18. Every feature that is defined so far is local: a hart has its own, and
@@ -16,7 +17,7 @@ struct fwft_hart {
 };
 
 struct fwft {
-    const struct vm *vm;
+    struct vm *vm;
     struct fwft_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -96,9 +97,10 @@ static void fwft_hart_reset(void *self, struct hart *hart)
         engine_set(hart, i, fh->value[i]);
 }
 
+/* What the values do to a hart is the hart's own state. */
 static void fwft_save(void *self, struct state_writer *w)
 {
-    const struct fwft *fwft = self;
+    struct fwft *fwft = self;
 
     for (unsigned h = 0; h < fwft->vm->nharts; h++)
         for (unsigned i = 0; i < SBI_FWFT_FEATURES; i++) {
@@ -107,14 +109,15 @@ static void fwft_save(void *self, struct state_writer *w)
         }
 }
 
-/* What the features do to the hart is in the hart's own state. */
 static void fwft_load(void *self, struct state_reader *r)
 {
     struct fwft *fwft = self;
 
     for (unsigned h = 0; h < fwft->vm->nharts; h++)
         for (unsigned i = 0; i < SBI_FWFT_FEATURES; i++) {
-            fwft->hart[h].value[i] = state_get_u64(r);
+            uint64_t most = i == SBI_FWFT_POINTER_MASKING_PMLEN ? 16 : 1;
+
+            fwft->hart[h].value[i] = state_get_max(r, most);
             fwft->hart[h].locked[i] = state_get_max(r, 1);
         }
 }

@@ -6,6 +6,7 @@
 #include "hypercalls/sbi.h"
 #include "vmm/le.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 
 /*
  * SBI 3.0, section 11. Logical counters have the numbers that OpenSBI gives them, since Linux
@@ -39,7 +40,7 @@ struct pmu_hart {
 };
 
 struct pmu {
-    const struct vm *vm;
+    struct vm *vm;
     struct pmu_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -416,56 +417,54 @@ static void pmu_hart_reset(void *self, struct hart *hart)
     counters_reset(p.ph);
 }
 
+/* The values of cycle and instret are the hart's own state. */
 static void pmu_save(void *self, struct state_writer *w)
 {
-    const struct pmu *pmu = self;
+    struct pmu *pmu = self;
 
     for (unsigned h = 0; h < pmu->vm->nharts; h++) {
-        for (unsigned i = 0; i < COUNTERS; i++) {
-            const struct counter *counter = &pmu->hart[h].counter[i];
+        struct pmu_call p = pmu_call(self, &pmu->vm->hart[h]);
 
-            state_put_u64(w, counter->event);
-            state_put_u64(w, counter->started);
-            state_put_u64(w, counter->value);
-            state_put_u64(w, counter->since);
+        state_put_u64(w, p.ph->snapshot);
+        for (unsigned i = 0; i < COUNTERS; i++) {
+            state_put_u64(w, p.ph->counter[i].event);
+            state_put_u64(w, p.ph->counter[i].started);
+            state_put_u64(w, is_fw(i) ? counter_read(&p, i) : 0);
         }
-        state_put_u64(w, pmu->hart[h].snapshot);
     }
 }
 
-static void counter_load(const struct pmu *pmu, unsigned i, struct counter *counter,
-                         struct state_reader *r)
+static void counter_load(const struct pmu_call *p, unsigned i, struct state_reader *r)
 {
-    counter->event = (uint32_t)state_get_max(r, UINT32_MAX);
-    counter->started = state_get_max(r, 1);
-    counter->value = state_get_u64(r);
-    counter->since = state_get_u64(r);
-    if (counter->event == NO_EVENT ? counter->started
-                                   : !(event_counters(pmu->vm, counter->event, 0) >> i & 1))
-        r->error = -EINVAL;
+    struct counter *counter = &p->ph->counter[i];
+    uint64_t event = state_get_u64(r), started = state_get_u64(r), value = state_get_u64(r);
+    bool able = event_counters(p->hart->vm, event, 0) >> i & 1;
+
+    if (started > 1 || !(able || (event == NO_EVENT && !started))) {
+        r->error = r->error ? r->error : -EINVAL;
+        return;
+    }
+    *counter = (struct counter){.event = (uint32_t)event, .started = started, .value = value};
+    if (is_fw(i) && started)
+        counter->since = events_now(p, counter);
 }
 
-static bool snapshot_legal(const struct vm *vm, gpa_t gpa)
-{
-    return gpa == SNAPSHOT_OFF || (gpa % SBI_PMU_SNAPSHOT_SIZE == 0 &&
-                                   mem_valid(&vm->mem, gpa, SBI_PMU_SNAPSHOT_SIZE));
-}
-
-/* The counters of hardware themselves are the engine's, and in the hart's state. */
 static void pmu_load(void *self, struct state_reader *r)
 {
     struct pmu *pmu = self;
 
     for (unsigned h = 0; h < pmu->vm->nharts; h++) {
-        struct pmu_hart *ph = &pmu->hart[h];
+        struct pmu_call p = pmu_call(self, &pmu->vm->hart[h]);
+        uint64_t at = state_get_u64(r);
 
+        if (at != SNAPSHOT_OFF &&
+            (at % SBI_PMU_SNAPSHOT_SIZE != 0 ||
+             sbi_shmem(pmu->vm, at, 0, SBI_PMU_SNAPSHOT_SIZE) != SBI_SUCCESS))
+            r->error = r->error ? r->error : -EINVAL;
+        else
+            p.ph->snapshot = at;
         for (unsigned i = 0; i < COUNTERS; i++)
-            counter_load(pmu, i, &ph->counter[i], r);
-        ph->snapshot = state_get_u64(r);
-        if (!snapshot_legal(pmu->vm, ph->snapshot))
-            r->error = -EINVAL;
-        if (r->error != 0)
-            counters_reset(ph);
+            counter_load(&p, i, r);
     }
 }
 

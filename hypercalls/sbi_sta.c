@@ -178,6 +178,12 @@ static int sta_create(struct module_instance *inst, struct error *err)
 {
     struct sta *sta;
 
+    if (inst->vm->config->deterministic) {
+        error_set(err, STATUS_CONFIG,
+                  "sbi-sta: what others do to the host's processors differs from run to run; "
+                  "leave it out of a deterministic one");
+        return -ENODEV;
+    }
     if (!host_tells(inst->vm->host)) {
         error_set(err, STATUS_UNAVAILABLE,
                   "sbi-sta: this host does not count how long threads wait for a processor");

@@ -58,7 +58,7 @@ step setup sh tests/tools/setup.sh check
 step build-gcc make -s -j"$jobs" all unit guests diff CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
-step build-fuzz variant fuzz CC=clang-14 SAN=1 fuzzers
+step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
 step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/tollgate
 step lint bash tests/lint.sh
 
@@ -76,13 +76,18 @@ step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step docs bash tests/docs.sh
+step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-qemu sh tests/tools/qemu.sh
 step linux bash tests/guest/linux.sh build/tollgate
+step get-firmware sh guest/linux/fetch-firmware.sh
+step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step kvm-nested bash tests/guest/kvm-nested.sh build
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
+step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
 step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"

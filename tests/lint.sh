@@ -39,7 +39,7 @@ includes '^devices/.*\.[ch]$' 'vmm/[a-z_]+\.h|guest/abi/|devices/' |
 	check "devices include only public headers of vmm"
 includes '^hypercalls/.*\.[ch]$' 'vmm/[a-z_]+\.h|guest/abi/|hypercalls/' |
 	check "hypercalls include only public headers of vmm"
-includes '^guest/(lib|hello|kernel|probe|program|hostile)/.*' 'guest/' |
+includes '^guest/(lib|hello|kernel|probe|devices|program|hostile)/.*' 'guest/' |
 	check "guests include nothing of the monitor"
 
 list '^(vmm|devices|hypercalls|firmware)/.*\.c$' | grep -v '^vmm/main\.c$' |
@@ -91,7 +91,8 @@ if command -v cppcheck >/dev/null; then
 		--error-exitcode=0 -I. -D_GNU_SOURCE "${host_c[@]}" 2>&1 | check "cppcheck"
 fi
 if command -v clang-tidy-14 >/dev/null && [ -z "${LINT_QUICK:-}" ]; then
-	list '^(vmm|devices|hypercalls|firmware)/.*\.c$' |
+	# The riscv64 KVM engine needs riscv64's kernel headers; its cross build has all warnings on.
+	list '^(vmm|devices|hypercalls|firmware)/.*\.c$' | grep -v '^vmm/engine/kvm/riscv64' |
 		xargs -P"$(nproc)" -I{} clang-tidy-14 --quiet {} -- -I. -std=gnu11 -D_GNU_SOURCE 2>/dev/null |
 		grep -E 'warning:|error:' | sed "s|$PWD/||" | sort -u | check "clang-tidy"
 fi

@@ -7,15 +7,24 @@ help:
 	@echo 'make            build build/tollgate'
 	@echo 'make run        install what is missing, build, boot Debian riscv64 to a shell'
 	@echo 'make check      install what is missing, lint, build every way, run every test'
+	@echo 'make check-long Linux on the KVM engine, nested'
+	@echo 'make cross      build/cross/tollgate, static, for riscv64 hosts with KVM'
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
 	@echo 'make soak       hours of proofs, resumable (SOAK=minutes a fuzz target, BOOTS=n)'
-	@echo 'make install    PREFIX=/usr/local, DESTDIR='
+	@echo 'make docs       man page, bash completion and option reference, into build/docs'
+	@echo 'make install    PREFIX=/usr/local, DESTDIR=; make uninstall removes it again'
+	@echo 'make deb        a Debian package, into build'
 	@echo 'make clean, make distclean: the second removes downloaded guests too'
 
 run:
 	@sh guest/linux/run.sh $(RUN_ARGS)
+
+# What takes longer than a check should.
+.PHONY: check-long
+check-long: all guests
+	@bash tests/guest/kvm-nested.sh $(B) linux
 
 check:
 	@bash tests/check.sh
@@ -40,3 +49,10 @@ bench: all guests $(B)/guest/bench-compute.elf
 
 soak:
 	@bash tests/soak.sh
+
+# The same monitor for a riscv64 host, static: Debian 13's cross compiler from the cache.
+CROSS := $(CACHE)/cross/bin/riscv64-linux-gnu-
+.PHONY: cross
+cross:
+	@sh tests/tools/cross.sh
+	@$(MAKE) B=build/cross CC=$(CROSS)gcc AR=$(CROSS)ar LDFLAGS=-static build/cross/tollgate

@@ -20,8 +20,11 @@
 #define FDT_SLACK (64u << 10)
 #define FDT_ROOM  (FDT_SIZE_MAX + FDT_SLACK)
 
-/* Where Debian's package `opensbi` has the firmware that --firmware opensbi means. */
-#define OPENSBI_FILE "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.elf"
+/*
+ * Where Debian's package `opensbi` has the firmware that --firmware opensbi means. The binary:
+ * since OpenSBI 1.2 the ELF file is position-independent.
+ */
+#define OPENSBI_FILE "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"
 
 #define PROGRAM_STACK                                                                          \
     (8u << 20) /* as Linux gives a process by default; less when memory is small */
@@ -40,41 +43,58 @@ static const char *image_option(const struct vm *vm)
     }
 }
 
-/* Loads one file; raw ones go to raw_base. `elf_too`: --raw is not meant for an ELF file. */
+/*
+ * Is the file loaded as it is? Beside a KERNEL, --raw speaks of that one; firmware is an ELF
+ * file or a binary, for which there is no header to look for.
+ */
+static bool file_is_raw(const struct vm *vm, const struct image *image,
+                        const struct host_file *file)
+{
+    const struct vm_config *config = vm->config;
+
+    if (!config->payload || image == &vm->payload)
+        return config->raw;
+    return file->size < SELFMAG || memcmp(file->data, ELFMAG, SELFMAG) != 0;
+}
+
 static int load_file(struct vm *vm, const char *option, const char *path, gpa_t raw_base,
-                     bool elf_too, struct image *image, struct error *err)
+                     struct image *image, struct error *err)
 {
     struct host_file file;
     char what[256];
-    bool raw = vm->config->raw;
     int rc;
 
     rc = host_file_open(&file, option, path, vm->config->mem_size, err);
     if (rc != 0)
         return rc;
-    if (elf_too && file.size >= SELFMAG && memcmp(file.data, ELFMAG, SELFMAG) == 0)
-        raw = false;
     snprintf(what, sizeof(what), "%s: '%s'", option, path);
-    rc = image_load(&vm->mem, what, file.data, file.size, raw, raw_base, image, err);
+    rc = image_load(&vm->mem, what, file.data, file.size, file_is_raw(vm, image, &file),
+                    raw_base, image, err);
     host_file_close(&file);
+    return rc;
+}
+
+static int load_opensbi(struct vm *vm, struct error *err)
+{
+    int rc = load_file(vm, "--firmware", OPENSBI_FILE, PLAT_DRAM_BASE, &vm->image, err);
+
+    if (rc == -ENOENT)
+        error_set(err, STATUS_NO_INPUT,
+                  "--firmware: OpenSBI is not installed (no '%s'); install Debian's package "
+                  "opensbi, or give a file",
+                  OPENSBI_FILE);
     return rc;
 }
 
 static int load_image(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    bool firmware = config->start == START_FIRMWARE;
-    bool opensbi = firmware && strcmp(config->image, "opensbi") == 0;
-    int rc = load_file(vm, image_option(vm), opensbi ? OPENSBI_FILE : config->image,
-                       PLAT_DRAM_BASE + (config->start == START_KERNEL ? RAW_OFFSET : 0),
-                       firmware && config->payload, &vm->image, err);
 
-    if (rc == -ENOENT && opensbi)
-        error_set(err, STATUS_NO_INPUT,
-                  "--firmware: OpenSBI is not installed (no '%s'); install Debian's package "
-                  "opensbi, or give a file",
-                  OPENSBI_FILE);
-    return rc;
+    if (config->start == START_FIRMWARE && strcmp(config->image, "opensbi") == 0)
+        return load_opensbi(vm, err);
+    return load_file(vm, image_option(vm), config->image,
+                     PLAT_DRAM_BASE + (config->start == START_KERNEL ? RAW_OFFSET : 0),
+                     &vm->image, err);
 }
 
 /* The kernel behind firmware. A quiet overlap would be two broken guests in one. */
@@ -85,7 +105,7 @@ static int load_payload(struct vm *vm, struct error *err)
 
     if (!path)
         return 0;
-    rc = load_file(vm, "--kernel", path, PLAT_DRAM_BASE + RAW_OFFSET, false, &vm->payload, err);
+    rc = load_file(vm, "--kernel", path, PLAT_DRAM_BASE + RAW_OFFSET, &vm->payload, err);
     if (rc == 0 && vm->payload.first < vm->image.last && vm->image.first < vm->payload.last)
         rc =
             error_set(err, STATUS_DATA,

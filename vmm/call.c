@@ -254,6 +254,7 @@ int call_index_build(struct vm *vm, struct error *err)
         error_set(err, STATUS_OS, "the host has no memory for the index of calls");
     if (rc < 0)
         call_index_destroy(vm);
+    call_epoch_bump(vm);
     return rc;
 }
 
@@ -345,17 +346,24 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     return by;
 }
 
+/* Who names the function, or who answers every function; unused or empty: nobody. */
+static const struct call_slot *slot_of_call(const struct call_index *index,
+                                            enum personality personality, uint64_t ext,
+                                            uint64_t fn)
+{
+    const struct call_slot *slot = slot_find(index, personality, ext, fn);
+
+    return slot->used ? slot : slot_find(index, personality, ext, CALL_ANY_FN);
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
-    const struct call_index *index = hart->vm->calls;
-    const struct call_slot *slot = slot_find(index, c->personality, c->ext, c->fn);
+    const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);
 
     c->error = 0;
     c->value = 0;
     c->buf = NULL;
     c->buf_len = 0;
-    if (!slot->used)
-        slot = slot_find(index, c->personality, c->ext, CALL_ANY_FN);
     chain_run(slot->first, slot->end, hart, c);
 
     /*
@@ -365,4 +373,28 @@ void call_dispatch(struct hart *hart, struct call *c)
     if (c->disp == CALL_PASS && c->personality != CALL_PROGRAM)
         call_fail(c, c->personality == CALL_SBI && c->ext < SBI_EXT_BASE, SBI_ERR_NOT_SUPPORTED,
                   0);
+}
+
+bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn,
+               struct call_way *way)
+{
+    const unsigned not_plain = CALL_HART_STATE | CALL_BLOCKS | CALL_STOPS;
+
+    way->epoch =
+        atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    if (vm->config->slow_calls || slot->first == slot->end)
+        return false;
+    const struct call_link *link = slot->first;
+    if (!link->allowed || link->desc->buf_kind != CALL_BUF_NONE ||
+        (link->desc->effects & not_plain))
+        return false;
+    way->handler = link->handler;
+    way->self = link->self;
+    return true;
+}
+
+void call_epoch_bump(struct vm *vm)
+{
+    atomic_fetch_add(&vm->call_epoch, 1);
 }

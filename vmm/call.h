@@ -104,4 +104,37 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 /* The wrapper: look up, policy, copy in, handler, copy out. Fills c->error, value and disp. */
 void call_dispatch(struct hart *hart, struct call *c);
 
+/*
+ * The handler of a plain call, for generated code that calls it without the gate. Plain: no
+ * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed, and
+ * nobody watches it.
+ *
+ * The epoch rule. Whoever changes what a call leads to (modules, policy, trace, record) makes
+ * the change and then calls call_epoch_bump(). A way may be used while vm->call_epoch, loaded
+ * with acquire order before each call, equals way->epoch; otherwise the call takes the gate,
+ * and call_fast() is asked again. A hart that loaded the epoch just before a bump makes that
+ * one call the old way; who must rule that out, quiesces the harts first.
+ *
+ * Who uses a way does what the gate would: counts hart->exits[EXIT_CALL], fills ext, fn, arg
+ * and personality, sets error, value, buf and buf_len to 0. A handler that answers CALL_PASS
+ * had no effect: the call then takes the gate, uncounted so far. Another disposition than
+ * CALL_RET1 and CALL_RET2 is committed as if the gate had answered it.
+ */
+struct call_way {
+    call_handler *handler;
+    void *self;
+    uint64_t epoch;
+};
+
+/*
+ * Fills *way and returns true when (personality, ext, fn) is a plain call; false when it must
+ * take the gate, as all do with vm->config->slow_calls. way->epoch is filled either way, so
+ * that a refusal can be kept as long. Any thread.
+ */
+bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn,
+               struct call_way *way);
+
+/* Ends the use of every way that call_fast() has given. Any thread. */
+void call_epoch_bump(struct vm *vm);
+
 #endif

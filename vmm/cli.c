@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "guest/abi/platform.h"
+#include "vmm/cli_parser.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -25,17 +26,6 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
     [CLI_##id] = {CLI_##id, CLI_GROUP_##group, name, letter, arg, kind, help},
 #include "vmm/options.def"
 #undef CLI_OPTION
-};
-
-struct cli_parser {
-    struct cli *cli;
-    const struct cli_env *env;
-    struct error *err;
-    char *const *argv;
-    int argc, next;
-    bool seen[CLI_OPTIONS];
-    const char *kernel, *firmware, *engine;
-    bool done; /* an option such as --help has settled the action */
 };
 
 /* --- Numbers --- */
@@ -141,7 +131,7 @@ static size_t word_score(const char *word, size_t len, const char *candidate)
     return distance <= (n < 4 ? 1 : 1 + n / 4) ? distance : SIZE_MAX;
 }
 
-static const struct cli_option *option_nearest(const char *word, size_t len)
+const struct cli_option *cli_option_nearest(const char *word, size_t len)
 {
     const struct cli_option *nearest = NULL;
     size_t best = SIZE_MAX;
@@ -155,6 +145,15 @@ static const struct cli_option *option_nearest(const char *word, size_t len)
         }
     }
     return nearest;
+}
+
+const struct cli_option *cli_option_find(const char *word, size_t len)
+{
+    for (size_t i = 0; i < CLI_OPTIONS; i++) {
+        if (strlen(cli_options[i].name) == len && memcmp(cli_options[i].name, word, len) == 0)
+            return &cli_options[i];
+    }
+    return NULL;
 }
 
 static const struct cli_verb *verb_nearest(const char *word)
@@ -346,17 +345,17 @@ static int value_check(struct cli_parser *p, const struct cli_option *opt, const
     return 0;
 }
 
-/* Stores one option; value is NULL for flags. */
-static int option_apply(struct cli_parser *p, const struct cli_option *opt, const char *given)
+int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const char *given)
 {
     struct vm_config *config = &p->cli->config;
-    const char *value = given ? given : "";
+    const char *value = given ? given : ""; /* a flag's value, which nobody looks at */
     int ret = value_check(p, opt, value);
 
     if (ret != 0)
         return ret;
     p->seen[opt->id] = true;
     switch (opt->id) {
+    case CLI_CONFIG: p->config = value; break;
     case CLI_KERNEL: return kernel_set(p, value);
     case CLI_FIRMWARE: p->firmware = value; break;
     case CLI_PROGRAM: return program_set(p, value);
@@ -411,7 +410,7 @@ static int value_next(struct cli_parser *p, const struct cli_option *opt, const 
 
 static int option_unknown(struct cli_parser *p, const char *name, size_t len)
 {
-    const struct cli_option *near = option_nearest(name, len);
+    const struct cli_option *near = cli_option_nearest(name, len);
 
     /* A long line of garbage would only hide the sentence. */
     if (near != NULL)
@@ -427,13 +426,9 @@ static int option_long(struct cli_parser *p, const char *word)
 {
     const char *value = strchr(word, '=');
     size_t len = value == NULL ? strlen(word) : (size_t)(value - word);
-    const struct cli_option *opt = NULL;
+    const struct cli_option *opt = cli_option_find(word, len);
     int ret;
 
-    for (size_t i = 0; i < CLI_OPTIONS && opt == NULL; i++) {
-        if (strlen(cli_options[i].name) == len && memcmp(cli_options[i].name, word, len) == 0)
-            opt = &cli_options[i];
-    }
     if (opt == NULL)
         return option_unknown(p, word, len);
     if (value != NULL)
@@ -446,7 +441,7 @@ static int option_long(struct cli_parser *p, const char *word)
         if (ret != 0)
             return ret;
     }
-    return option_apply(p, opt, value);
+    return cli_option_apply(p, opt, value);
 }
 
 static const struct cli_option *option_by_letter(char letter)
@@ -479,7 +474,7 @@ static int options_short(struct cli_parser *p, const char *word)
         if (value != NULL)
             word = "";
         if (ret == 0)
-            ret = option_apply(p, opt, value);
+            ret = cli_option_apply(p, opt, value);
     }
     return ret;
 }
@@ -643,6 +638,23 @@ static int engine_choose(struct cli_parser *p)
                      "--engine: no engine of this build can run this guest here: %s", why);
 }
 
+/* What only the whole of the options decides. */
+static int run_finish(struct cli_parser *p)
+{
+    int ret = contradictions_check(p);
+
+    p->cli->action = CLI_DO_RUN;
+    if (ret == 0)
+        ret = start_choose(p);
+    if (ret != 0)
+        return ret;
+    input_choose(&p->cli->config);
+    ret = engine_choose(p);
+    if (ret == 0 && p->cli->dump_dtb != NULL)
+        p->cli->action = CLI_DO_DUMP_DTB;
+    return ret;
+}
+
 static int run_parse(struct cli_parser *p)
 {
     bool options = true;
@@ -665,16 +677,9 @@ static int run_parse(struct cli_parser *p)
     }
     if (ret != 0 || p->done)
         return ret;
-    ret = contradictions_check(p);
-    if (ret == 0)
-        ret = start_choose(p);
-    if (ret != 0)
-        return ret;
-    input_choose(&p->cli->config);
-    ret = engine_choose(p);
-    if (ret == 0 && p->cli->dump_dtb != NULL)
-        p->cli->action = CLI_DO_DUMP_DTB;
-    return ret;
+    if (p->config != NULL)
+        ret = config_read(p, p->config);
+    return ret == 0 ? run_finish(p) : ret;
 }
 
 /* --- Commands --- */
@@ -757,6 +762,27 @@ static int verb_parse(struct cli_parser *p)
     return verb_unknown(p, word);
 }
 
+static void cli_defaults(struct cli *cli)
+{
+    memset(cli, 0, sizeof(*cli));
+    cli->config.mem_size = MEM_DEFAULT;
+    cli->config.nharts = 1;
+    cli->config.max_steps = UINT64_MAX;
+    cli->config.console = CONSOLE_AUTO;
+    cli->config.in_fd = 0;
+    cli->config.out_fd = 1;
+}
+
+/* A failed parse leaves nothing but its message. */
+static int parse_end(struct cli_parser *p, int ret)
+{
+    if (ret != 0) {
+        cli_error_locate(p->cli, p->err);
+        cli_free(p->cli);
+    }
+    return ret;
+}
+
 int cli_parse(struct cli *cli, const struct cli_env *env, int argc, char *const *argv,
               struct error *err)
 {
@@ -767,19 +793,20 @@ int cli_parse(struct cli *cli, const struct cli_env *env, int argc, char *const 
         .argv = argv,
         .argc = argc,
     };
+
+    cli_defaults(cli);
+    return parse_end(&parser, verb_parse(&parser));
+}
+
+int cli_parse_config(struct cli *cli, const struct cli_env *env, const char *path,
+                     const void *data, size_t size, struct error *err)
+{
+    struct cli_parser parser = {.cli = cli, .env = env, .err = err};
     int ret;
 
-    memset(cli, 0, sizeof(*cli));
-    cli->config.mem_size = MEM_DEFAULT;
-    cli->config.nharts = 1;
-    cli->config.max_steps = UINT64_MAX;
-    cli->config.console = CONSOLE_AUTO;
-    cli->config.in_fd = 0;
-    cli->config.out_fd = 1;
-    ret = verb_parse(&parser);
-    if (ret != 0)
-        cli_free(cli);
-    return ret;
+    cli_defaults(cli);
+    ret = config_apply(&parser, path, data, size);
+    return parse_end(&parser, ret == 0 ? run_finish(&parser) : ret);
 }
 
 void cli_free(struct cli *cli)
@@ -789,5 +816,6 @@ void cli_free(struct cli *cli)
     free(cli->program_argv);
     for (size_t i = 0; i < VM_REQUESTS_MAX; i++)
         free(cli->request_text[i]);
+    config_free(cli);
     memset(cli, 0, sizeof(*cli));
 }

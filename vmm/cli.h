@@ -75,6 +75,8 @@ struct cli_env {
     uint64_t host_memory;                /* bytes */
 };
 
+struct json_t;
+
 /* A parsed command line. Its strings point into argv and into what it owns. */
 struct cli {
     enum cli_action action;
@@ -86,16 +88,33 @@ struct cli {
 
     char **program_argv;                 /* owned; config.argv */
     char *request_text[VM_REQUESTS_MAX]; /* owned; what config.request points into */
+
+    const char *option_file;           /* --config, or NULL */
+    unsigned option_line[CLI_OPTIONS]; /* where it set an option; 0: it did not */
+    struct json_t *option_tree;        /* owned; holds its strings */
 };
 
 /*
- * Parses argv[1..argc-1] into *cli; opens no file. config.host and nothing else is left to the
- * caller. On failure *cli holds nothing and *err one line. cli_free is safe after both. 0 or
- * -errno.
+ * Parses argv[1..argc-1] into *cli; opens no file but the one of --config. config.host and
+ * nothing else is left to the caller. On failure *cli holds nothing and *err one line. cli_free
+ * is safe after both. 0 or -errno.
  */
 int cli_parse(struct cli *cli, const struct cli_env *env, int argc, char *const *argv,
               struct error *err);
 void cli_free(struct cli *cli);
+
+/*
+ * The same for `tollgate run --config path`, with the file's content given; for tests and
+ * fuzzers.
+ */
+int cli_parse_config(struct cli *cli, const struct cli_env *env, const char *path,
+                     const void *data, size_t size, struct error *err);
+
+/*
+ * A message that begins with an option ("--mem: ...") which the option file set is changed to
+ * name file, line and key. Others stay as they are. For errors that come after parsing, too.
+ */
+void cli_error_locate(const struct cli *cli, struct error *err);
 
 /* Strict numbers: the whole text, no sign, no blanks, no overflow. 0 or -EINVAL. */
 int cli_parse_count(const char *text, uint64_t *value);

@@ -16,6 +16,17 @@ static const char description[] =
     "refused. Devices and services behind the gate are modules that can be left out one by "
     "one.";
 
+static const char option_file[] =
+    "The file of --config holds one JSON object. Its keys are the long options without dashes. "
+    "An option without an argument takes true or false. --mem takes a string or a number of "
+    "MiB, and options whose argument is N take a number. --device, --without and --deny take a "
+    "string or an array of strings, --program a string or an array of the program and its "
+    "arguments; every other option takes a string. File names are relative to the current "
+    "directory. What the command line gives wins: an option there takes the place of the "
+    "file's, --program there that of the file's kernel and firmware and the other way round, "
+    "and --device or --without decides about its module; calls denied by either are denied. "
+    "--config, --list-modules, --version and --help are no keys.";
+
 static const char *const group_names[] = {
     [CLI_GROUP_GUEST] = "Guest",
     [CLI_GROUP_MACHINE] = "Machine",
@@ -30,7 +41,7 @@ static const struct {
     {"0",     "The guest powered off or ended with 0; or what was asked for is printed."  },
     {"1-255", "The status that the guest gave itself; --report tells it from those below."},
     {"64",    "The command line is wrong."                                                },
-    {"65",    "A file's content is unfit: not RISC-V, truncated, too large."              },
+    {"65",    "A file's content is unfit: not RISC-V, truncated, a wrong option."         },
     {"66",    "A file is missing or cannot be read."                                      },
     {"69",    "This build or host cannot do what was asked."                              },
     {"70",    "An internal error."                                                        },
@@ -61,6 +72,8 @@ static const struct {
     {"tollgate run -m 1G -c 4 -i initrd.gz vmlinuz",
      "Boot a Linux kernel with an initial RAM disk on four harts."                                              },
     {"tollgate run --program ./hello one two",                        "Run a static program with two arguments."},
+    {"tollgate run --config machine.json -c 4",
+     "Take the options from a file, but run four harts."                                                        },
     {"tollgate run --report end.json --max-steps 1000000 kernel.elf",
      "Run at most a million steps, and keep how it ended."                                                      },
 };
@@ -166,6 +179,8 @@ void cli_print_help_run(FILE *out)
             term_print(out, term, cli_options[i].help, HELP_TEXT);
         }
     }
+    fputs("\nOption file:\n  ", out);
+    text_wrap(out, option_file, 2);
     fputs("\nKeys on a terminal:\n", out);
     for (size_t i = 0; i < COUNT(console_keys); i++)
         term_print(out, console_keys[i].keys, console_keys[i].meaning, HELP_TEXT);
@@ -259,7 +274,9 @@ void cli_print_man(FILE *out)
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
         roff_term(out, verb->name, verb->summary);
     roff_options(out);
-    fputs(".SH KEYS\nWhen standard input is a terminal:\n", out);
+    fputs(".SH OPTION FILE\n", out);
+    roff_text(out, option_file);
+    fputs("\n.SH KEYS\nWhen standard input is a terminal:\n", out);
     for (size_t i = 0; i < COUNT(console_keys); i++)
         roff_term(out, console_keys[i].keys, console_keys[i].meaning);
     fputs(".SH EXIT STATUS\n", out);
@@ -400,6 +417,7 @@ void cli_print_markdown(FILE *out)
                 markdown_option(out, &cli_options[i]);
         }
     }
+    fprintf(out, "\n## Option file\n\n%s\n", option_file);
     fputs("\n## Exit status\n\n| status | meaning |\n| --- | --- |\n", out);
     for (size_t i = 0; i < COUNT(exit_statuses); i++)
         fprintf(out, "| %s | %s |\n", exit_statuses[i].status, exit_statuses[i].meaning);

@@ -20,6 +20,11 @@ uint64_t clock_ticks(const struct clock *clock)
     return since < 0 ? 0 : (uint64_t)since / CLOCK_NS_PER_TICK;
 }
 
+uint64_t clock_wall_ns(const struct clock *clock)
+{
+    return clock->host->wall_ns(clock->host);
+}
+
 void clock_set(struct clock *clock, uint64_t ticks)
 {
     clock->start_ns = clock->host->now_ns(clock->host) - ticks * CLOCK_NS_PER_TICK;

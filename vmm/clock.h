@@ -21,6 +21,9 @@ void clock_init(struct clock *clock, struct host *host);
 /* Ticks since the start (the `time` CSR). Monotonic over all harts. */
 uint64_t clock_ticks(const struct clock *clock);
 
+/* Time of the day for the guest's real-time clock: ns since 1970-01-01 UTC. Not monotonic. */
+uint64_t clock_wall_ns(const struct clock *clock);
+
 /* Makes the clock show `ticks` now. */
 void clock_set(struct clock *clock, uint64_t ticks);
 

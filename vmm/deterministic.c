@@ -82,6 +82,14 @@ static int virtual_wait(struct host *host, int fd, int notify, int timeout_ms, b
     return 0;
 }
 
+/* Every deterministic guest is born at the same moment: 2026-01-01. */
+#define BIRTH_NS (UINT64_C(1767225600) * 1000000000u)
+
+static uint64_t virtual_wall_ns(struct host *host)
+{
+    return BIRTH_NS + virtual_now_ns(host);
+}
+
 /* splitmix64 (Steele, Lea, Flood 2014): every seed, 0 too, begins a full-period sequence. */
 static uint64_t random_next(struct deterministic *det)
 {
@@ -108,7 +116,7 @@ static void virtual_random(struct host *host, void *buf, size_t len)
  * reason: how long the host's scheduler delays a thread (delay_*) is nothing that two runs
  * could share, so SBI STA is not there.
  */
-_Static_assert(sizeof(struct host) == 8 * sizeof(void *), "a new door needs a virtual twin");
+_Static_assert(sizeof(struct host) == 9 * sizeof(void *), "a new door needs a virtual twin");
 
 int deterministic_create(struct vm *vm, struct error *err)
 {
@@ -125,6 +133,7 @@ int deterministic_create(struct vm *vm, struct error *err)
         return error_set(err, STATUS_OS, "--deterministic: no memory");
     *det = (struct deterministic){
         .host = {.now_ns = virtual_now_ns,
+                 .wall_ns = virtual_wall_ns,
                  .read = virtual_read,
                  .write = virtual_write,
                  .wait = virtual_wait,

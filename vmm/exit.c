@@ -65,6 +65,12 @@ static bool exit_call(struct hart *hart, struct call *c)
     return true;
 }
 
+void vm_call(struct hart *hart, struct call *call)
+{
+    if (!exit_call(hart, call))
+        call_dispatch(hart, call);
+}
+
 static enum gate gate_call(struct hart *hart, struct call *c)
 {
     if (hart->vm->config->start == START_PROGRAM) {
@@ -74,8 +80,7 @@ static enum gate gate_call(struct hart *hart, struct call *c)
     } else {
         c->personality = c->ext >= TG_EXT_FIRST && c->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
     }
-    if (!exit_call(hart, c))
-        call_dispatch(hart, c);
+    vm_call(hart, c);
     switch (c->disp) {
     case CALL_PARK: hart->yield = YIELD_PARK; return GATE_PARK;
     case CALL_REPLACED:

@@ -61,6 +61,12 @@ enum gate {
  */
 enum gate vm_gate(struct hart *hart, struct vm_exit *exit);
 
+/*
+ * Makes a call whose personality, ext, fn and arg are filled in: the core's own exit, or
+ * call_dispatch. For the gate, and for devices that take calls another way than by ecall.
+ */
+void vm_call(struct hart *hart, struct call *call);
+
 const char *exit_kind_name(enum exit_kind kind);
 
 #endif

@@ -28,6 +28,14 @@ static uint64_t real_now_ns(struct host *host)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+static uint64_t real_wall_ns(struct host *host)
+{
+    (void)host;
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 static ssize_t real_read(struct host *host, int fd, void *buf, size_t len)
 {
     (void)host;
@@ -98,6 +106,7 @@ struct host *host_real(void)
 {
     static struct host host = {
         .now_ns = real_now_ns,
+        .wall_ns = real_wall_ns,
         .read = real_read,
         .write = real_write,
         .wait = real_wait,
@@ -250,6 +259,20 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
         error_set(err, STATUS_CANT_CREATE, "%s: cannot write %s%s%s: %s", what,
                   is_stdout ? "" : "'", is_stdout ? "standard output" : path,
                   is_stdout ? "" : "'", strerror(-r));
+    return r;
+}
+
+int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int r = fd < 0 ? -errno : 0;
+
+    if (r == 0 && size > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0)
+        r = -errno;
+    if (r == 0)
+        r = write_all(fd, data, size);
+    if (fd >= 0 && close(fd) < 0 && r == 0)
+        r = -errno;
     return r;
 }
 

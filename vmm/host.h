@@ -17,6 +17,8 @@
 struct host {
     /* Monotonic time in ns. */
     uint64_t (*now_ns)(struct host *host);
+    /* Time of the day: ns since 1970-01-01 UTC. May be set forth and back. */
+    uint64_t (*wall_ns)(struct host *host);
     /* As read(2) and write(2), but errors are returned as -errno. EINTR is the caller's to
      * retry. */
     ssize_t (*read)(struct host *host, int fd, void *buf, size_t len);
@@ -68,6 +70,12 @@ void host_file_close(struct host_file *file);
  */
 int host_file_write(const char *what, const char *path, const void *data, size_t size,
                     struct error *err);
+
+/*
+ * Writes bytes into a file that exists, in place. With size 0 it only tells whether that would
+ * be allowed. 0 or -errno.
+ */
+int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size);
 
 /* Waits on cond (CLOCK_MONOTONIC) until signalled or deadline_ns; UINT64_MAX: no deadline. */
 void host_cond_init(pthread_cond_t *cond);

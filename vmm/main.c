@@ -29,8 +29,10 @@ struct run {
     uint64_t signal_ns;   /* when it came */
 };
 
-static int error_print(const struct error *err)
+/* An error of the run, which may concern an option that came from the option file. */
+static int error_print(const struct cli *cli, struct error *err)
 {
+    cli_error_locate(cli, err);
     fprintf(stderr, "tollgate: %s\n", err->text);
     return err->status;
 }
@@ -141,7 +143,7 @@ static int vm_execute(struct run *run, struct error *err)
     int ret;
 
     if (cli->report != NULL && report_check(cli->report, err) != 0)
-        return error_print(err);
+        return error_print(cli, err);
     if (cli->verbose)
         machine_print(&run->vm);
     if (cli->config.start == START_FIRMWARE)
@@ -149,23 +151,23 @@ static int vm_execute(struct run *run, struct error *err)
             "tollgate: the guest's firmware answers its SBI calls: no policy applies to them\n",
             stderr);
     if (terminal_take(&run->vm, err) != 0)
-        return error_print(err);
+        return error_print(cli, err);
     ret = vm_run(&run->vm, err);
     host_terminal_raw_leave();
     if (ret != 0)
-        error_print(err);
+        error_print(cli, err);
     else
         end_print(&run->vm, cli->verbose);
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
-        error_print(err);
+        error_print(cli, err);
         ret = -EIO;
     }
     if (cli->report != NULL) {
         struct error report_err = {0};
 
         if (report_write(&run->vm, cli->report, &report_err) != 0)
-            return error_print(&report_err);
+            return error_print(cli, &report_err);
     }
     return ret != 0 ? (int)err->status : status_byte(run->vm.stop.status);
 }
@@ -178,7 +180,7 @@ static int dtb_dump(const struct run *run, struct error *err)
         error_set(err, STATUS_CONFIG, "--dump-dtb: this guest gets no device tree");
     else if (host_file_write("--dump-dtb", run->cli->dump_dtb, vm->dtb, vm->dtb_size, err) == 0)
         return STATUS_OK;
-    return error_print(err);
+    return error_print(run->cli, err);
 }
 
 static int vm_make_and_execute(struct run *run)
@@ -187,7 +189,7 @@ static int vm_make_and_execute(struct run *run)
     int status;
 
     if (vm_create(&run->vm, &run->cli->config, &err) != 0)
-        return error_print(&err);
+        return error_print(run->cli, &err);
     if (run->cli->action == CLI_DO_DUMP_DTB) {
         status = dtb_dump(run, &err);
     } else {
@@ -262,7 +264,7 @@ int main(int argc, char **argv)
 
     standard_files_open();
     if (cli_parse(&cli, &env, argc, argv, &err) != 0)
-        return error_print(&err);
+        return error_print(&cli, &err);
     if (cli.action == CLI_DO_RUN || cli.action == CLI_DO_DUMP_DTB)
         status = guest_run(&cli);
     else

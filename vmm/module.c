@@ -220,6 +220,7 @@ int modules_create_from(struct vm *vm, const struct module *const *list, struct 
 
     for (const struct module *const *m = list; *m; m++)
         max++;
+    vm->ninstances = 0;
     vm->instance = calloc(max, sizeof(*vm->instance));
     if (!vm->instance)
         return error_set(err, STATUS_OS, "no memory for modules");

@@ -41,6 +41,23 @@ static json_t *pc_json(const struct vm_stop *stop)
     return json_string(text);
 }
 
+/* x1 to x31 of the hart to blame, "x10": "0x..."; null when there is none. */
+static json_t *registers_json(const struct vm_stop *stop)
+{
+    json_t *registers;
+    char name[8], text[2 + 16 + 1];
+
+    if (!stop->has_state)
+        return json_null();
+    registers = json_object();
+    for (unsigned i = 1; i < 32; i++) {
+        snprintf(name, sizeof(name), "x%u", i);
+        snprintf(text, sizeof(text), "0x%" PRIx64, stop->state.x[i]);
+        json_object_set_new(registers, name, json_string(text));
+    }
+    return registers;
+}
+
 static json_t *hart_json(const struct hart *hart)
 {
     json_t *exits = json_object();
@@ -75,12 +92,13 @@ static json_t *report_json(struct vm *vm)
         steps += vm->hart[i].steps;
         json_array_append_new(harts, hart_json(&vm->hart[i]));
     }
-    return json_pack(
-        "{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:I, s:o, s:s, s:o}", "tollgate", TG_VERSION,
-        "version", REPORT_VERSION, "cause", stop_cause_name(vm->stop.cause), "status",
-        vm->stop.status, "hart", vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart),
-        "pc", pc_json(&vm->stop), "text", text_json(vm->stop.text), "steps", (json_int_t)steps,
-        "state_hash", hash_json(vm), "engine", vm->engine->name, "harts", harts);
+    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:o}", "tollgate",
+                     TG_VERSION, "version", REPORT_VERSION, "cause",
+                     stop_cause_name(vm->stop.cause), "status", vm->stop.status, "hart",
+                     vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart), "pc",
+                     pc_json(&vm->stop), "registers", registers_json(&vm->stop), "text",
+                     text_json(vm->stop.text), "steps", (json_int_t)steps, "state_hash",
+                     hash_json(vm), "engine", vm->engine->name, "harts", harts);
 }
 
 int report_write(struct vm *vm, const char *path, struct error *err)

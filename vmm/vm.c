@@ -83,6 +83,8 @@ void vm_stop_at(struct vm *vm, enum stop_cause cause, int status, const struct h
                            .pc = pc};
     va_list ap;
 
+    stop.has_state = hart && vm->engine->state_get &&
+                     vm->engine->state_get(&vm->hart[hart->index], &stop.state) == 0;
     va_start(ap, fmt);
     vsnprintf(stop.text, sizeof(stop.text), fmt, ap);
     va_end(ap);

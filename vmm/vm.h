@@ -34,7 +34,7 @@ struct vm_config {
     struct host *host;
     const struct engine *engine;
     enum start_kind start;
-    const char *image;   /* kernel, firmware or program; "opensbi": Debian's fw_dynamic */
+    const char *image;   /* kernel, firmware or program; "opensbi": fw_dynamic of Debian */
     const char *payload; /* firmware starts: the kernel that the firmware starts, or NULL */
     const char *initrd;  /* or NULL */
     const char *append;  /* or NULL: a default for the console */
@@ -55,6 +55,7 @@ struct vm_config {
     unsigned nwithout;
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    bool slow_calls; /* every call takes the gate, for tests of the other way */
 };
 
 /* Why a VM ended. */
@@ -80,6 +81,8 @@ struct vm_stop {
     bool has_pc;
     uint64_t pc;
     char text[160]; /* details for people; may be empty */
+    bool has_state; /* of a fault */
+    struct hart_state state;
 };
 
 struct vm {
@@ -96,6 +99,7 @@ struct vm {
     struct console console;
     bool console_made;
     struct call_index *calls;
+    _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
 
     struct module_instance *instance;
     unsigned ninstances;
@@ -142,7 +146,10 @@ void vm_destroy(struct vm *vm);
 void vm_stop(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
              const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* The same, with the pc of the guest instruction to blame. */
+/*
+ * The same, with the pc of the guest instruction to blame, and the hart's registers. Own thread
+ * of the hart.
+ */
 void vm_stop_at(struct vm *vm, enum stop_cause cause, int status, const struct hart *hart,
                 uint64_t pc, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 

@@ -8,6 +8,11 @@
 #define PLAT_ROM_SIZE      0x0000f000
 #define PLAT_FINISHER_BASE 0x00100000
 #define PLAT_FINISHER_SIZE 0x00001000
+#define PLAT_RTC_BASE      0x00101000
+#define PLAT_RTC_SIZE      0x00001000
+#define PLAT_RTC_IRQ       11
+#define PLAT_DOORBELL_BASE 0x00102000 /* guest/abi/tg.h */
+#define PLAT_DOORBELL_SIZE 0x00001000
 #define PLAT_CLINT_BASE    0x02000000 /* M-mode only: IPIs, mtimecmp, mtime */
 #define PLAT_CLINT_SIZE    0x00010000
 #define PLAT_PLIC_BASE     0x0c000000
@@ -19,12 +24,17 @@
 #define PLAT_VIRTIO_SIZE   0x00001000
 #define PLAT_VIRTIO_SLOTS  8
 #define PLAT_VIRTIO_IRQ    1
+#define PLAT_FLASH_BASE    0x20000000
+#define PLAT_FLASH_SIZE    0x02000000
+#define PLAT_FLASH_BANKS   2
 #define PLAT_DRAM_BASE     0x80000000
 
 #define PLAT_IRQ_SOURCES 96 /* PLIC sources 1..95 */
 #define PLAT_TIMEBASE_HZ 10000000
 #define PLAT_HARTS_MAX   64
-#define PLAT_CACHE_BLOCK 64 /* bytes that an instruction of Zicbom, Zicbop or Zicboz works on */
+#define PLAT_CACHE_BLOCK                                                                       \
+    64 /* bytes that an instruction of Zicbom, Zicbop or Zicboz works on                       \
+        */
 
 /* Values written to the finisher; a status in the upper 16 bits goes with FAIL. */
 #define PLAT_FINISHER_PASS  0x5555

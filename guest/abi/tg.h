@@ -23,6 +23,19 @@
 #define TG_EXIT_STOP 0
 
 /*
+ * Under firmware of its own (`--firmware`) a guest's ecall does not reach Tollgate. There the
+ * services are behind a window at PLAT_DOORBELL_BASE (device tree: "tollgate,doorbell"), with
+ * 64-bit registers that each hart has for itself. Write a0-a5, the function (a6) and the
+ * extension (a7), then anything to RING: when that store is done, ARG0 and ARG1 hold what a0
+ * and a1 would. RING then reads 0; or 1: nothing has happened yet, write to it again.
+ */
+#define TG_DOORBELL_ARG0 0x00
+#define TG_DOORBELL_ARG1 0x08
+#define TG_DOORBELL_FN   0x30
+#define TG_DOORBELL_EXT  0x38
+#define TG_DOORBELL_RING 0x40
+
+/*
  * Programs (U-mode, `tollgate run --program`) use the Linux RISC-V convention: a7 = number,
  * result or -errno in a0. The core answers these two.
  */

@@ -11,6 +11,7 @@
 #     config       the options that it was built with
 #     busybox      static
 #     modules/     the modules, decompressed, and `deps`: lines "name: its dependencies, in the order to load them"
+#     host/        the same for kvm: not for guests of ours, but for that kernel as our host (tests/guest/kvm-nested.sh)
 #     MANIFEST     packages with versions, files with size and SHA-256
 # It appears in one rename when everything in it is complete. Exit statuses: see apt-root.sh.
 
@@ -18,6 +19,7 @@ set -eu
 
 suite=trixie
 modules='virtio_mmio virtio_blk virtio_net virtio-rng virtio_balloon'
+host_modules=kvm
 # What the folder holds; a cache that another recipe made is fetched anew.
 recipe="1 $suite $modules"
 
@@ -31,6 +33,8 @@ apt_root_top=$here/../..
 is_complete() (
     cd "$1" 2>/dev/null || exit 1
     [ "$(head -n 1 MANIFEST 2>/dev/null)" = "recipe $recipe" ] || exit 1
+    # Not in the recipe: a cache that has more than an older version of this script wants serves that one too.
+    [ -f host/deps ] || exit 1
     want=$(sed -n 's/^file [^ ]* //p' MANIFEST)
     have=$(sed -n 's/^file [^ ]* [^ ]* //p' MANIFEST | xargs stat -c '%s %n' 2>/dev/null) || exit 1
     [ "$want" = "$have" ]
@@ -44,7 +48,7 @@ module_path() {
         file == name { print; exit }'
 }
 
-# take_module TREE NAME: stores a module after the ones that it depends on, and appends them to $order.
+# take_module TREE NAME DIR: stores a module after the ones that it depends on, and appends them to $order.
 take_module() {
     case " $order " in
     *" $2 "*) return ;;
@@ -56,11 +60,20 @@ take_module() {
     *.gz) gzip -dc "$file" ;;
     *.zst) zstd -dcq "$file" ;;
     *) cat "$file" ;;
-    esac >"$work/out/modules/$2.ko" || apt_root_fail 1 "cannot decompress module '$2'"
-    for dependency in $(tr '\0' '\n' <"$work/out/modules/$2.ko" | sed -n 's/^depends=//p' | tr ',' ' '); do
-        take_module "$1" "$dependency"
+    esac >"$work/out/$3/$2.ko" || apt_root_fail 1 "cannot decompress module '$2'"
+    for dependency in $(tr '\0' '\n' <"$work/out/$3/$2.ko" | sed -n 's/^depends=//p' | tr ',' ' '); do
+        take_module "$1" "$dependency" "$3"
     done
     order="$order $2"
+}
+
+# take_modules DIR NAMES: these modules with their dependencies, and the list of those.
+take_modules() {
+    for module in $2; do
+        order=
+        take_module "$work/tree" "$module" "$1"
+        printf '%s:%s\n' "$module" "${order% "$module"}" >>"$work/out/$1/deps"
+    done
 }
 
 fetch() {
@@ -70,7 +83,7 @@ fetch() {
     [ -n "$kernel" ] || apt_root_fail 4 "the mirror's list of $suite names no kernel for riscv64"
 
     apt_root_say "downloading $kernel $(apt_root_version "$kernel") (about 110 MB) and busybox-static"
-    mkdir -p "$work/deb" "$work/tree" "$work/out/modules"
+    mkdir -p "$work/deb" "$work/tree" "$work/out/modules" "$work/out/host"
     apt_root_download "$work/deb" "$kernel" busybox-static
 
     apt_root_say "unpacking"
@@ -83,11 +96,8 @@ fetch() {
         [ ! -f "$file" ] || mv "$file" "$work/out/busybox"
     done
     [ -f "$work/out/busybox" ] || apt_root_fail 1 "the busybox package holds no busybox"
-    for module in $modules; do
-        order=
-        take_module "$work/tree" "$module"
-        printf '%s:%s\n' "$module" "${order% "$module"}" >>"$work/out/modules/deps"
-    done
+    take_modules modules "$modules"
+    take_modules host "$host_modules"
 
     {
         printf 'recipe %s\n' "$recipe"

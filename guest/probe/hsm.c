@@ -1,4 +1,4 @@
-/* hsm.c: hart state management (SBI 2.0, section 9) and, last of all, system reset (section
+/* hsm.c: hart state management (SBI 3.0, section 9) and, last of all, system reset (section
  * 10). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/probe/probe.h"
@@ -30,17 +30,9 @@ static void suspend_make(const char *name, uint64_t type, uint64_t pc, uint64_t 
     csr_write(sie, 0);
 }
 
-/* What suspend.S keeps, and what the hart found when it came back. */
-static struct resumed {
-    uint64_t kept[16];
-    uint64_t id, satp, sstatus;
-} resumed;
+static struct resumed resumed;
 
 _Static_assert(offsetof(struct resumed, id) == 128, "suspend.S stores it here");
-
-#define SUSPEND_CAME_BACK 77
-
-int64_t suspend_lose(uint64_t type, struct resumed *at);
 
 static void suspend_lose_test(void)
 {

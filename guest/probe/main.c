@@ -30,7 +30,11 @@ int guest_main(const void *dtb)
     probe_rfence();
     probe_hsm();
     probe_hsm_second();
+    probe_pmu();
     probe_dbcn();
+    probe_susp();
+    probe_fwft();
+    probe_sta();
     probe_legacy();
     probe_srst();
     return tap_end();

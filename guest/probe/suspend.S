@@ -15,18 +15,23 @@
     .endm
 
 /*
- * int64_t suspend_lose(type, struct resumed *resumed): makes a suspend that comes back at suspend_back.
- * SUSPEND_CAME_BACK when it did, else the SBI error.
+ * int64_t suspend_lose(type, struct resumed *resumed): makes a suspend of the hart that comes back at
+ * suspend_back; suspend_system one of the system. SUSPEND_CAME_BACK when it did, else the SBI error.
  */
-    .global suspend_lose
-suspend_lose:
+    .macro suspend_by name, ext, fn
+    .global \name
+\name:
     each_kept sd, a1
     mv      a2, a1
     la      a1, suspend_back
-    li      a6, SBI_HSM_HART_SUSPEND
-    li      a7, SBI_EXT_HSM
+    li      a6, \fn
+    li      a7, \ext
     ecall
     ret
+    .endm
+
+    suspend_by suspend_lose, SBI_EXT_HSM, SBI_HSM_HART_SUSPEND
+    suspend_by suspend_system, SBI_EXT_SUSP, SBI_SUSP_SYSTEM_SUSPEND
 
 /* a0 = hart ID, a1 = the opaque value: the struct resumed. Nothing else is known. */
 suspend_back:

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void update_once(const void *tree, size_t size, const char *append, uint64_t initrd_size)
 {
     struct vm_config config = {.append = append};
-    struct vm vm = {.config = &config, .host = host_real(), .initrd_gpa = BASE, .initrd_size = initrd_size};
+    struct vm vm = {
+        .config = &config, .host = host_real(), .initrd_gpa = BASE, .initrd_size = initrd_size};
     struct error err = {0};
     void *blob = NULL;
     size_t blob_size = 0;

@@ -1,5 +1,7 @@
 /* fuzz_sbi.c: libFuzzer target: sequences of SBI calls of two harts, with garbage in them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +21,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 extern const struct module module_sbi_base, module_sbi_time, module_sbi_ipi, module_sbi_rfence,
-    module_sbi_hsm, module_sbi_srst, module_sbi_dbcn, module_sbi_legacy;
+    module_sbi_hsm, module_sbi_srst, module_sbi_dbcn, module_sbi_legacy, module_sbi_pmu,
+    module_sbi_susp, module_sbi_sta, module_sbi_fwft;
 
 static const struct module *const modules[] = {
     &module_sbi_base, &module_sbi_time, &module_sbi_ipi,  &module_sbi_rfence,
     &module_sbi_hsm,  &module_sbi_srst, &module_sbi_dbcn, &module_sbi_legacy,
+    &module_sbi_pmu,  &module_sbi_susp, &module_sbi_sta,  &module_sbi_fwft,
 };
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
 
@@ -51,6 +55,13 @@ static const uint64_t extensions[] = {
     9,
     SBI_EXT_DBCN,
     SBI_EXT_HSM,
+    SBI_EXT_PMU,
+    SBI_EXT_PMU,
+    SBI_EXT_PMU,
+    SBI_EXT_SUSP,
+    SBI_EXT_STA,
+    SBI_EXT_FWFT,
+    SBI_EXT_FWFT,
 };
 /* Arguments on the edges of what is valid. */
 static const uint64_t edges[] = {
@@ -79,6 +90,22 @@ static const uint64_t edges[] = {
     UINT64_C(1) << 63,
     SBI_EXT_DBCN,
     TG_EXT_EXIT,
+    4,
+    5,
+    7,
+    16,
+    18,
+    19,
+    RAM + 64,
+    RAM + 4096,
+    RAM + RAM_SIZE - 64,
+    RAM + RAM_SIZE - 4096,
+    0x7fffd,
+    SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_CPU_CYCLES),
+    SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_INSTRUCTIONS),
+    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_SET_TIMER),
+    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_IPI_RECEIVED),
+    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_HFENCE_GVMA_SENT),
 };
 
 /* The rest of the input; zeros when it is used up. */
@@ -113,6 +140,16 @@ static uint64_t input_arg(struct input *in)
         return input_word(in);
     return edges[choice % (sizeof(edges) / sizeof(edges[0]))];
 }
+
+/* A machine whose harts have no threads. */
+struct machine {
+    struct vm vm;
+    struct vm_config config;
+    struct host host;
+    struct hart hart[HARTS];
+    uint64_t delay; /* of the fake host */
+    struct module_instance instance[MODULES];
+};
 
 static int fake_hart_create(struct hart *hart)
 {
@@ -187,10 +224,51 @@ static ssize_t fake_write(struct host *host, int fd, const void *buf, size_t len
     return (ssize_t)len;
 }
 
-static uint64_t fake_now(struct host *host)
+/* What PMU and FWFT promise an engine. */
+static uint64_t fake_counter_get(struct hart *hart, unsigned counter)
+{
+    if (counter != HART_COUNTER_CYCLE && counter != HART_COUNTER_INSTRET)
+        abort();
+    return hart->index;
+}
+
+static void fake_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
+{
+    (void)value;
+    (void)counts;
+    fake_counter_get(hart, counter);
+}
+
+static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
+{
+    (void)hart;
+    if (feature >= SBI_FWFT_FEATURES)
+        abort();
+    if (feature & 1)
+        return -EOPNOTSUPP;
+    return value > 1 ? -EINVAL : 0;
+}
+
+/* Others always had the processor for a while. */
+static int fake_delay_open(struct host *host)
 {
     (void)host;
     return 0;
+}
+
+static int fake_delay_read(struct host *host, int handle, uint64_t *ns)
+{
+    struct machine *m = (struct machine *)((char *)host - offsetof(struct machine, host));
+
+    (void)handle;
+    *ns = m->delay += 1000;
+    return 0;
+}
+
+static void fake_delay_close(struct host *host, int handle)
+{
+    (void)host;
+    (void)handle;
 }
 
 static const struct engine fake_engine = {
@@ -205,15 +283,9 @@ static const struct engine fake_engine = {
     .fence = fake_fence,
     .read_virt = fake_read_virt,
     .call_route = fake_route,
-};
-
-/* A machine whose harts have no threads. */
-struct machine {
-    struct vm vm;
-    struct vm_config config;
-    struct host host;
-    struct hart hart[HARTS];
-    struct module_instance instance[MODULES];
+    .counter_get = fake_counter_get,
+    .counter_set = fake_counter_set,
+    .feature_set = fake_feature_set,
 };
 
 static void machine_create(struct machine *m)
@@ -221,7 +293,11 @@ static void machine_create(struct machine *m)
     struct error err = {.status = STATUS_OK};
 
     memset(m, 0, sizeof(*m));
-    m->host = (struct host){.now_ns = fake_now, .write = fake_write};
+    m->host = (struct host){.now_ns = host_real()->now_ns,
+                            .write = fake_write,
+                            .delay_open = fake_delay_open,
+                            .delay_read = fake_delay_read,
+                            .delay_close = fake_delay_close};
     m->vm.config = &m->config;
     m->vm.host = &m->host;
     m->vm.engine = &fake_engine;
@@ -235,8 +311,11 @@ static void machine_create(struct machine *m)
     host_cond_init(&m->vm.fence_cond);
     clock_init(&m->vm.clock, &m->host);
     mem_init(&m->vm.mem);
-    for (unsigned i = 0; i < MODULES; i++)
+    for (unsigned i = 0; i < MODULES; i++) {
         m->instance[i] = (struct module_instance){.module = modules[i], .vm = &m->vm};
+        if (modules[i]->create && modules[i]->create(&m->instance[i], &err) != 0)
+            abort();
+    }
     if (mem_add(&m->vm.mem, RAM, RAM_SIZE) < 0 ||
         console_init(&m->vm.console, &m->vm, &m->host, CONSOLE_SBI, -1, -1) < 0 ||
         call_index_build(&m->vm, &err) < 0)
@@ -250,6 +329,9 @@ static void machine_create(struct machine *m)
 
 static void machine_destroy(struct machine *m)
 {
+    for (unsigned i = 0; i < MODULES; i++)
+        if (modules[i]->destroy)
+            modules[i]->destroy(m->instance[i].self);
     for (unsigned i = 0; i < HARTS; i++)
         hart_destroy(&m->hart[i]);
     call_index_destroy(&m->vm);
@@ -275,7 +357,7 @@ static struct call input_call(struct input *in)
     if (c.ext >= TG_EXT_FIRST && c.ext <= TG_EXT_LAST)
         c.personality = CALL_TG;
     choice = input_byte(in);
-    c.fn = choice < 240 ? choice % 8 : input_arg(in);
+    c.fn = choice < 240 ? choice % 10 : input_arg(in);
     for (unsigned i = 0; i < CALL_ARGS; i++)
         c.arg[i] = input_arg(in);
     return c;
@@ -291,7 +373,7 @@ static void call_check(const struct machine *m, const struct call *c)
     switch (c->disp) {
     case CALL_RET2:
         if (legacy || c->personality == CALL_PROGRAM || c->error > 0 ||
-            c->error < SBI_ERR_NO_SHMEM)
+            c->error < SBI_ERR_DENIED_LOCKED)
             abort();
         break;
     case CALL_RET1:
@@ -303,7 +385,7 @@ static void call_check(const struct machine *m, const struct call *c)
             abort();
         break;
     case CALL_REPLACED:
-        if (c->ext != SBI_EXT_HSM)
+        if (c->ext != SBI_EXT_HSM && c->ext != SBI_EXT_SUSP)
             abort();
         break;
     case CALL_STOPPED:
@@ -331,8 +413,11 @@ static void hart_settle(struct hart *hart)
     if (hart->stop_pending)
         hart->status = HART_STOPPED;
     hart->stop_pending = false;
-    if (hart->status == HART_START_PENDING)
+    if (hart->status == HART_START_PENDING) {
+        modules_hart_reset(hart);
         hart->status = HART_STARTED;
+    }
+    modules_hart_enter(hart);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -174,6 +174,27 @@ for engine in kvm dbt; do
     fi
 done
 
+# --- The option file ---
+
+printf '{"program": "exit42",\n "mem": "64M"}\n' >good.json
+printf '{"kernel": "forever",\n "mem": "lots"}\n' >size.json
+printf '{"kernel": "forever",\n\n "memory": 1}\n' >key.json
+printf '{"kernel": "forever",\n' >cut.json
+printf '{"kernel": "forever",\n "device": "nosuch"}\n' >device.json
+printf '{"kernel": "nofile"}\n' >nofile.json
+printf '{"program": "illegal", "raw": false, "max-steps": 3}\n' >other.json
+ends 'option file' 42 '' run --config good.json
+ends 'option file, and a program that wins' 42 '' run --config other.json --program exit42
+refused 'option file: bad value' 65 "--config: 'size.json', line 2: \"mem\": 'lots' is not a size" run --config size.json
+refused 'option file: unknown key' 65 "line 3: unknown key \"memory\"; did you mean \"mem\"?" run --config key.json
+refused 'option file: cut' 65 "'cut.json', line 2:" run --config cut.json
+refused 'option file: unknown device' 78 "'device.json', line 2: \"device\": there is no module 'nosuch'" run --config device.json
+refused 'option file: kernel that is missing' 66 "'nofile.json', line 1: \"kernel\": cannot open 'nofile'" run --config nofile.json
+refused 'option file that is missing' 66 '--config' run --config missing.json
+refused 'option file that is a folder' 66 '--config' run --config folder
+refused 'option file that is an ELF file' 65 "--config: 'exit42', line 1:" run --config exit42
+ends 'option file: size from the command line' 42 '' run --config size.json -m 64M --program exit42
+
 # --- Modules and calls by name ---
 
 refused 'unknown device' 78 'nosuch' run --device nosuch forever

@@ -36,6 +36,11 @@ static uint64_t mock_now_ns(struct host *host)
     return now;
 }
 
+static uint64_t mock_wall_ns(struct host *host)
+{
+    return MOCK_WALL_NS + mock_now_ns(host);
+}
+
 static ssize_t read_step(struct mock_host *mock, void *buf, size_t len)
 {
     struct mock_step *step = script_current(&mock->reads);
@@ -115,9 +120,10 @@ static int mock_wait(struct host *host, int fd, int notify, int timeout_ms, bool
 /* Countable, so that a test can tell what came from here. */
 static void mock_random(struct host *host, void *buf, size_t len)
 {
-    (void)host;
+    struct mock_host *mock = mock_of(host);
+
     for (size_t i = 0; i < len; i++)
-        ((uint8_t *)buf)[i] = (uint8_t)(i + 1);
+        ((uint8_t *)buf)[i] = ++mock->random;
 }
 
 void mock_host_init(struct mock_host *mock)
@@ -125,6 +131,7 @@ void mock_host_init(struct mock_host *mock)
     memset(mock, 0, sizeof(*mock));
     mock->host = (struct host){
         .now_ns = mock_now_ns,
+        .wall_ns = mock_wall_ns,
         .read = mock_read,
         .write = mock_write,
         .wait = mock_wait,

@@ -9,6 +9,7 @@
 
 #define MOCK_STEPS_MAX 64
 #define MOCK_OUT_MAX   65536
+#define MOCK_WALL_NS   UINT64_C(1700000000123456789) /* time of the day, less now_ns */
 
 /* What the next read or write gives: above 0 bytes, 0 end of file, below 0 -errno. */
 struct mock_step {
@@ -33,6 +34,7 @@ struct mock_host {
     struct host host;
     pthread_mutex_t lock;
     uint64_t now_ns;
+    uint8_t random; /* the last byte that was given */
     struct mock_script reads, writes;
     uint8_t out[MOCK_OUT_MAX]; /* what was written and taken */
     size_t out_len;

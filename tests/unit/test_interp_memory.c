@@ -160,8 +160,8 @@ static void test_leaf(void)
                 uint64_t want = works & bit[access] ? 0 : page_faults[access];
 
                 if (access_try(&m, priv, access, va) != want) {
-                    printf("\n    pte %#llx, priv %u, access %u: %llu\n",
-                           (unsigned long long)cases[i].pte, priv, access,
+                    printf("\n    pte %#llx, priv %u, access %d: %llu\n",
+                           (unsigned long long)cases[i].pte, priv, (int)access,
                            (unsigned long long)m.s.mcause);
                     CU_FAIL("a leaf's permission");
                 }

@@ -168,7 +168,8 @@ static NOINLINE bool attend(struct rv_hart *h)
         atomic_fetch_and(&h->hart->requests, ~HART_REQ_WAKE);
     if (requests & (HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK))
         return false;
-    /* Taking one is a step: with none left it waits for the next chunk, or behind the budget. */
+    /* Taking one is a step: with none left it waits for the next chunk, or behind the budget.
+     */
     irq = h->left > 0 ? rv_interrupt(h) : -1;
     if (UNLIKELY(irq >= 0)) {
         rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);

@@ -17,9 +17,6 @@
 
 #define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
 
-#define SBI_EXT_PMU 0x504D55
-#define SBI_EXT_STA 0x535441
-
 /*
  * SBI extensions that the kernel can let a guest have. All others it answers with NOT_SUPPORTED
  * and asks nobody: legacy calls too, since Debian's kernel is built without them.

@@ -80,11 +80,17 @@ static int field_set(struct rv_hart *h, uint64_t field, uint64_t most, uint64_t 
     return -EINVAL;
 }
 
+/* A value that no such field can have: the answer tells whether there is the field. */
+static int field_refuse(struct rv_hart *h, uint64_t field, uint64_t most)
+{
+    return field_set(h, field, most, h->menvcfg & field) == 0 ? -EINVAL : -EOPNOTSUPP;
+}
+
 static int flag_set(struct rv_hart *h, uint64_t field, uint64_t value)
 {
-    if (value <= 1)
-        return field_set(h, field, field, value ? field : 0);
-    return field_set(h, field, field, h->menvcfg & field) == 0 ? -EINVAL : -EOPNOTSUPP;
+    if (value > 1)
+        return field_refuse(h, field, field);
+    return field_set(h, field, field, value ? field : 0);
 }
 
 static int pointer_mask_set(struct rv_hart *h, uint64_t bits)
@@ -93,7 +99,7 @@ static int pointer_mask_set(struct rv_hart *h, uint64_t bits)
     case 0: return field_set(h, MENVCFG_PMM, MENVCFG_PMM_7, 0);
     case 7: return field_set(h, MENVCFG_PMM, MENVCFG_PMM_7, MENVCFG_PMM_7);
     case 16: return field_set(h, MENVCFG_PMM, MENVCFG_PMM_7, MENVCFG_PMM);
-    default: return -EINVAL;
+    default: return field_refuse(h, MENVCFG_PMM, MENVCFG_PMM_7);
     }
 }
 

@@ -1,0 +1,48 @@
+# package.mk: man page, completion and option reference; install, uninstall, Debian package.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# DESTDIR stands before every path and is not part of what is installed; PREFIX is.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+DOCDIR ?= $(PREFIX)/share/doc/tollgate
+INSTALL ?= install
+
+# The program itself prints them, from its table of options.
+MADE_DOCS := $(B)/docs/tollgate.1 $(B)/docs/tollgate.bash $(B)/docs/options.md
+PAGES := $(wildcard docs/*.md)
+
+.PHONY: docs install uninstall deb
+docs: $(MADE_DOCS)
+
+$(B)/docs/tollgate.1: HELP := --man
+$(B)/docs/tollgate.bash: HELP := --bash-completion
+$(B)/docs/options.md: HELP := --markdown
+$(MADE_DOCS): $(B)/tollgate
+	@mkdir -p $(@D)
+	$(B)/tollgate help $(HELP) >$@.new
+	mv $@.new $@
+
+# The README's links to docs/ hold in the installed tree too.
+install: $(B)/tollgate $(MADE_DOCS)
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(COMPLETIONDIR)" \
+		"$(DESTDIR)$(DOCDIR)/docs"
+	$(INSTALL) -m 755 $(B)/tollgate "$(DESTDIR)$(BINDIR)/tollgate"
+	$(INSTALL) -m 644 $(B)/docs/tollgate.1 "$(DESTDIR)$(MANDIR)/man1/tollgate.1"
+	$(INSTALL) -m 644 $(B)/docs/tollgate.bash "$(DESTDIR)$(COMPLETIONDIR)/tollgate"
+	$(INSTALL) -m 644 README.md LICENSE "$(DESTDIR)$(DOCDIR)"
+	$(INSTALL) -m 644 $(PAGES) $(B)/docs/options.md "$(DESTDIR)$(DOCDIR)/docs"
+
+# What is not ours stays, folders that other files lie in too.
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/tollgate" "$(DESTDIR)$(MANDIR)/man1/tollgate.1" \
+		"$(DESTDIR)$(COMPLETIONDIR)/tollgate" "$(DESTDIR)$(DOCDIR)/README.md" \
+		"$(DESTDIR)$(DOCDIR)/LICENSE" "$(DESTDIR)$(DOCDIR)/docs/options.md"
+	cd "$(DESTDIR)$(DOCDIR)" 2>/dev/null && rm -f $(PAGES) || true
+	rmdir "$(DESTDIR)$(DOCDIR)/docs" "$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
+
+deb: $(B)/tollgate $(MADE_DOCS)
+	@B="$(B)" MAKE="$(MAKE)" sh docs/package/deb.sh

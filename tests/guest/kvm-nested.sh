@@ -1,0 +1,240 @@
+#!/bin/bash
+# kvm-nested.sh: the riscv64 KVM engine on real KVM, nested: one boot of Debian's kernel in QEMU runs all its tests.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#     kvm-nested.sh BUILDDIR [linux]      needs BUILDDIR/tollgate and BUILDDIR/guest/*.elf
+#
+# With `linux`, Debian's kernel boots in the nested Tollgate too, on one hart and on two (half a minute more).
+#
+# QEMU 10 emulates a hart with the H extension; in it Debian's riscv64 kernel runs with the module kvm, and in that a
+# static Tollgate (`make cross`) with --engine kvm. What the probe and the small kernel report is compared with what they
+# report on this machine's interpreter; where KVM answers calls itself, and differently, the list below says so.
+#
+# Prints `ok NAME` or `FAIL NAME` a test, and `N passed, N failed[, N skipped]`. Status: 0, or 1 when one failed.
+set -eu
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+
+build=${1:-build}
+linux=${2:-}
+cache=${TOLLGATE_CACHE:-.cache}
+qemu=$cache/qemu/qemu-system-riscv64
+host=$cache/debian-riscv64
+limit=300 # seconds for the boot and all tests; about 20 are needed, 50 with Linux
+memory=320M
+passed=0
+failed=0
+
+skip() {
+	printf 'skipped: kvm-nested: %s\n0 passed, 0 failed, 1 skipped\n' "$1"
+	exit 0
+}
+
+# What KVM (Linux 6.12) answers itself and in another way, as patterns of the probe's and the kernel's lines.
+#   rfence   masks and bases that name no hart are not refused
+#   ipi      the harts of a mask that exist get the interrupt before the others are refused
+#   hsm      a hart ID above 2^32 or of no hart counts as stopped; a suspend is always retentive; a hart that waits
+#            counts as suspended
+#   counters scounteren.CY has no effect on a cycle counter that KVM emulates
+known='^(ipi: a refused one reaches nobody'
+known+='|rfence: (fence\.i|sfence|asid): (a base|a hart|sixty|a mask).*'
+known+='|hsm: state of (no hart|hart -1)'
+known+='|hsm: suspend that would come back .*'
+known+='|hsm: a non-retentive suspend .*'
+known+='|second hart: HSM says that it runs'
+known+='|sv[0-9]+: without scounteren\.CY .*)$'
+
+verdict() { # NAME, REASON why not; empty: passed
+	if [ -z "$2" ]; then
+		passed=$((passed + 1))
+		echo "ok $1"
+	else
+		failed=$((failed + 1))
+		echo "FAIL $1: $2"
+		[ ! -f "$work/out/$1" ] || tail -n 5 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
+	fi
+}
+
+# --- what is needed ---
+
+"$qemu" --version >/dev/null 2>&1 || skip "there is no QEMU in the cache; tests/tools/qemu.sh fetches it"
+sh guest/linux/fetch.sh --check || skip "Debian's kernel is not in the cache, or without kvm; guest/linux/fetch.sh fetches it"
+command -v cpio >/dev/null || skip "there is no cpio"
+status=0
+sh tests/tools/cross.sh || status=$?
+case $status in
+0) ;;
+3 | 4) skip "the riscv64 compiler cannot be had (see above)" ;;
+*) exit 1 ;;
+esac
+make -s -j2 cross CACHE="$cache" || exit 1
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/tree/{bin,dev,proc,sys,tmp,lib} "$work/out"
+
+# --- what runs in the nested host ---
+
+cat >"$work/tree/init" <<'INIT'
+#!/bin/sh
+# Each test's output goes to the console between "@begin NAME" and "@end NAME STATUS".
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+exec </dev/null >/dev/console 2>&1
+echo 1 >/proc/sys/kernel/printk # KVM logs each exit that it cannot handle
+insmod /lib/kvm.ko
+
+t() { # NAME, arguments of tollgate
+	name=$1
+	shift
+	echo "@begin $name"
+	timeout -s KILL 60 tollgate run -m 64M "$@" >/tmp/out 2>&1
+	status=$?
+	cat /tmp/out
+	echo
+	echo "@end $name $status"
+}
+
+# One that never ends. When it has printed its plan it gets SIGTERM and must end by that.
+killed() {
+	name=$1
+	shift
+	echo "@begin $name"
+	mkfifo /tmp/pipe
+	timeout -s KILL 60 tollgate run -m 64M "$@" >/tmp/pipe 2>&1 &
+	while read -r line; do
+		echo "$line"
+		case $line in 1..*) break ;; esac
+	done </tmp/pipe
+	pidof tollgate | xargs kill -TERM
+	wait $!
+	status=$?
+	rm /tmp/pipe
+	echo "@end $name $status"
+}
+
+k="--engine kvm"
+t auto -v hello.elf
+t hello $k hello.elf
+t hello-2-harts $k -c 2 hello.elf
+t probe $k probe.elf
+t kernel $k kernel.elf
+t kernel-2-harts $k -c 2 kernel.elf
+t devices $k devices.elf
+t devices-no-legacy $k --without uart16550a --without sbi-dbcn --console none --report - hello.elf
+t starts-2-harts $k -c 2 hostile-starts.elf
+t fault-handler $k hostile-novector.elf
+t fault-device $k --report - hostile-mmio.elf
+killed killed-asleep $k hostile-sleep.elf
+t deny-below $k --deny sbi.time hello.elf
+t deny-hidden $k --deny sbi.legacy hello.elf
+t deny-exits $k --deny sbi.dbcn.write hello.elf
+t program $k --program program-exit42.elf
+t budget $k --max-steps 1000 hello.elf
+t modules --list-modules
+if [ -e Image ]; then
+	t linux $k -m 256M -i initramfs.cpio -p "console=hvc0 quiet tg.init=poweroff" Image
+	t linux-2-harts $k -m 256M -c 2 -i initramfs.cpio -p 'console=hvc0 quiet tg.run="cat /proc/interrupts"' Image
+fi
+chmod 000 /dev/kvm
+rm /dev/kvm
+t no-kvm $k hello.elf
+t no-kvm-auto -v hello.elf
+poweroff -f
+INIT
+chmod 0755 "$work/tree/init"
+cp "$host/busybox" "$work/tree/bin/"
+for applet in sh mount insmod timeout cat mkfifo pidof xargs kill chmod rm poweroff; do
+	ln -s busybox "$work/tree/bin/$applet"
+done
+cp "$host"/host/*.ko "$work/tree/lib/"
+cp build/cross/tollgate "$work/tree/bin/tollgate"
+cp "$build"/guest/*.elf "$work/tree/"
+if [ "$linux" = linux ]; then
+	memory=1G
+	cp "$host/Image" "$work/tree/Image"
+	sh guest/linux/initramfs.sh "$work/tree/initramfs.cpio" || exit 1
+fi
+(cd "$work/tree" && find . | cpio -o -H newc --quiet) >"$work/initrd"
+
+status=0
+timeout -k 5 "$limit" "$qemu" -M virt -cpu rv64,h=true -smp 1 -m "$memory" -display none -nodefaults -no-reboot \
+	-serial "file:$work/log" -kernel "$host/Image" -initrd "$work/initrd" \
+	-append "console=ttyS0 quiet panic=-1 PATH=/bin" </dev/null >"$work/qemu" 2>&1 || status=$?
+if ! grep -aq '^@begin' "$work/log"; then
+	tail -n 20 "$work/qemu" "$work/log"
+	verdict boot "QEMU ended with status $status before the first test"
+	echo "$passed passed, $failed failed"
+	exit 1
+fi
+tr -d '\r' <"$work/log" | awk -v dir="$work/out/" '
+	/^@begin / { name = $2; next }
+	/^@end /   { print $3 > (dir $2 ".status"); name = ""; next }
+	name != "" { print > (dir name) }'
+
+# --- judgement ---
+
+# expect NAME STATUS [LINE...]: the test ended with STATUS and its output holds each LINE.
+expect() {
+	local name=$1 want=$2 line got reason=""
+	shift 2
+	got=$(cat "$work/out/$name.status" 2>/dev/null) || got='no end'
+	[ "$got" = "$want" ] || reason="status $got, not $want"
+	for line in "$@"; do
+		[ -n "$reason" ] || grep -aqF -- "$line" "$work/out/$name" || reason="no '$line' in the output"
+	done
+	verdict "$name" "$reason"
+}
+
+# TAP lines without their numbers, "ok TEXT" or "not ok TEXT".
+tap() { sed -nE 's/^(ok|not ok) [0-9]+ - /\1 /p' "$1"; }
+
+# compare NAME GUEST [OPTION...]: the guest's report equals the interpreter's, but for the known differences.
+compare() {
+	local name=$1 guest=$2 reason="" differ
+	shift 2
+	# The two lists differ in legacy calls, which KVM hides.
+	"$build/tollgate" run --engine interp -m 64M --without sbi-legacy "$@" "$build/guest/$guest.elf" </dev/null \
+		2>/dev/null | tr -d '\r' >"$work/interp" || :
+	tap "$work/interp" >"$work/want"
+	tap "$work/out/$name" >"$work/got"
+	differ=$(diff <(sed -E 's/^(not )?ok //' "$work/want") <(sed -E 's/^(not )?ok //' "$work/got") | head -n 3) || :
+	if [ ! -s "$work/want" ] || [ -n "$differ" ]; then
+		reason="it does not report the same tests: $differ"
+	else
+		differ=$(paste -d '|' "$work/want" "$work/got" | awk -F '|' '$1 != $2 { sub(/^(not )?ok /, "", $2); print $2 }')
+		[ -z "$differ" ] || printf '%s\n' "$differ" | grep -E "$known" | sed 's/^/  KVM answers itself: /'
+		differ=$(printf '%s\n' "$differ" | grep -vE "$known|^$" | head -n 3) || :
+		[ -z "$differ" ] || reason="differs from the interpreter: $differ"
+	fi
+	verdict "$name compared with the interpreter" "$reason"
+}
+
+expect auto 0 'engine kvm, 1 hart' 'Hello from S-mode.'
+expect hello 0 'Hello from S-mode.'
+expect hello-2-harts 0 'Hello from S-mode.'
+compare probe probe
+compare kernel kernel
+compare kernel-2-harts kernel -c 2
+expect devices 42 '1..25'
+compare devices devices
+expect devices-no-legacy 0 '"call": 1' '"mmio": 0'
+expect starts-2-harts 0 '1..3'
+expect fault-handler 100 'guest fault: hart 0, pc 0x80' 'illegal instruction' 'trap handler (stvec) is not in memory'
+expect fault-device 100 'guest fault: hart 0, pc 0x80' ', instruction 0x' '"registers"'
+expect killed-asleep 143
+expect deny-below 69 'cannot be enforced: engine kvm'
+expect deny-hidden 0 'Hello from S-mode.'
+expect deny-exits 0 'Hello from S-mode.'
+expect program 69 'it does not support --program'
+expect budget 69 'it does not support --max-steps'
+expect modules 0 "engine kvm: answered by the host's kernel"
+expect no-kvm 69 'cannot open /dev/kvm'
+expect no-kvm-auto 0 'engine interp'
+if [ "$linux" = linux ]; then
+	expect linux 0 TOLLGATE-INIT-OK
+	expect linux-2-harts 0 'CPU1' 'SiFive PLIC' 'TOLLGATE-STATUS 0'
+fi
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -123,7 +123,9 @@ found=0 names=()
 for file in "$folder"/*.elf; do
     name=${file##*/}
     name=${name%.elf}
-    [ -f "$file" ] && [ -f "$folder/$name.reference_output" ] || continue
+    if [ ! -f "$file" ] || [ ! -f "$folder/$name.reference_output" ]; then
+        continue
+    fi
     found=1
     if matches "$name" "${only[@]}"; then
         names+=("$name")

@@ -342,7 +342,7 @@ static void put_memory(const struct vm *vm, struct state_writer *w)
 
 static void get_memory(struct vm *vm, struct state_reader *r)
 {
-    for (unsigned i = 0; i < vm->mem.nslots; i++)
+    for (unsigned i = 0; r->error == 0 && i < vm->mem.nslots; i++)
         mem_zero(&vm->mem, vm->mem.slot[i].gpa, vm->mem.slot[i].size);
     while (r->error == 0) {
         gpa_t gpa = state_get_u64(r);

@@ -209,8 +209,7 @@ void interp_pause(OP_PARAMS)
 void interp_resume(OP_PARAMS)
 {
     h->left = left;
-    /* An interrupt is a step of its own: one that there is none left for waits. */
-    if (left > 0 && !attend(h))
+    if (!attend(h))
         return;
     left = h->left;
     interp_goto(OP_ARGS);

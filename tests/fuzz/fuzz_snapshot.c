@@ -1,0 +1,178 @@
+/* fuzz_snapshot.c: libFuzzer target: a saved state with any bytes changed, or any bytes at all,
+ * loaded and run. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "tests/unit/mock_host.h"
+#include "vmm/engine/interp/engine.h"
+#include "vmm/snapshot.h"
+#include "vmm/vm.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+#define RAM_SIZE  (3u << 20)
+#define RUN_STEPS 3000u
+
+/* The guest: starts hart 1, which sleeps, and sends it an interrupt now and then. */
+static const uint32_t code[] = {
+    0x00100513, /*    li a0, 1 */
+    0x00000597, /*    auipc a1, 0 */
+    0x03c58593, /*    addi a1, a1, 0x3c: hart 1's */
+    0x004858b7, /*    lui a7, 0x485 */
+    0x34d8889b, /*    addiw a7, a7, 0x34d: HSM */
+    0x00000813, /*    li a6, 0 */
+    0x00000073, /*    ecall */
+    0xc01022f3, /* 1: rdtime t0 */
+    0x0ff2f313, /*    andi t1, t0, 0xff */
+    0x00b3a0af, /*    amoadd.w ra, a1, (t2): memory that is not there, a trap */
+    0x006382b3, /*    add t0, t2, t1 */
+    0xff1ff06f, /*    j 1b */
+    0x00000013, 0x00000013, 0x00000013, 0x00000013, 0x10500073, /*    wfi */
+    0xffdff06f,                                                 /*    j -4 */
+};
+
+/* A state that loads, which inputs change. */
+static uint8_t *base;
+static size_t base_size;
+
+struct rig {
+    struct vm vm;
+    struct vm_config config;
+    struct mock_host mock;
+};
+
+static char image[32];
+
+static ssize_t sink_write(struct host *host, int fd, const void *buf, size_t len)
+{
+    (void)host;
+    (void)fd;
+    (void)buf;
+    return (ssize_t)len;
+}
+
+static void rig_create(struct rig *rig)
+{
+    struct error err = {0};
+
+    mock_host_init(&rig->mock);
+    rig->mock.host.write = sink_write;
+    rig->config = (struct vm_config){
+        .host = &rig->mock.host,
+        .engine = &engine_interp,
+        .start = START_KERNEL,
+        .image = image,
+        .raw = true,
+        .mem_size = RAM_SIZE,
+        .nharts = 2,
+        .max_steps = RUN_STEPS,
+        .deterministic = true,
+        .console = CONSOLE_VIRTIO,
+        .in_fd = -1,
+        .out_fd = 1000,
+    };
+    if (vm_create(&rig->vm, &rig->config, &err) != 0) {
+        fprintf(stderr, "fuzz_snapshot: %s\n", err.text);
+        abort();
+    }
+}
+
+static void rig_destroy(struct rig *rig)
+{
+    vm_destroy(&rig->vm);
+    mock_host_destroy(&rig->mock);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct error err = {0};
+    int fd = memfd_create("image", MFD_CLOEXEC);
+
+    (void)argc;
+    (void)argv;
+    if (!rig || fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
+        abort();
+    snprintf(image, sizeof(image), "/proc/self/fd/%d", fd);
+    rig_create(rig);
+    if (vm_run(&rig->vm, &err) != 0 ||
+        snapshot_save_bytes(&rig->vm, &base, &base_size, &err) != 0)
+        abort();
+    rig_destroy(rig);
+    free(rig);
+    return 0;
+}
+
+/*
+ * The first byte chooses: the bytes themselves, or the state with changes, each a place (two
+ * bytes, most of them before the memory) and what is written there: a byte or a doubleword.
+ */
+static uint8_t *make_state(const uint8_t *data, size_t size, size_t *len)
+{
+    bool raw = size > 0 && data[0] == 0;
+    uint8_t *state;
+
+    *len = raw ? size - 1 : base_size;
+    state = malloc(*len + 1);
+    if (!state)
+        abort();
+    memcpy(state, raw ? data + 1 : base, *len);
+    for (size_t at = 1; !raw && at + 11 <= size; at += 11) {
+        size_t place = data[at] << 8 | data[at + 1];
+        size_t n = data[at + 2] & 1 ? 8 : 1;
+
+        if (place + n <= *len)
+            memcpy(state + place, data + at + 3, n);
+    }
+    return state;
+}
+
+static uint64_t steps_of(const struct vm *vm)
+{
+    uint64_t steps = 0;
+
+    for (unsigned i = 0; i < vm->nharts; i++)
+        steps += vm->hart[i].steps;
+    return steps;
+}
+
+/* What was loaded is a machine: it runs to its budget or to an end of its own, and is saved. */
+static void run(struct rig *rig)
+{
+    struct error err = {0};
+    uint8_t *data;
+    size_t size;
+
+    rig->config.max_steps = steps_of(&rig->vm) + RUN_STEPS;
+    if (vm_run(&rig->vm, &err) != 0 || rig->vm.stop.cause == CAUSE_NONE ||
+        rig->vm.stop.cause == CAUSE_ENGINE || steps_of(&rig->vm) > rig->config.max_steps ||
+        snapshot_save_bytes(&rig->vm, &data, &size, &err) != 0)
+        abort();
+    free(data);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct error err = {0};
+    uint8_t *state;
+    size_t len;
+
+    if (!rig)
+        return 0;
+    rig_create(rig);
+    state = make_state(data, size, &len);
+    if (snapshot_load_bytes(&rig->vm, state, len, &err) == 0)
+        run(rig);
+    else if (err.text[0] == '\0')
+        abort();
+    free(state);
+    rig_destroy(rig);
+    free(rig);
+    return 0;
+}

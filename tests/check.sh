@@ -59,12 +59,13 @@ step build-gcc make -s -j"$jobs" all unit guests diff CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
-step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/tollgate
+step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit
 step lint bash tests/lint.sh
 
 step unit-gcc build/unit
 step unit-clang build/clang/unit
 step unit-asan build/asan/unit
+step unit-tsan build/tsan/unit hart module console host
 step diff-gcc build/diff
 step diff-clang build/clang/diff
 step diff-asan build/asan/diff
@@ -88,6 +89,8 @@ step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step kvm-nested bash tests/guest/kvm-nested.sh build
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
+step arch-tests bash tests/conformance/arch-test.sh build/tollgate "${ARCH_TEST:-}" \
+	--skip tests/conformance/arch-test.skip -- --misaligned trap
 step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
 step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
 

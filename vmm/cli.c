@@ -369,6 +369,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_ENGINE: p->engine = value; break;
     case CLI_CONSOLE: console_set(p, value); break;
     case CLI_MAX_STEPS: return max_steps_set(p, value);
+    case CLI_MISALIGNED: config->misaligned_traps = strcmp(value, "trap") == 0; break;
     case CLI_DETERMINISTIC: config->deterministic = true; break;
     case CLI_SEED: return seed_set(p, value);
     case CLI_LOAD_STATE: config->load_state = value; break;

@@ -266,9 +266,11 @@ static bool symtab_find(const struct elf *elf, const Elf64_Shdr *symtab, const c
     return false;
 }
 
-/* A symbol's physical address, or 0. Nothing needs sections to load: damaged ones are no error.
+/*
+ * A symbol's physical address, or 0. Nothing needs sections to load: damaged ones are no error.
+ * A symbol that ends something belongs to the byte before it: `back` is 1, else 0.
  */
-static gpa_t find_symbol(const struct elf *elf, const char *name)
+static gpa_t find_symbol(const struct elf *elf, const char *name, unsigned back)
 {
     for (unsigned i = 0; i < elf->head.e_shnum; i++) {
         Elf64_Shdr sh;
@@ -277,7 +279,7 @@ static gpa_t find_symbol(const struct elf *elf, const char *name)
         if (!section_at(elf, i, &sh))
             return 0;
         if (sh.sh_type == SHT_SYMTAB && symtab_find(elf, &sh, name, &value))
-            return translate(elf, value, &gpa) ? gpa : 0;
+            return translate(elf, value - back, &gpa) ? gpa + back : 0;
     }
     return 0;
 }
@@ -299,10 +301,10 @@ int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size
     if (r == 0)
         r = copy_segments(&elf, image);
     if (r == 0) {
-        image->tohost = find_symbol(&elf, "tohost");
-        image->fromhost = find_symbol(&elf, "fromhost");
-        image->begin_signature = find_symbol(&elf, "begin_signature");
-        image->end_signature = find_symbol(&elf, "end_signature");
+        image->tohost = find_symbol(&elf, "tohost", 0);
+        image->fromhost = find_symbol(&elf, "fromhost", 0);
+        image->begin_signature = find_symbol(&elf, "begin_signature", 0);
+        image->end_signature = find_symbol(&elf, "end_signature", 1);
     }
     return r;
 }

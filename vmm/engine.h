@@ -15,9 +15,10 @@ struct hart;
 struct hart_fence;
 
 /* Capabilities (engine.caps): what needs one that an engine lacks is refused at start-up. */
-#define ENGINE_EXACT_STEPS 0x1u /* counts steps, stops exactly at a budget */
-#define ENGINE_M_MODE      0x2u /* can start a guest in M-mode */
-#define ENGINE_U_MODE      0x4u /* can start a guest in U-mode (programs) */
+#define ENGINE_EXACT_STEPS 0x1u  /* counts steps, stops exactly at a budget */
+#define ENGINE_M_MODE      0x2u  /* can start a guest in M-mode */
+#define ENGINE_U_MODE      0x4u  /* can start a guest in U-mode (programs) */
+#define ENGINE_MISALIGNED  0x10u /* can make misaligned accesses trap */
 /*
  * Harts start, stop and suspend inside run, below us (KVM's HSM): the core lets every hart's
  * thread enter run at once, and hart->status says nothing about them.

@@ -394,7 +394,7 @@ static int get_header(struct state_reader *r, struct error *err)
 /* Harts, console and modules; what is wrong with the bytes sticks in *r. */
 static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
 {
-    uint64_t mip[PLAT_HARTS_MAX];
+    uint64_t mip[PLAT_HARTS_MAX] = {0};
     int rc = 0;
 
     get_clock(vm, r);
@@ -447,8 +447,8 @@ int snapshot_save_bytes(struct vm *vm, uint8_t **data, size_t *size, struct erro
 
 int snapshot_save(struct vm *vm, const char *path, struct error *err)
 {
-    uint8_t *data;
-    size_t size;
+    uint8_t *data = NULL;
+    size_t size = 0;
     int rc = snapshot_save_bytes(vm, &data, &size, err);
 
     if (rc != 0)

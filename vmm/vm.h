@@ -44,8 +44,9 @@ struct vm_config {
     uint64_t mem_size;
     unsigned nharts;
     uint64_t max_steps; /* of each hart; of all together when deterministic; UINT64_MAX: none */
-    bool deterministic; /* see deterministic.h */
-    uint64_t seed;      /* of a deterministic run */
+    bool misaligned_traps;  /* misaligned loads and stores raise exceptions */
+    bool deterministic;     /* see deterministic.h */
+    uint64_t seed;          /* of a deterministic run */
     const char *load_state; /* or NULL: where the machine goes on from */
     enum console_input console;
     int in_fd, out_fd;

@@ -831,10 +831,33 @@ static void test_pmp_tables(void)
     machine_destroy(&m);
 }
 
+/* --misaligned trap: every misaligned access traps, into pages that were touched before too. */
+static void test_misaligned_traps(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    m.h->misaligned_traps = true;
+    machine_poke(&m, DATA, 0x1122334455667788);
+    m.s.x[A0] = UINT64_MAX;
+    for (uint64_t offset = 0; offset < 16; offset++) {
+        bool aligned = offset % 8 == 0;
+
+        CU_ASSERT_EQUAL(access_try(&m, PRIV_S, RV_LOAD, V_DATA + offset),
+                        aligned ? 0 : RV_LOAD_MISALIGNED);
+        CU_ASSERT_EQUAL(access_try(&m, PRIV_S, RV_STORE, V_DATA + 0x100 + offset),
+                        aligned ? 0 : RV_STORE_MISALIGNED);
+    }
+    CU_ASSERT_EQUAL(machine_peek(&m, DATA), 0x1122334455667788);
+    machine_destroy(&m);
+}
+
 void interp_memory_tests(struct CU_Suite *suite)
 {
     CU_add_test(suite, "Sv39, Sv48, Sv57 and canonical addresses", test_modes);
     CU_add_test(suite, "superpages", test_superpages);
+    CU_add_test(suite, "misaligned accesses that trap", test_misaligned_traps);
     CU_add_test(suite, "permissions of leaves", test_leaf);
     CU_add_test(suite, "pointers to tables", test_pointers);
     CU_add_test(suite, "SUM", test_sum);

@@ -374,6 +374,7 @@ static int interp_hart_create(struct hart *hart)
     in->hart.hart = hart;
     in->hart.vm = hart->vm;
     in->hart.step_limit = config->max_steps;
+    in->hart.misaligned_traps = config->misaligned_traps;
     in->refresh_steps = REFRESH_STEPS;
     in->program = config->start == START_PROGRAM;
     in->kernel = config->start == START_KERNEL;
@@ -591,7 +592,7 @@ static const char *interp_mmu_type(struct vm *vm)
 const struct engine engine_interp = {
     .name = "interp",
     .summary = "predecoded threaded interpreter, the oracle; runs everywhere",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE,
+    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
     .probe = interp_probe,
     .hart_create = interp_hart_create,
     .hart_destroy = interp_hart_destroy,

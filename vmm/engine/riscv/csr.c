@@ -114,8 +114,14 @@ enum {
     X(zbb)                                                                                     \
     X(zbc)                                                                                     \
     X(zbkb)                                                                                    \
+    X(zbkc)                                                                                    \
     X(zbkx)                                                                                    \
     X(zbs)                                                                                     \
+    X(zknd)                                                                                    \
+    X(zkne)                                                                                    \
+    X(zknh)                                                                                    \
+    X(zksed)                                                                                   \
+    X(zksh)                                                                                    \
     X(smstateen)                                                                               \
     X(sstc)                                                                                    \
     X(svade)                                                                                   \

@@ -184,7 +184,7 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     page = mem_ptr(&h->vm->mem, gpa & RV_PAGE_MASK, MEM_PAGE_SIZE);
     place->gpa = gpa;
     place->host = page ? page + (gpa & ~RV_PAGE_MASK) : NULL;
-    if (page && access != RV_FETCH && rv_pmp_uniform(h, gpa)) {
+    if (page && access != RV_FETCH && !h->misaligned_traps && rv_pmp_uniform(h, gpa)) {
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
@@ -262,6 +262,9 @@ static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_ac
     struct rv_place place;
     int cause;
 
+    /* Before anything else (privileged specification, table of exception priorities). */
+    if (h->misaligned_traps && va % size != 0)
+        return fault(h, access == RV_LOAD ? RV_LOAD_MISALIGNED : RV_STORE_MISALIGNED, va);
     if ((va & ~RV_PAGE_MASK) + size > MEM_PAGE_SIZE)
         return access_crossing(h, va, size, access, value);
     cause = rv_translate(h, va, size, access, &place);

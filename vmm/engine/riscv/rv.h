@@ -148,7 +148,9 @@ struct rv_hart {
     /* A trap on its way: slow paths leave it here and the loop takes it. */
     int64_t trap_cause;
     uint64_t trap_tval;
-    bool device_access; /* a slow access went to a device: look at requests after it */
+    bool misaligned_traps; /* fixed: misaligned loads and stores trap, so no access may hit the
+                              TLB */
+    bool device_access;    /* a slow access went to a device: look at requests after it */
 
     /*
      * Counting. steps: finished chunks; the current chunk adds chunk - left. instret is

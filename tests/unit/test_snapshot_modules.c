@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <CUnit/CUnit.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "devices/virtio_mmio.h"
@@ -12,7 +13,7 @@
 #include "vmm/irq.h"
 
 extern const struct module module_plic, module_uart16550a, module_virtio_console, module_clint,
-    module_htif, module_finisher;
+    module_htif, module_finisher, module_cfi_flash, module_goldfish_rtc, module_doorbell;
 
 /* --- bytes --- */
 
@@ -584,6 +585,90 @@ static void test_virtio_slot(void)
     fix_destroy();
 }
 
+/* --- flash, clock, doorbell --- */
+
+/* Half a buffered write: the rest of it, and what was stored before, go on in the other. */
+static void test_flash_state(void)
+{
+    FIX_INIT(START_FIRMWARE, CONSOLE_NONE, &module_cfi_flash);
+    struct fixture *f = &fix[0];
+    fixture_write(f, PLAT_FLASH_BASE + 0x5000, 4, 0x40);
+    fixture_write(f, PLAT_FLASH_BASE + 0x5000, 4, 0x12345678);
+    fixture_write(f, PLAT_FLASH_BASE + 0x40, 4, 0xe8);
+    fixture_write(f, PLAT_FLASH_BASE + 0x40, 4, 1); /* two words */
+    fixture_write(f, PLAT_FLASH_BASE + 0x40, 4, 0x11111111);
+    fixture_write(&fix[1], PLAT_FLASH_BASE + 0x9000, 4, 0x40); /* stored here only: gone */
+    fixture_write(&fix[1], PLAT_FLASH_BASE + 0x9000, 4, 0);
+    carry(0);
+    both_write(PLAT_FLASH_BASE + 0x44, 4, 0x22222222);
+    both_write(PLAT_FLASH_BASE + 0x40, 4, 0xd0);
+    CU_ASSERT_EQUAL(both_read(PLAT_FLASH_BASE, 4), 0x00800080);
+    both_write(PLAT_FLASH_BASE, 4, 0xff);
+    CU_ASSERT_EQUAL(both_read(PLAT_FLASH_BASE + 0x40, 4), 0x11111111);
+    CU_ASSERT_EQUAL(both_read(PLAT_FLASH_BASE + 0x44, 4), 0x22222222);
+    CU_ASSERT_EQUAL(both_read(PLAT_FLASH_BASE + 0x5000, 4), 0x12345678);
+    CU_ASSERT_EQUAL(both_read(PLAT_FLASH_BASE + 0x9000, 4), 0xffffffff);
+    bytes_save(&saved, &f->inst[0]);
+    for (size_t len = 0; len < saved.len; len += 641)
+        CU_ASSERT_FALSE(bytes_load(&saved, len, &fix[1].inst[0]));
+    fix_destroy();
+}
+
+static void use_rtc(struct fixture *f)
+{
+    for (unsigned reg = 0; reg < 0x20; reg += 4)
+        (void)fixture_read(f, PLAT_RTC_BASE + reg, 4);
+    fixture_write(f, PLAT_RTC_BASE + 0x14, 4, 1); /* no alarm: nothing waits for it */
+}
+
+static void test_rtc_state(void)
+{
+    FIX_INIT(START_KERNEL, CONSOLE_NONE, &module_plic, &module_goldfish_rtc);
+    struct fixture *f = &fix[0];
+    fixture_write(f, PLAT_RTC_BASE + 0x04, 4, 1000); /* the time, far ahead */
+    (void)fixture_read(f, PLAT_RTC_BASE, 4);
+    fixture_write(f, PLAT_RTC_BASE + 0x0c, 4, 7);
+    fixture_write(f, PLAT_RTC_BASE + 0x08, 4, 8); /* long past: it rings */
+    fixture_write(f, PLAT_RTC_BASE + 0x10, 4, 1);
+    carry(1);
+    CU_ASSERT_EQUAL(both_read(PENDING, 4), 1u << PLAT_RTC_IRQ);
+    CU_ASSERT_EQUAL(both_read(PLAT_RTC_BASE + 0x04, 4), 1000);
+    CU_ASSERT_EQUAL(both_read(PLAT_RTC_BASE + 0x08, 4), 8);
+    CU_ASSERT_EQUAL(both_read(PLAT_RTC_BASE + 0x0c, 4), 7);
+    CU_ASSERT_EQUAL(both_read(PLAT_RTC_BASE + 0x10, 4), 1);
+    damage(1, use_rtc);
+    fix_destroy();
+}
+
+static void use_doorbell(struct fixture *f)
+{
+    (void)fixture_read(f, PLAT_DOORBELL_BASE, 8);
+}
+
+static void test_doorbell_state(void)
+{
+    FIX_INIT(START_FIRMWARE, CONSOLE_NONE, &module_doorbell);
+    for (unsigned i = 0; i < 8; i++)
+        fixture_write(&fix[0], PLAT_DOORBELL_BASE + 8 * i, 8, UINT64_MAX - i);
+    carry(0);
+    for (unsigned i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(both_read(PLAT_DOORBELL_BASE + 8 * i, 8), UINT64_MAX - i);
+    damage(0, use_doorbell);
+    fix_destroy();
+}
+
+/* --- all of them --- */
+
+/* What is taken down at the end was made to hold something: a module must not forget it. */
+static void test_all_save(void)
+{
+    for (const struct module *const *m = module_list; *m; m++)
+        if ((*m)->destroy && (!(*m)->save || !(*m)->load)) {
+            printf("\n    %s has no save or no load", (*m)->name);
+            CU_FAIL("a module with state");
+        }
+}
+
 /* --- SBI extensions --- */
 
 static struct call sbi(struct machine *m, uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1,
@@ -680,5 +765,9 @@ void snapshot_module_tests(struct CU_Suite *suite)
     CU_add_test(suite, "virtio-console", test_virtio_state);
     CU_add_test(suite, "virtio-console: a broken driver", test_virtio_broken);
     CU_add_test(suite, "virtio-console: another slot", test_virtio_slot);
+    CU_add_test(suite, "cfi-flash", test_flash_state);
+    CU_add_test(suite, "goldfish-rtc", test_rtc_state);
+    CU_add_test(suite, "doorbell", test_doorbell_state);
     CU_add_test(suite, "sbi-pmu, sbi-fwft", test_sbi_state);
+    CU_add_test(suite, "every module with state saves it", test_all_save);
 }

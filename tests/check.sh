@@ -80,10 +80,10 @@ step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
+step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
 step linux bash tests/guest/linux.sh build/tollgate
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate
-step get-firmware sh guest/linux/fetch-firmware.sh
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"

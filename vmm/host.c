@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,18 @@ static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool
         return -EBADF;
     *ready = fds[0].revents != 0;
     return 0;
+}
+
+unsigned host_processors(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+void host_yield(void)
+{
+    sched_yield();
 }
 
 static void real_random(struct host *host, void *buf, size_t len)

@@ -84,6 +84,10 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
 
+/* Processors that this process may use; and giving the calling thread's turn on one away. */
+unsigned host_processors(void);
+void host_yield(void);
+
 /*
  * Ending another thread's system call by a signal that does nothing else. init is called
  * before, as often as one likes; 0 or -errno. self names the calling thread for kick, which

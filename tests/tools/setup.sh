@@ -11,7 +11,7 @@ RUN="gcc make libc6-dev linux-libc-dev libfdt-dev libjansson-dev libsodium-dev z
 	debian-archive-keyring ca-certificates"
 CHECK="$RUN clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev cppcheck shellcheck libcunit1-dev
 	gcc-riscv64-unknown-elf device-tree-compiler jq binutils bash-completion man-db groff-base dpkg-dev
-	universal-ctags"
+	opensbi"
 
 case ${1:-} in
 run) wanted=$RUN ;;

@@ -378,6 +378,7 @@ static int interp_hart_create(struct hart *hart)
     in->refresh_steps = REFRESH_STEPS;
     in->program = config->start == START_PROGRAM;
     in->kernel = config->start == START_KERNEL;
+    in->crowded = !hart->vm->det && config->nharts > host_processors();
     in->single = code_page_new();
     if (!in->single) {
         free(in);

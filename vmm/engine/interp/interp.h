@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "vmm/engine/riscv/decode.h"
 #include "vmm/engine/riscv/rv.h"
+#include "vmm/host.h"
 #include "vmm/vm.h"
 
 /*
@@ -156,6 +157,7 @@ struct interp {
     uint64_t slow_value;      /* of interp_load_slow's helper */
     bool program;             /* U-mode without a kernel: traps end the VM */
     bool kernel;              /* S-mode ecalls are calls to the monitor */
+    bool crowded;             /* harts are threads, more than the host has processors for */
     bool exact;               /* every stop exact: budgets, single step */
     struct interp_next next;
 };

@@ -57,7 +57,7 @@ boot() {
 }
 
 # shellcheck disable=SC2016 # what stands in single quotes is for the guest
-for harts in 1 2 4; do
+for harts in 1 2 4 64; do
 	boot "$harts hart(s) to init" "^online 0(-$((harts - 1)))?\$" /dev/null -c "$harts" \
 		-p 'console=hvc0 earlycon=sbi tg.run="echo online $(cat /sys/devices/system/cpu/online)"'
 done

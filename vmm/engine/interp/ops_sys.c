@@ -204,9 +204,9 @@ OP_INVAL_FENCE(sfence_inval_ir)
  * by the next load. wrs.nto traps where wfi would be made to.
  */
 /*
- * The guest says that it waits for another hart. When harts outnumber processors, that one may be
- * waiting for ours: without this, Debian on 64 harts and two processors took 247 s to boot, nearly
- * all of it in line for one ticket lock (jiffies_lock); with it 5 s.
+ * The guest says that it waits for another hart. When harts outnumber processors, that one may
+ * be waiting for ours: without this, Debian on 64 harts and two processors took 247 s to boot,
+ * nearly all of it in line for one ticket lock (jiffies_lock); with it 5 s.
  */
 static NOINLINE void spin_hint(struct rv_hart *h)
 {

@@ -50,9 +50,7 @@ static const struct {
     {"78",    "Options contradict each other, or modules do."                             },
     {"100",   "The guest did what no machine can continue from."                          },
     {"101",   "A program made a call that nobody answers."                                },
-    {"102",   "The policy ended the guest."                                               },
     {"103",   "The step budget (--max-steps) is spent."                                   },
-    {"104",   "A replay took another way than its recording."                             },
     {"128+N", "Signal N asked the monitor to end."                                        },
 };
 

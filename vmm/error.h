@@ -20,9 +20,7 @@ enum tg_status {
     STATUS_CONFIG = 78,       /* options contradict each other: modules, addresses */
     STATUS_GUEST_FAULT = 100, /* the guest did what no machine can continue from */
     STATUS_INVALID_ECALL = 101,
-    STATUS_POLICY = 102,
     STATUS_BUDGET = 103,
-    STATUS_DIVERGED = 104,
 };
 
 /* A start-up error: one line for the user, and the status to exit with. */

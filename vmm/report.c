@@ -150,7 +150,6 @@ static const char *cause_headline(enum stop_cause cause)
     case CAUSE_RESET: return "the guest asked for a restart";
     case CAUSE_INVALID_ECALL: return "invalid ecall";
     case CAUSE_FAULT: return "guest fault";
-    case CAUSE_POLICY: return "ended by policy";
     case CAUSE_BUDGET: return "step budget spent";
     case CAUSE_KILLED: return "killed";
     case CAUSE_QUIT: return "left";

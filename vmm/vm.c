@@ -22,7 +22,6 @@ const char *stop_cause_name(enum stop_cause cause)
         [CAUSE_RESET] = "reset",
         [CAUSE_INVALID_ECALL] = "InvalidEcall",
         [CAUSE_FAULT] = "fault",
-        [CAUSE_POLICY] = "policy",
         [CAUSE_BUDGET] = "budget",
         [CAUSE_KILLED] = "killed",
         [CAUSE_QUIT] = "quit",

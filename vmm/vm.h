@@ -67,7 +67,6 @@ enum stop_cause {
     CAUSE_RESET,         /* the guest asked for a reboot */
     CAUSE_INVALID_ECALL, /* a bare program called what nobody answers */
     CAUSE_FAULT,
-    CAUSE_POLICY,
     CAUSE_BUDGET,
     CAUSE_KILLED, /* a signal to the monitor */
     CAUSE_QUIT,   /* the user left */

@@ -179,11 +179,13 @@ item_boot() {
 det_builds=(gcc clang gcc-debug clang-debug)
 
 prepare_det() {
-	local build
+	local build how
 	prepare_boot || return 1
 	for build in "${det_builds[@]}"; do
-		make -s -j"$jobs" "B=build/det/$build" "CC=$([ "${build%-debug}" = clang ] && echo clang-14 || echo gcc)" \
-			$([ "$build" = "${build%-debug}" ] || echo DEBUG=1) "build/det/$build/tollgate" || return 1
+		how=("B=build/det/$build" CC=gcc)
+		[ "${build%-debug}" = gcc ] || how+=(CC=clang-14)
+		[ "$build" = "${build%-debug}" ] || how+=(DEBUG=1)
+		make -s -j"$jobs" "${how[@]}" "build/det/$build/tollgate" || return 1
 	done
 }
 
@@ -192,7 +194,7 @@ total_det() { echo $((det * 2 * ${#det_builds[@]})); }
 # The first run of this commit on so many harts is the measure of the others.
 item_det() {
 	local build=${det_builds[$1 % ${#det_builds[@]}]} harts=$(($1 / ${#det_builds[@]} % 2 ? 4 : 1))
-	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure
+	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure steps hash
 	local words="--deterministic -m 512M -c $harts -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' $cache/debian-riscv64/Image"
 	rm -f "$report"
 	timeout --foreground -k 5 "$boot_limit" "build/det/$build/tollgate" run --report "$report" --deterministic -m 512M \
@@ -204,7 +206,8 @@ item_det() {
 	measure=$(cat "$soak/det-$harts")
 	[ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log" && [ "$this" = "$measure" ] &&
 		[[ $this =~ ^0\ [0-9]+\ [0-9a-f]{64}\  ]] || result=fail
-	record det "$build, $harts hart(s): ${this% *}" 1 1 "$result" "build/det/$build/tollgate run $words"
+	read -r _ steps hash _ <<<"$this"
+	record det "$build, $harts hart(s): $steps steps, $hash" null 1 "$result" "build/det/$build/tollgate run $words"
 }
 
 # stress-ng with the libraries that it loads.

@@ -98,6 +98,10 @@ struct error;
 int call_index_build(struct vm *vm, struct error *err);
 void call_index_destroy(struct vm *vm);
 
+/* The descriptor that answers a call first, or NULL: nobody's. */
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "guest/abi/platform.h"
 #include "vmm/cli_parser.h"
+#include "vmm/observe.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -378,6 +379,11 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);
     case CLI_DENY: return name_add(p, opt, value, config->deny, &config->ndeny);
+    case CLI_TRACE: return watch_parse(value, &config->trace, p->err);
+    case CLI_TRACE_FILE: config->trace_file = value; break;
+    case CLI_STATS: config->stats = true; break;
+    case CLI_STATS_JSON: config->stats_json = value; break;
+    case CLI_SYMBOLS: config->symbols = value; break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "vmm/cli.h"
 #include "vmm/host.h"
+#include "vmm/observe.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -158,6 +159,11 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(cli, err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0) {
+        ret = observer_finish(&run->vm, stderr, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
         error_print(cli, err);

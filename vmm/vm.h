@@ -57,6 +57,12 @@ struct vm_config {
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
     bool slow_calls; /* every call takes the gate, for tests of the other way */
+    /* observe.h */
+    unsigned trace;         /* WATCH_*, without WATCH_STATS */
+    const char *trace_file; /* or NULL: standard error */
+    bool stats;             /* print them */
+    const char *stats_json; /* or NULL */
+    const char *symbols;    /* names for pcs, or NULL: the image's */
 };
 
 /* Why a VM ended. */
@@ -99,6 +105,7 @@ struct vm {
     struct console console;
     bool console_made;
     struct call_index *calls;
+    struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
 
     struct module_instance *instance;

@@ -394,6 +394,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_STATS: config->stats = true; break;
     case CLI_STATS_JSON: config->stats_json = value; break;
     case CLI_SYMBOLS: config->symbols = value; break;
+    case CLI_KEEP: p->cli->keep = value; break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);
@@ -503,12 +504,14 @@ static const struct {
     enum cli_option_id a, b;
     const char *why;
 } contradictions[] = {
-    {CLI_PROGRAM,  CLI_INITRD,   "a program has no initial RAM disk"           },
-    {CLI_PROGRAM,  CLI_APPEND,   "a program has its own arguments"             },
-    {CLI_PROGRAM,  CLI_RAW,      "a program is always an ELF file"             },
-    {CLI_PROGRAM,  CLI_DTB,      "a program has no device tree"                },
-    {CLI_PROGRAM,  CLI_DUMP_DTB, "a program has no device tree"                },
-    {CLI_DUMP_DTB, CLI_REPORT,   "no guest runs, so there is nothing to report"},
+    {CLI_PROGRAM,  CLI_INITRD,     "a program has no initial RAM disk"           },
+    {CLI_PROGRAM,  CLI_APPEND,     "a program has its own arguments"             },
+    {CLI_PROGRAM,  CLI_RAW,        "a program is always an ELF file"             },
+    {CLI_PROGRAM,  CLI_DTB,        "a program has no device tree"                },
+    {CLI_PROGRAM,  CLI_DUMP_DTB,   "a program has no device tree"                },
+    {CLI_DUMP_DTB, CLI_REPORT,     "no guest runs, so there is nothing to report"},
+    {CLI_DUMP_DTB, CLI_KEEP,       "no guest runs, so there is nothing to keep"  },
+    {CLI_KEEP,     CLI_TRACE_FILE, "the trace is kept in the folder"             },
 };
 
 static int contradictions_check(struct cli_parser *p)

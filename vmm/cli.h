@@ -89,6 +89,7 @@ struct cli {
     const char *dump_dtb;   /* or NULL; "-": standard output */
     const char *report;     /* likewise */
     const char *save_state; /* or NULL */
+    const char *keep;       /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

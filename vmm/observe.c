@@ -20,6 +20,8 @@ struct guest_call {
     uint64_t number, args[CALL_ARGS];
     uint64_t start_ns;
 };
+#define LINUX_EXIT       93u
+#define LINUX_EXIT_GROUP 94u
 /* More tasks in a call at once than this are not followed: the oldest is given up. */
 #define GUEST_CALLS 256u
 
@@ -419,14 +421,21 @@ static void guest_call_tell(struct observer *o, const struct guest_call *call,
             trace_add(&line, "%s0x%" PRIx64, i > 0 ? ", " : "", call->args[i]);
         trace_add(&line, ")");
     }
-    if (result)
-        trace_add(&line, " = %" PRId64, (int64_t)*result);
-    else
+    if (!result) {
         trace_add(&line, " = ?");
-    if (result)
-        line_end(o, &line, ns);
-    else
         trace_write(o->sink, &line);
+        return;
+    }
+    trace_add_result(&line, (int64_t)*result);
+    line_end(o, &line, ns);
+}
+
+static void guest_name_count(struct observer *o, struct hart *hart,
+                             const struct guest_call *call, uint64_t ns)
+{
+    const char *name = o->linux_guest ? trace_linux_name(call->number) : NULL;
+
+    count(o, hart, STATS_GUEST, name ? name : "(other)", ns);
 }
 
 static void guest_call_begin(struct observer *o, struct hart *hart,
@@ -442,6 +451,11 @@ static void guest_call_begin(struct observer *o, struct hart *hart,
     struct guest_call lost = {0};
 
     memcpy(call.args, &trap->x[10], sizeof(call.args));
+    if (o->linux_guest && (call.number == LINUX_EXIT || call.number == LINUX_EXIT_GROUP)) {
+        guest_name_count(o, hart, &call, 0); /* it never returns, and its task is reused */
+        guest_call_tell(o, &call, NULL, hart->index, 0);
+        return;
+    }
     pthread_mutex_lock(&o->lock);
     struct guest_call *slot = guest_call_find(o, call.satp, call.sscratch);
     if (slot && slot->satp != call.satp)
@@ -457,14 +471,6 @@ static void guest_call_begin(struct observer *o, struct hart *hart,
     pthread_mutex_unlock(&o->lock);
     if (lost.used)
         guest_call_tell(o, &lost, NULL, hart->index, 0);
-}
-
-static void guest_name_count(struct observer *o, struct hart *hart,
-                             const struct guest_call *call, uint64_t ns)
-{
-    const char *name = o->linux_guest ? trace_linux_name(call->number) : NULL;
-
-    count(o, hart, STATS_GUEST, name ? name : "(other)", ns);
 }
 
 void observe_return(struct hart *hart, uint64_t satp, uint64_t sscratch, const uint64_t *x)

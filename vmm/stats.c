@@ -215,7 +215,8 @@ static unsigned lines_sort(const struct stats *stats, enum stats_kind kind,
         if (stats->line[i] && stats->line[i]->kind == kind)
             sorted[n++] = stats->line[i];
     }
-    qsort(sorted, n, sizeof(sorted[0]), line_compare);
+    if (n > 0)
+        qsort(sorted, n, sizeof(sorted[0]), line_compare);
     return n;
 }
 
@@ -237,7 +238,8 @@ static unsigned pcs_sort(const struct stats *stats, const struct pc_line *sorted
         if (stats->pc[i].cause)
             sorted[n++] = &stats->pc[i];
     }
-    qsort(sorted, n, sizeof(sorted[0]), pc_compare);
+    if (n > 0)
+        qsort(sorted, n, sizeof(sorted[0]), pc_compare);
     return n;
 }
 

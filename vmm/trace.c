@@ -95,6 +95,16 @@ static const char *sbi_error_name(int64_t error)
     return names[-error];
 }
 
+void trace_add_result(struct trace_line *line, int64_t result)
+{
+    if (result < 0 && result > -4096)
+        trace_add(line, " = %" PRId64, result);
+    else {
+        trace_add(line, " = ");
+        add_word(line, (uint64_t)result);
+    }
+}
+
 static void add_arguments(struct trace_line *line, const struct call_desc *desc,
                           const struct call *given, const struct trace_buffer *seen)
 {
@@ -121,7 +131,7 @@ static void add_answer(struct trace_line *line, const struct call *answer)
     else if (answer->disp != CALL_RET1 && answer->disp != CALL_RET2)
         trace_add(line, " = ?");
     else if (answer->personality == CALL_PROGRAM || answer->disp == CALL_RET1)
-        trace_add(line, " = %" PRId64, answer->error);
+        trace_add_result(line, answer->error);
     else if (answer->error == 0) {
         trace_add(line, " = ");
         add_word(line, answer->value);

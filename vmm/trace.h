@@ -45,6 +45,9 @@ void trace_add_linux_call(struct trace_line *line, uint64_t number, const uint64
 /* Its name; NULL: Linux has none of that number. */
 const char *trace_linux_name(uint64_t number);
 
+/* ` = 3`: what a call gave back; a word, or a small negative number. */
+void trace_add_result(struct trace_line *line, int64_t result);
+
 /* "stvec", or "csr 0x7c0". */
 void trace_add_csr(struct trace_line *line, unsigned csr);
 

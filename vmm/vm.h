@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/clock.h"
@@ -60,6 +61,7 @@ struct vm_config {
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */
+    FILE *console_copy;     /* what the guest prints goes here too; or NULL */
     bool stats;             /* print them */
     const char *stats_json; /* or NULL */
     const char *symbols;    /* names for pcs, or NULL: the image's */

@@ -81,9 +81,10 @@ struct json_t;
 struct cli {
     enum cli_action action;
     struct vm_config config;
-    const char *dump_dtb;   /* or NULL; "-": standard output */
-    const char *report;     /* likewise */
-    const char *save_state; /* or NULL */
+    const char *dump_dtb;     /* or NULL; "-": standard output */
+    const char *report;       /* likewise */
+    const char *save_state;   /* or NULL */
+    const char *policy_learn; /* or NULL; "-": standard output */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

@@ -58,6 +58,12 @@ int policy_freeze(struct vm *vm, struct error *err);
 void policy_release(struct vm *vm);
 
 /*
+ * Checks a policy against all modules of this build, without a VM: that names mean something,
+ * that calls have the arguments that rules name, and that it can be compiled. 0 or -errno.
+ */
+int policy_doc_check(const struct policy_doc *doc, struct error *err);
+
+/*
  * What a call must pass; NULL: nothing, it is allowed outright. vm->policy may be NULL. Valid
  * until policy_release. For calls that nobody answers, see policy_numbers.
  */

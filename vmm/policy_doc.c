@@ -233,7 +233,7 @@ void policy_rule_place(const struct policy_doc *doc, const struct policy_rule *r
     if (rule->option)
         snprintf(text, size, "--%s %s", kind, rule->target.name);
     else
-        snprintf(text, size, "rule %u ('%.80s', line %u: %s %s)", rule->index,
+        snprintf(text, size, "rules[%u] ('%.80s', line %u: %s %s)", rule->index,
                  doc->path ? doc->path : "policy", rule->line, kind, rule->target.name);
 }
 
@@ -297,6 +297,7 @@ int policy_doc_option(struct policy_doc *doc, enum policy_kind kind, const char 
     }
     rule->kind = kind;
     rule->option = true;
+    rule->override = kind != POLICY_RATE;
     if (kind == POLICY_RATE)
         strsep(&rest, ",");
     if (!policy_target_parse(&rule->target, copy))

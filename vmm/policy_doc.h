@@ -64,6 +64,7 @@ struct policy_rule {
     struct policy_limit calls, bytes; /* POLICY_RATE */
     uint64_t seen;                    /* how often a recorded run made the call; 0: not told */
     char *comment;                    /* or NULL */
+    bool override;                    /* it decides before all that do not have this */
     bool option;                      /* from the command line: --deny and the like */
     unsigned index, line;             /* rules[index] on that line of the file */
 };
@@ -110,7 +111,6 @@ struct policy_doc {
     char *comment;    /* or NULL */
     enum policy_default def;
     enum policy_refusal refusal; /* never POLICY_INHERIT */
-    /* Those of the command line come first; among each kind, in the order written. */
     struct policy_rule *rule;
     size_t nrules;
     struct policy_scope *scope;
@@ -139,8 +139,9 @@ int policy_doc_parse(struct policy_doc *doc, const char *path, const void *data,
                      struct error *err);
 
 /*
- * Adds a rule of the command line: "CALL" for --allow and --deny, "CALL,calls=N,burst=N,
- * bytes=N,bytes-burst=N" for --rate. 0 or -errno with *err set (STATUS_USAGE).
+ * Adds a rule of the command line, which overrides those of files: "CALL" for --allow and
+ * --deny, "CALL,calls=N,burst=N, bytes=N,bytes-burst=N" for --rate. 0 or -errno with *err set
+ * (STATUS_USAGE).
  */
 int policy_doc_option(struct policy_doc *doc, enum policy_kind kind, const char *text,
                       struct error *err);
@@ -159,7 +160,7 @@ bool policy_number_parse(const char *text, uint64_t *value);
 int policy_doc_print(const struct policy_doc *doc, char **text);
 
 /*
- * Where a rule stands, for people: "rule 3 (p.json, line 12: deny sbi.dbcn)", "--deny
+ * Where a rule stands, for people: "rules[3] ('p.json', line 12: deny sbi.dbcn)", "--deny
  * sbi.dbcn".
  */
 void policy_rule_place(const struct policy_doc *doc, const struct policy_rule *rule, char *text,

@@ -140,6 +140,11 @@ static int rule_bytes_burst(struct policy_parse *p, const json_t *value, void *i
                       &((struct policy_rule *)into)->bytes.burst);
 }
 
+static int rule_override(struct policy_parse *p, const json_t *value, void *into)
+{
+    return parse_flag(p, value, "\"override\"", &((struct policy_rule *)into)->override);
+}
+
 static int rule_seen(struct policy_parse *p, const json_t *value, void *into)
 {
     return parse_number(p, value, "\"seen\"", &((struct policy_rule *)into)->seen);
@@ -168,6 +173,8 @@ static int rule_check(struct policy_parse *p, const json_t *at, const struct pol
     if ((rule->calls.burst && !rule->calls.rate) || (rule->bytes.burst && !rule->bytes.rate))
         return parse_fail(p, at, "a burst without its rate; give \"%s\" too",
                           rule->calls.rate ? "bytes" : "calls");
+    if (rule->kind == POLICY_RATE && rule->override)
+        return parse_fail(p, at, "every \"rate\" rule holds; take \"override\" out");
     if (rule->kind == POLICY_ALLOW && rule->refusal != POLICY_INHERIT)
         return parse_fail(p, at, "an \"allow\" rule refuses nothing; take \"refusal\" out");
     return 0;
@@ -186,6 +193,7 @@ static int rule_take(struct policy_parse *p, const json_t *value, size_t i)
         {"bytes",       rule_bytes      },
         {"bytes_burst", rule_bytes_burst},
         {"seen",        rule_seen       },
+        {"override",    rule_override   },
         {"comment",     rule_comment    },
         {NULL,          NULL            },
     };
@@ -204,7 +212,8 @@ static int rule_take(struct policy_parse *p, const json_t *value, size_t i)
     rule->line = p->line;
     rc = parse_object(
         p, value, keys,
-        "allow, deny, rate, args, refusal, calls, burst, bytes, bytes_burst, seen, "
+        "allow, deny, rate, args, refusal, calls, burst, bytes, bytes_burst, override, "
+        "seen, "
         "comment",
         rule);
     return rc == 0 ? rule_check(p, value, rule) : rc;

@@ -68,16 +68,17 @@ static int rule_named(const struct vm *vm, const struct policy_doc *doc,
     if (n > 0)
         return 0;
     policy_rule_place(doc, rule, place, sizeof(place));
-    if (rule->option)
+    if (rule->option && vm->config)
         error_set(err, STATUS_CONFIG,
                   "%s: this guest has no such call; name one (sbi.dbcn.write) or a group "
                   "(sbi.dbcn) of a module that is present",
                   place);
     else if (!build_covers(rule))
-        error_set(err, STATUS_CONFIG,
-                  "--policy: %s: no module has such a call; tollgate policy explain tells of "
-                  "calls that are there",
-                  place);
+        error_set(
+            err, STATUS_CONFIG,
+            "%s%s: no module has such a call; give one such as sbi.dbcn.write, or a group "
+            "such as sbi.dbcn",
+            rule->option ? "" : "--policy: ", place);
     else
         return 0;
     return -ENOENT;
@@ -431,6 +432,40 @@ static int policy_compile(struct vm *vm, struct policy *policy, struct error *er
         rows += vm->instance[i].module->ncalls;
     policy->check = calloc(rows, sizeof(*policy->check));
     return policy->check ? calls_compile(vm, policy, err) : no_memory(err);
+}
+
+/* Do the rules on a call have a meaning, and few enough ranges? */
+static int call_try(const struct policy_doc *doc, const struct module *module,
+                    const struct call_desc *desc, struct error *err)
+{
+    const struct policy_subject subject = {.desc = desc, .module = module->name};
+    struct policy_check check = {.desc = desc};
+    struct policy policy = {.nchecks = 0};
+    struct policy_deciders list;
+    int rc = policy_deciders_make(doc, &subject, &list, err);
+
+    if (rc != 0)
+        return rc;
+    rc = check_compile(&policy, &check, &list, err);
+    policy_deciders_free(&list);
+    policy_index_free(&policy.index);
+    check_free(&check);
+    return rc;
+}
+
+int policy_doc_check(const struct policy_doc *doc, struct error *err)
+{
+    static const struct vm none; /* it has no modules, so all of this build count */
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < doc->nrules; i++)
+        rc = rule_named(&none, doc, &doc->rule[i], err);
+    if (rc == 0)
+        rc = names_check(&none, doc, err);
+    for (const struct module *const *m = module_list; *m; m++)
+        for (size_t i = 0; rc == 0 && i < (*m)->ncalls; i++)
+            rc = call_try(doc, *m, &(*m)->calls[i], err);
+    return rc;
 }
 
 int policy_freeze(struct vm *vm, struct error *err)

@@ -87,16 +87,16 @@ static void decider_add(struct policy_deciders *list, const struct policy_decide
     list->n++;
 }
 
-/* The rules of one kind and origin that cover the call. */
+/* The rules of one kind and rank that cover the call. */
 static int rules_add(const struct policy_doc *doc, const struct policy_subject *subject,
-                     bool option, enum policy_kind kind, struct policy_deciders *list,
+                     bool override, enum policy_kind kind, struct policy_deciders *list,
                      struct error *err)
 {
     for (size_t i = 0; i < doc->nrules; i++) {
         const struct policy_rule *rule = &doc->rule[i];
         int rc;
 
-        if (rule->option != option || rule->kind != kind ||
+        if (rule->override != override || rule->kind != kind ||
             !policy_rule_covers(rule, subject->desc))
             continue;
         rc = clause_fill(doc, rule, subject->desc, &list->clause[list->n], err);

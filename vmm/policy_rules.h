@@ -31,8 +31,8 @@ struct policy_deciders {
 };
 
 /*
- * Collects them: command line before file, deny before allow, then the default. -EINVAL with
- * *err set when a rule names an argument that the call does not have.
+ * Collects them: overriding rules before others, deny before allow, then the default. -EINVAL
+ * with *err set when a rule names an argument that the call does not have.
  */
 int policy_deciders_make(const struct policy_doc *doc, const struct policy_subject *subject,
                          struct policy_deciders *list, struct error *err);

@@ -72,6 +72,8 @@ static json_t *rule_json(const struct policy_rule *rule)
     set_number(json, "bytes_burst", rule->bytes.burst);
     if (rule->refusal != POLICY_INHERIT)
         json_object_set_new(json, "refusal", json_string(policy_refusal_name(rule->refusal)));
+    if (rule->override)
+        json_object_set_new(json, "override", json_true());
     set_number(json, "seen", rule->seen);
     if (rule->comment)
         json_object_set_new(json, "comment", json_string(rule->comment));

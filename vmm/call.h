@@ -158,9 +158,15 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 void call_dispatch(struct hart *hart, struct call *c);
 
 /*
+ * Fills *c with an error of the wrapper's own: the SBI's, or the same meaning in a program's
+ * numbers. legacy: a1 stays.
+ */
+void call_fail(struct call *c, bool legacy, int sbi_error, int program_error);
+
+/*
  * The handler of a plain call, for generated code that calls it without the gate. Plain: no
- * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed, and
- * nobody watches it.
+ * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed
+ * outright by policy (no check), and nobody watches it.
  *
  * The epoch rule. Whoever changes what a call leads to (modules, policy, trace, record) makes
  * the change and then calls call_epoch_bump(). A way may be used while vm->call_epoch, loaded

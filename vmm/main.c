@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "vmm/cli.h"
@@ -12,6 +13,7 @@
 #include "vmm/host.h"
 #include "vmm/keep.h"
 #include "vmm/observe.h"
+#include "vmm/policy.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -116,6 +118,7 @@ static void end_print(const struct vm *vm, bool verbose)
 
     if (report_line(vm, line, sizeof(line)) != 0)
         fprintf(stderr, "tollgate: %s\n", line);
+    policy_print_log(vm, stderr);
     if (!verbose)
         return;
     for (unsigned i = 0; i < vm->nharts; i++)
@@ -137,6 +140,26 @@ static int terminal_take(const struct vm *vm, struct error *err)
     if (ret != 0)
         error_set(err, STATUS_OS, "standard input: cannot set the terminal to raw mode: %s",
                   strerror(-ret));
+    return ret;
+}
+
+/* Writes the policy of what was seen. 0 or -errno. */
+static int policy_write(const struct vm *vm, const char *path, struct error *err)
+{
+    struct policy_doc doc;
+    char *text = NULL;
+    int ret;
+
+    policy_doc_init(&doc);
+    ret = policy_learned(vm, &doc);
+    if (ret == 0)
+        ret = policy_doc_print(&doc, &text);
+    if (ret == 0)
+        ret = host_file_write("--policy-learn", path, text, strlen(text), err);
+    else
+        error_set(err, STATUS_OS, "--policy-learn: no memory for the policy");
+    free(text);
+    policy_doc_free(&doc);
     return ret;
 }
 
@@ -174,6 +197,11 @@ static int vm_execute(struct run *run, struct error *err)
     }
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
+        error_print(cli, err);
+        ret = -EIO;
+    }
+    if (ret == 0 && cli->policy_learn != NULL &&
+        policy_write(&run->vm, cli->policy_learn, err) != 0) {
         error_print(cli, err);
         ret = -EIO;
     }

@@ -164,6 +164,7 @@ static const char *cause_headline(enum stop_cause cause)
     case CAUSE_KILLED: return "killed";
     case CAUSE_QUIT: return "left";
     case CAUSE_ENGINE: return "engine failed";
+    case CAUSE_POLICY: return "policy";
     }
     return "the guest ended for an unknown cause";
 }

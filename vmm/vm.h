@@ -55,9 +55,15 @@ struct vm_config {
     unsigned nrequests;
     const char *without[VM_REQUESTS_MAX];
     unsigned nwithout;
+    const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
-    bool slow_calls; /* every call takes the gate, for tests of the other way */
+    const char *allow[VM_REQUESTS_MAX];
+    unsigned nallow;
+    const char *rate[VM_REQUESTS_MAX];
+    unsigned nrate;
+    bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
+    bool slow_calls;   /* every call takes the gate, for tests of the other way */
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */
@@ -79,6 +85,7 @@ enum stop_cause {
     CAUSE_KILLED, /* a signal to the monitor */
     CAUSE_QUIT,   /* the user left */
     CAUSE_ENGINE, /* the engine failed */
+    CAUSE_POLICY, /* a rule stops the guest that breaks it */
 };
 
 /* The first stop wins; what came later is not recorded. */
@@ -106,6 +113,7 @@ struct vm {
     struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
+    struct policy *policy; /* frozen before the index of calls is built */
     struct call_index *calls;
     struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */

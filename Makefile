@@ -11,13 +11,14 @@ CACHE ?= $(or $(TOLLGATE_CACHE),.cache)
 
 # SAN=1: AddressSanitizer and UBSan; DEBUG=1: no optimisation. Both run the interpreter's ops from
 # a loop, because tail calls become jumps only in an optimised build (vmm/engine/interp/interp.h).
+# Both end a machine whose module breaks the contract of a call (vmm/call.h).
 OPT := -O2
 ifdef DEBUG
-OPT := -O0 -DINTERP_LOOP
+OPT := -O0 -DINTERP_LOOP -DCALL_STRICT
 endif
 ifdef SAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-DINTERP_LOOP
+	-DINTERP_LOOP -DCALL_STRICT
 LDSAN := -fsanitize=address,undefined
 endif
 ifdef TSAN

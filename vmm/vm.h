@@ -100,6 +100,9 @@ struct vm {
     bool console_made;
     struct call_index *calls;
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
+    /* Answers outside their call's contract: how many, and of which call the first was. */
+    _Atomic uint64_t breaches;
+    const struct call_desc *_Atomic breach;
 
     struct module_instance *instance;
     unsigned ninstances;

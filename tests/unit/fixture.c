@@ -4,6 +4,7 @@
 
 #include <libfdt.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/bus.h"
@@ -99,6 +100,11 @@ void fixture_destroy(struct fixture *f)
 {
     struct vm *vm = &f->vm;
 
+    if (vm->breaches != 0) { /* a module's bug, whichever test or fuzzer came across it */
+        fprintf(stderr, "%s answered outside its contract\n",
+                ((const struct call_desc *)vm->breach)->name);
+        abort();
+    }
     console_stop(&vm->console);
     while (vm->ninstances > 0) {
         struct module_instance *inst = &f->inst[--vm->ninstances];

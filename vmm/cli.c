@@ -8,6 +8,7 @@
 #include <string.h>
 #include "guest/abi/platform.h"
 #include "vmm/cli_parser.h"
+#include "vmm/command.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -156,9 +157,10 @@ const struct cli_option *cli_option_find(const char *word, size_t len)
     return NULL;
 }
 
-static const struct cli_verb *verb_nearest(const char *word)
+/* The name of the command that the word is most like; NULL: it is like none. */
+static const char *verb_nearest(const char *word)
 {
-    const struct cli_verb *nearest = NULL;
+    const char *nearest = NULL;
     size_t best = SIZE_MAX;
 
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
@@ -166,7 +168,15 @@ static const struct cli_verb *verb_nearest(const char *word)
 
         if (score < best) {
             best = score;
-            nearest = verb;
+            nearest = verb->name;
+        }
+    }
+    for (size_t i = 0; command_list[i] != NULL; i++) {
+        size_t score = word_score(word, strlen(word), command_list[i]->name);
+
+        if (score < best) {
+            best = score;
+            nearest = command_list[i]->name;
         }
     }
     return nearest;
@@ -714,19 +724,24 @@ static int help_parse(struct cli_parser *p)
             return 0;
         }
     }
-    return error_set(p->err, STATUS_USAGE, "help: no topic '%.80s'; give run, or nothing",
-                     word);
+    p->cli->command = command_find(word);
+    if (p->cli->command != NULL) {
+        p->cli->action = CLI_DO_HELP_COMMAND;
+        return 0;
+    }
+    return error_set(p->err, STATUS_USAGE,
+                     "help: no topic '%.80s'; give run or another command, or nothing", word);
 }
 
 const struct cli_verb cli_verbs[] = {
     {"run",  "[options] KERNEL", "Run a guest until it ends", run_parse },
-    {"help", "[run]",            "Explain a command",         help_parse},
+    {"help", "[COMMAND]",        "Explain a command",         help_parse},
     {NULL,   NULL,               NULL,                        NULL      },
 };
 
 static int verb_unknown(struct cli_parser *p, const char *word)
 {
-    const struct cli_verb *near = verb_nearest(word);
+    const char *near = verb_nearest(word);
 
     if (word[0] == '-')
         return error_set(
@@ -736,7 +751,7 @@ static int verb_unknown(struct cli_parser *p, const char *word)
             word);
     if (near != NULL)
         return error_set(p->err, STATUS_USAGE, "unknown command '%.80s'; did you mean %s?",
-                         word, near->name);
+                         word, near);
     return error_set(p->err, STATUS_USAGE,
                      "unknown command '%.80s'; a kernel is started with: tollgate run KERNEL",
                      word);
@@ -760,7 +775,14 @@ static int verb_parse(struct cli_parser *p)
         if (strcmp(verb->name, word) == 0)
             return verb->parse(p);
     }
-    return verb_unknown(p, word);
+    p->cli->command = command_find(word);
+    if (p->cli->command == NULL)
+        return verb_unknown(p, word);
+    p->cli->command_argc = p->argc - 1;
+    p->cli->command_argv = p->argv + 1;
+    if (p->argc == 3 && (strcmp(p->argv[2], "--help") == 0 || strcmp(p->argv[2], "-h") == 0))
+        return action_set(p, CLI_DO_HELP_COMMAND);
+    return action_set(p, CLI_DO_COMMAND);
 }
 
 static void cli_defaults(struct cli *cli)

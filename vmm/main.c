@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "vmm/cli.h"
+#include "vmm/command.h"
 #include "vmm/host.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
@@ -227,10 +228,25 @@ static int guest_run(struct cli *cli)
     return status;
 }
 
-/* What is printed instead of a run. */
-static int text_print(enum cli_action action)
+/* A command of its own; it has printed its results, or says why there are none. */
+static int command_run(const struct cli *cli)
 {
-    switch (action) {
+    struct error err = {0};
+    int status = cli->command->run(cli->command_argc, cli->command_argv, &err);
+
+    if (err.status != 0)
+        fprintf(stderr, "tollgate %s: %s\n", cli->command->name, err.text);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_OK) {
+        fprintf(stderr, "tollgate: cannot write standard output: %s\n", strerror(errno));
+        return STATUS_CANT_CREATE;
+    }
+    return status;
+}
+
+/* What is printed instead of a run. */
+static int text_print(const struct cli *cli)
+{
+    switch (cli->action) {
     case CLI_DO_LIST_MODULES: cli_print_modules(stdout, module_list); break;
     case CLI_DO_VERSION: cli_print_version(stdout); break;
     case CLI_DO_HELP: cli_print_help(stdout); break;
@@ -238,7 +254,9 @@ static int text_print(enum cli_action action)
     case CLI_DO_MAN: cli_print_man(stdout); break;
     case CLI_DO_COMPLETION: cli_print_completion(stdout, module_list); break;
     case CLI_DO_MARKDOWN: cli_print_markdown(stdout); break;
+    case CLI_DO_HELP_COMMAND: cli_print_help_command(stdout, cli->command); break;
     case CLI_DO_RUN:
+    case CLI_DO_COMMAND:
     case CLI_DO_DUMP_DTB: break;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -272,8 +290,10 @@ int main(int argc, char **argv)
         return error_print(&cli, &err);
     if (cli.action == CLI_DO_RUN || cli.action == CLI_DO_DUMP_DTB)
         status = guest_run(&cli);
+    else if (cli.action == CLI_DO_COMMAND)
+        status = command_run(&cli);
     else
-        status = text_print(cli.action);
+        status = text_print(&cli);
     cli_free(&cli);
     return status;
 }

@@ -428,7 +428,7 @@ static int parse_effects(const struct reader *r, struct abi_row *row, char *text
     char *word;
 
     if (strcmp(text, "-") == 0)
-        return 0;
+        text = NULL;
     while ((word = strsep(&text, ","))) {
         unsigned i = 0;
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/host.h"
+#include "vmm/module_file.h"
 #include "vmm/vm.h"
 
 /*
@@ -449,8 +450,10 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc = snapshot_save_bytes(vm, &data, &size, err);
+    int rc = module_files_can_save(vm, err);
 
+    if (rc == 0)
+        rc = snapshot_save_bytes(vm, &data, &size, err);
     if (rc != 0)
         return rc;
     rc = host_file_write("--save-state", path, data, size, err);

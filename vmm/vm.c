@@ -10,6 +10,7 @@
 #include <string.h>
 #include "vmm/boot.h"
 #include "vmm/host.h"
+#include "vmm/module_file.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
 
@@ -264,6 +265,7 @@ void vm_destroy(struct vm *vm)
 {
     call_index_destroy(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */
+    module_files_close(vm);
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);

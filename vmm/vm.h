@@ -56,6 +56,8 @@ struct vm_config {
     unsigned nwithout;
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
+    unsigned nmodule_files;
     bool slow_calls; /* every call takes the gate, for tests of the other way */
 };
 
@@ -106,6 +108,7 @@ struct vm {
 
     struct module_instance *instance;
     unsigned ninstances;
+    struct module_files *module_files; /* or NULL: nothing was loaded */
 
     struct hart *hart;
     unsigned nharts;

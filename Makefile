@@ -11,13 +11,14 @@ CACHE ?= $(or $(TOLLGATE_CACHE),.cache)
 
 # SAN=1: AddressSanitizer and UBSan; DEBUG=1: no optimisation. Both run the interpreter's ops from
 # a loop, because tail calls become jumps only in an optimised build (vmm/engine/interp/interp.h).
+# Both end a machine whose module breaks the contract of a call (vmm/call.h).
 OPT := -O2
 ifdef DEBUG
-OPT := -O0 -DINTERP_LOOP
+OPT := -O0 -DINTERP_LOOP -DCALL_STRICT
 endif
 ifdef SAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-DINTERP_LOOP
+	-DINTERP_LOOP -DCALL_STRICT
 LDSAN := -fsanitize=address,undefined
 endif
 ifdef TSAN
@@ -36,6 +37,13 @@ WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -I$(B)/gen -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
+# Modules that are loaded (--module) find in the program all that its headers promise them; a static
+# program can load none.
+ifneq ($(findstring -static,$(LDFLAGS)),)
+OPT += -DSTATIC_BUILD
+else
+LDEXPORT := -rdynamic
+endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
@@ -79,7 +87,8 @@ $(B)/obj/gen/abi_table.o: $(B)/gen/vmm/abi_table.c
 include guest/guest.mk
 
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
-	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
+		-Wl,--no-whole-archive $(LIBS)
 
 $(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o
 	@rm -f $@

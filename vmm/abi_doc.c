@@ -122,9 +122,29 @@ static const char *const preface[] = {
 };
 #define PREFACES (sizeof(preface) / sizeof(preface[0]))
 
+/* Words in lines of a terminal's width, indented. */
+static void put_wrapped(const char *text, FILE *out)
+{
+    size_t column = 80;
+
+    while (*text != '\0') {
+        size_t len = strcspn(text, " ");
+
+        if (column + 1 + len > 79) {
+            fputs(column == 80 ? "   " : "\n   ", out);
+            column = 3;
+        }
+        fprintf(out, " %.*s", (int)len, text);
+        column += 1 + len;
+        text += len + strspn(text + len, " ");
+    }
+    putc('\n', out);
+}
+
 void abi_show(const struct call_desc *desc, FILE *out)
 {
-    fprintf(out, "%s (since %s)\n    %s\n", desc->name, desc->since, desc->contract);
+    fprintf(out, "%s (since %s)\n", desc->name, desc->since);
+    put_wrapped(desc->contract, out);
     for (size_t i = 0; i < PARTS; i++) {
         fprintf(out, "  %-8s ", parts[i].title);
         parts[i].put(desc, out);

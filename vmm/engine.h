@@ -167,6 +167,11 @@ struct engine {
      */
     uint64_t (*counter_get)(struct hart *hart, unsigned counter);
     void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+    /*
+     * Lets that many cycles pass for a hart that has exited with a call, unless its counter is
+     * kept still. Own thread. Engines with ENGINE_EXACT_STEPS have it.
+     */
+    void (*cycles_add)(struct hart *hart, uint64_t cycles);
 
     /*
      * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a

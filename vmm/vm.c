@@ -10,6 +10,7 @@
 #include "vmm/boot.h"
 #include "vmm/host.h"
 #include "vmm/observe.h"
+#include "vmm/module_file.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
 
@@ -269,6 +270,7 @@ void vm_destroy(struct vm *vm)
     call_index_destroy(vm);
     policy_release(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */
+    module_files_close(vm);
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);

@@ -370,6 +370,8 @@ static void call_check(const struct machine *m, const struct call *c)
 
     if (c->buf)
         abort();
+    if (m->vm.breaches != 0) /* an error that the call's row does not list */
+        abort();
     switch (c->disp) {
     case CALL_RET2:
         if (legacy || c->personality == CALL_PROGRAM || c->error > 0 ||

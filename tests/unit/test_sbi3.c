@@ -225,6 +225,7 @@ static void machine_start(void)
 
 static void machine_end(void)
 {
+    CU_ASSERT_EQUAL(f.vm.breaches, 0);
     call_index_destroy(&f.vm);
     for (unsigned i = 0; i < f.vm.ninstances; i++)
         if (f.instance[i].module->destroy)
@@ -481,6 +482,12 @@ static void test_engine_counters(void)
         CU_ASSERT_EQUAL(engine_interp.counter_get(hart, i), ALL - 5);
     }
     CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 5);
+    engine_interp.cycles_add(hart, 3);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 2);
+    engine_interp.counter_set(hart, CYCLE, 7, false);
+    engine_interp.cycles_add(hart, 3); /* it is kept still */
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), 7);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, INSTRET), ALL - 5);
     engine_interp.hart_destroy(hart);
     machine_end();
 }

@@ -356,6 +356,15 @@ static const struct call_slot *slot_of_call(const struct call_index *index,
     return slot->used ? slot : slot_find(index, personality, ext, CALL_ANY_FN);
 }
 
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return fn == TG_EXIT_STOP; /* the core's own */
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+
+    return slot->first != slot->end;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);

@@ -101,6 +101,12 @@ void call_index_destroy(struct vm *vm);
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 
+/*
+ * True when some module, or the core, answers the function. A call that policy refuses is there
+ * all the same: the refusal says more than its absence would.
+ */
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn);
+
 /* The wrapper: look up, policy, copy in, handler, copy out. Fills c->error, value and disp. */
 void call_dispatch(struct hart *hart, struct call *c);
 

@@ -7,9 +7,22 @@
  * The services use the SBI calling convention in the experimental range 0x08000000-0x08ffffff
  * (SBI 2.0, section 3.2), which KVM hands to user space: service n is 0x08544700 + n ("TG").
  */
-#define TG_EXT_FIRST 0x08544700
-#define TG_EXT_LAST  0x085447ff
-#define TG_EXT_EXIT  0x08544701
+#define TG_EXT_FIRST   0x08544700
+#define TG_EXT_LAST    0x085447ff
+#define TG_EXT_BASE    0x08544700
+#define TG_EXT_EXIT    0x08544701
+#define TG_EXT_CONSOLE 0x08544702
+#define TG_EXT_CLOCK   0x08544703
+#define TG_EXT_ENTROPY 0x08544707
+
+/*
+ * A host's failure comes with a Linux errno: a0 is the SBI error nearest to it, a1 the errno.
+ * Errors that have no host behind them leave a1 at 0.
+ *
+ * A buffer is three arguments: its length, and the low and high half of its guest-physical
+ * address. All of it must be RAM, else the call is refused with INVALID_PARAM and does nothing.
+ * At most 64 KiB go over in one call; the value says how many bytes did.
+ */
 
 /*
  * What sbi_get_impl_id and sbi_get_impl_version answer (SBI 2.0, section 4). The ID is "TG"; it
@@ -18,6 +31,25 @@
  */
 #define TG_SBI_IMPL_ID      0x5447
 #define TG_SBI_IMPL_VERSION 0x000100
+
+/*
+ * Base. NULL does nothing, for measuring. VERSION is that of these services, major << 16 |
+ * minor: the minor number grows with what is added, the major one when something else changes.
+ * SUPPORTS(eid, fid) is 1 where the call is answered, any SBI extension's too, else 0.
+ * NAME(length, address) writes the monitor's name and version, without a terminator. FEATURES
+ * is a mask.
+ */
+#define TG_BASE_NULL     0
+#define TG_BASE_VERSION  1
+#define TG_BASE_SUPPORTS 2
+#define TG_BASE_NAME     3
+#define TG_BASE_FEATURES 4
+
+#define TG_ABI_VERSION 0x00010000
+
+/* Bit n: the service TG_EXT_FIRST + n is there. Bit 32: time and chance repeat in every run. */
+#define TG_FEATURE_SERVICES      0xffffffff
+#define TG_FEATURE_DETERMINISTIC 0x100000000
 
 /* Exit: a0 = status. The virtual machine ends with it; the call does not return. */
 #define TG_EXIT_STOP 0

@@ -74,7 +74,7 @@ static const struct call_desc tg_base_calls[] = {
 const struct module module_tg_base = {
     .name = "tg-base",
     .summary = "what this monitor is, and which calls it answers",
-    .starts = MODULE_KERNEL,
+    .starts = MODULE_KERNEL | MODULE_FIRMWARE,
     .calls = tg_base_calls,
     .ncalls = sizeof(tg_base_calls) / sizeof(tg_base_calls[0]),
 };

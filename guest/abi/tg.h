@@ -51,6 +51,72 @@
 #define TG_FEATURE_SERVICES      0xffffffff
 #define TG_FEATURE_DETERMINISTIC 0x100000000
 
+/*
+ * Console, for guests that have no driver and no paging yet: one call prints. It may be called
+ * from anywhere, interrupt handlers too; what one call prints is not mixed with other harts'.
+ *
+ * WRITE(length, address), READ(length, address): bytes as they are. READ does not wait. PRINT
+ * takes the guest-physical address of a string that ends with a zero byte (two words, low and
+ * high); TG_PRINT_MAX bytes are printed at most, so that a value of TG_PRINT_MAX says that there
+ * may be more. LOG(level, length, address) prints one line with the time since the machine
+ * began, the hart and the level; of the text TG_LOG_MAX bytes at most, without a line end at its
+ * end, control characters as \xNN. What the user does not want to see, by its level, is taken
+ * and forgotten. The value of each is how many bytes of the guest's were taken.
+ *
+ * When the host refuses part of a WRITE or PRINT, the value says how much it took; when it
+ * refuses all, or any of a LOG, the call fails with the errno.
+ */
+#define TG_CONSOLE_WRITE 0
+#define TG_CONSOLE_READ  1
+#define TG_CONSOLE_LOG   2
+#define TG_CONSOLE_PRINT 3
+
+#define TG_PRINT_MAX 4096
+#define TG_LOG_MAX   1024
+
+/* Levels, the most urgent first; the numbers of RFC 5424. */
+#define TG_LOG_EMERG   0
+#define TG_LOG_ALERT   1
+#define TG_LOG_CRIT    2
+#define TG_LOG_ERR     3
+#define TG_LOG_WARNING 4
+#define TG_LOG_NOTICE  5
+#define TG_LOG_INFO    6
+#define TG_LOG_DEBUG   7
+#define TG_LOG_LEVELS  8
+
+/*
+ * Clock. NOW is the time in ns since the machine began. PAGE is the guest-physical address of a
+ * page from which a guest computes the same without a call. It lies in the window of the device
+ * tree's "tollgate,clock", at a place that differs from machine to machine. It can only be
+ * loaded from: a store is an access fault.
+ *
+ * SEQUENCE is odd while the page is being written. A reader loads it (until it is even), then
+ * the fields, then SEQUENCE again, with fences between, and begins anew when it has changed.
+ * Where SOURCE is RDTIME,
+ *
+ *     ns = BASE_NS + ((rdtime - BASE_TICKS) * MULTIPLIER >> SHIFT)
+ *
+ * with a product of 128 bits and 0 <= SHIFT < 64. With any other source: make the call.
+ */
+#define TG_CLOCK_NOW  0
+#define TG_CLOCK_PAGE 1
+
+#define TG_CLOCK_PAGE_SEQUENCE   0  /* 32 bits */
+#define TG_CLOCK_PAGE_VERSION    4  /* 32 bits: TG_CLOCK_LAYOUT */
+#define TG_CLOCK_PAGE_SOURCE     8  /* 32 bits */
+#define TG_CLOCK_PAGE_SHIFT      12 /* 32 bits */
+#define TG_CLOCK_PAGE_MULTIPLIER 16
+#define TG_CLOCK_PAGE_BASE_TICKS 24
+#define TG_CLOCK_PAGE_BASE_NS    32
+
+#define TG_CLOCK_LAYOUT        1
+#define TG_CLOCK_SOURCE_CALL   0
+#define TG_CLOCK_SOURCE_RDTIME 1
+
+/* Entropy. READ(length, address) fills a buffer with bytes that nobody can guess. */
+#define TG_ENTROPY_READ 0
+
 /* Exit: a0 = status. The virtual machine ends with it; the call does not return. */
 #define TG_EXIT_STOP 0
 

@@ -44,11 +44,11 @@ trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
 
-# strip: from the guest's first line on, without comments.
+# strip: from the guest's first line on, without comments and lines of Tollgate's log.
 strip() {
     tr -d '\r' | awk '
         /^(TAP version 13|Hello from S-mode\.)$/ { begun = 1 }
-        begun && !/^# / { print }'
+        begun && !/^# / && !/^\[ *[0-9]+\.[0-9]+\] hart[0-9]+ / { print }'
 }
 
 # run_both GUEST HARTS: outputs in $work/tollgate and $work/qemu, statuses in $status.

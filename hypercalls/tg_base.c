@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "hypercalls/calls/tg_base.h"
 #include "hypercalls/tg.h"
 #include "vmm/module.h"
 #include "vmm/version.h"
@@ -57,19 +58,6 @@ static enum call_disp tg_base_features(void *self, struct hart *hart, struct cal
             mask |= UINT64_C(1) << n;
     return tg_value(c, mask);
 }
-
-#define BASE_CALL(call_name, number, function)                                                 \
-    .name = "tg.base." call_name, .personality = CALL_TG, .ext = TG_EXT_BASE, .fn = (number),  \
-    .handler = (function)
-
-static const struct call_desc tg_base_calls[] = {
-    {BASE_CALL("null",         TG_BASE_NULL,     tg_base_null)    },
-    {BASE_CALL("version",      TG_BASE_VERSION,  tg_base_version) },
-    {BASE_CALL("supports",     TG_BASE_SUPPORTS, tg_base_supports)},
-    {BASE_CALL("name",         TG_BASE_NAME,     tg_base_name),     .effects = CALL_WRITES_MEM,
-     .buf_kind = CALL_BUF_OUT, .buf_len_arg = 0},
-    {BASE_CALL("features", TG_BASE_FEATURES, tg_base_features)                 },
-};
 
 const struct module module_tg_base = {
     .name = "tg-base",

@@ -7,6 +7,7 @@
 #include "guest/abi/platform.h"
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "hypercalls/calls/tg_clock.h"
 #include "hypercalls/tg.h"
 #include "vmm/fdt.h"
 #include "vmm/host.h"
@@ -203,24 +204,6 @@ static int tg_clock_fdt(void *self, struct fdt_builder *fdt)
     fdtb_end(fdt);
     return 0;
 }
-
-static const struct call_desc tg_clock_calls[] = {
-    {
-     .name = "tg.clock.now",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CLOCK,
-     .fn = TG_CLOCK_NOW,
-     .handler = tg_clock_now,
-     .effects = CALL_READS_HOST,
-     },
-    {
-     .name = "tg.clock.page",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CLOCK,
-     .fn = TG_CLOCK_PAGE,
-     .handler = tg_clock_page,
-     },
-};
 
 static const struct module_key tg_clock_keys[] = {
     {"source", "what the page tells guests to do: rdtime (default), or call: make the call"},

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "hypercalls/calls/tg_console.h"
 #include "hypercalls/tg.h"
 #include "vmm/call_error.h"
 #include "vmm/host.h"
@@ -190,47 +191,6 @@ static void tg_console_destroy(void *self)
         host_output_close(tc->fd);
     free(tc);
 }
-
-static const struct call_desc tg_console_calls[] = {
-    {
-     .name = "tg.console.write",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CONSOLE,
-     .fn = TG_CONSOLE_WRITE,
-     .handler = tg_console_write,
-     .effects = CALL_WRITES_HOST,
-     .buf_kind = CALL_BUF_IN,
-     .buf_len_arg = 0,
-     },
-    {
-     .name = "tg.console.read",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CONSOLE,
-     .fn = TG_CONSOLE_READ,
-     .handler = tg_console_read,
-     .effects = CALL_WRITES_MEM | CALL_READS_HOST,
-     .buf_kind = CALL_BUF_OUT,
-     .buf_len_arg = 0,
-     },
-    {
-     .name = "tg.console.log",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CONSOLE,
-     .fn = TG_CONSOLE_LOG,
-     .handler = tg_console_log,
-     .effects = CALL_WRITES_HOST,
-     .buf_kind = CALL_BUF_IN,
-     .buf_len_arg = 1,
-     },
-    {
-     .name = "tg.console.print",
-     .personality = CALL_TG,
-     .ext = TG_EXT_CONSOLE,
-     .fn = TG_CONSOLE_PRINT,
-     .handler = tg_console_print,
-     .effects = CALL_WRITES_HOST,
-     },
-};
 
 static const struct module_key tg_console_keys[] = {
     {"level", "the least urgent level of log that is shown (default: debug, all)"},

@@ -7,13 +7,11 @@
  * The services use the SBI calling convention in the experimental range 0x08000000-0x08ffffff
  * (SBI 2.0, section 3.2), which KVM hands to user space: service n is 0x08544700 + n ("TG").
  */
-#define TG_EXT_FIRST   0x08544700
-#define TG_EXT_LAST    0x085447ff
-#define TG_EXT_BASE    0x08544700
-#define TG_EXT_EXIT    0x08544701
-#define TG_EXT_CONSOLE 0x08544702
-#define TG_EXT_CLOCK   0x08544703
-#define TG_EXT_ENTROPY 0x08544707
+#define TG_EXT_FIRST 0x08544700
+#define TG_EXT_LAST  0x085447ff
+
+/* The numbers of the calls: TG_EXT_*, and one for each function. */
+#include "guest/abi/calls.h"
 
 /*
  * A host's failure comes with a Linux errno: a0 is the SBI error nearest to it, a1 the errno.
@@ -32,45 +30,11 @@
 #define TG_SBI_IMPL_ID      0x5447
 #define TG_SBI_IMPL_VERSION 0x000100
 
-/*
- * Base. NULL does nothing, for measuring. VERSION is that of these services, major << 16 |
- * minor: the minor number grows with what is added, the major one when something else changes.
- * SUPPORTS(eid, fid) is 1 where the call is answered, any SBI extension's too, else 0.
- * NAME(length, address) writes the monitor's name and version, without a terminator. FEATURES
- * is a mask.
- */
-#define TG_BASE_NULL     0
-#define TG_BASE_VERSION  1
-#define TG_BASE_SUPPORTS 2
-#define TG_BASE_NAME     3
-#define TG_BASE_FEATURES 4
-
-#define TG_ABI_VERSION 0x00010000
-
-/* Bit n: the service TG_EXT_FIRST + n is there. Bit 32: time and chance repeat in every run. */
+/* Bits of tg.base.features. Bit n: the service TG_EXT_FIRST + n is there. Bit 32: time and chance repeat in every run. */
 #define TG_FEATURE_SERVICES      0xffffffff
 #define TG_FEATURE_DETERMINISTIC 0x100000000
 
-/*
- * Console, for guests that have no driver and no paging yet: one call prints. It may be called
- * from anywhere, interrupt handlers too; what one call prints is not mixed with other harts'.
- *
- * WRITE(length, address), READ(length, address): bytes as they are. READ does not wait. PRINT
- * takes the guest-physical address of a string that ends with a zero byte (two words, low and
- * high); TG_PRINT_MAX bytes are printed at most, so that a value of TG_PRINT_MAX says that there
- * may be more. LOG(level, length, address) prints one line with the time since the machine
- * began, the hart and the level; of the text TG_LOG_MAX bytes at most, without a line end at its
- * end, control characters as \xNN. What the user does not want to see, by its level, is taken
- * and forgotten. The value of each is how many bytes of the guest's were taken.
- *
- * When the host refuses part of a WRITE or PRINT, the value says how much it took; when it
- * refuses all, or any of a LOG, the call fails with the errno.
- */
-#define TG_CONSOLE_WRITE 0
-#define TG_CONSOLE_READ  1
-#define TG_CONSOLE_LOG   2
-#define TG_CONSOLE_PRINT 3
-
+/* Bytes that tg.console.print and tg.console.log take at most. */
 #define TG_PRINT_MAX 4096
 #define TG_LOG_MAX   1024
 
@@ -86,10 +50,9 @@
 #define TG_LOG_LEVELS  8
 
 /*
- * Clock. NOW is the time in ns since the machine began. PAGE is the guest-physical address of a
- * page from which a guest computes the same without a call. It lies in the window of the device
- * tree's "tollgate,clock", at a place that differs from machine to machine. It can only be
- * loaded from: a store is an access fault.
+ * The page of tg.clock.page, from which a guest computes what tg.clock.now would answer, without a
+ * call. It lies in the window of the device tree's "tollgate,clock", at a place that differs from
+ * machine to machine. It can only be loaded from: a store is an access fault.
  *
  * SEQUENCE is odd while the page is being written. A reader loads it (until it is even), then
  * the fields, then SEQUENCE again, with fences between, and begins anew when it has changed.
@@ -99,9 +62,6 @@
  *
  * with a product of 128 bits and 0 <= SHIFT < 64. With any other source: make the call.
  */
-#define TG_CLOCK_NOW  0
-#define TG_CLOCK_PAGE 1
-
 #define TG_CLOCK_PAGE_SEQUENCE   0  /* 32 bits */
 #define TG_CLOCK_PAGE_VERSION    4  /* 32 bits: TG_CLOCK_LAYOUT */
 #define TG_CLOCK_PAGE_SOURCE     8  /* 32 bits */
@@ -113,12 +73,6 @@
 #define TG_CLOCK_LAYOUT        1
 #define TG_CLOCK_SOURCE_CALL   0
 #define TG_CLOCK_SOURCE_RDTIME 1
-
-/* Entropy. READ(length, address) fills a buffer with bytes that nobody can guess. */
-#define TG_ENTROPY_READ 0
-
-/* Exit: a0 = status. The virtual machine ends with it; the call does not return. */
-#define TG_EXIT_STOP 0
 
 /*
  * Under firmware of its own (`--firmware`) a guest's ecall does not reach Tollgate. There the
@@ -132,12 +86,5 @@
 #define TG_DOORBELL_FN   0x30
 #define TG_DOORBELL_EXT  0x38
 #define TG_DOORBELL_RING 0x40
-
-/*
- * Programs (U-mode, `tollgate run --program`) use the Linux RISC-V convention: a7 = number,
- * result or -errno in a0. The core answers these two.
- */
-#define TG_PROGRAM_EXIT       93
-#define TG_PROGRAM_EXIT_GROUP 94
 
 #endif

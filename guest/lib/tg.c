@@ -2,12 +2,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/lib/tg.h"
 
+#include "guest/abi/stubs.h"
 #include "guest/lib/csr.h"
 #include "guest/lib/string.h"
 
 void tg_print(const char *text)
 {
-    sbi_call(TG_EXT_CONSOLE, TG_CONSOLE_PRINT, (uintptr_t)text, 0, 0);
+    tg_console_print((uintptr_t)text, 0);
 }
 
 size_t tg_write(const void *bytes, size_t len)
@@ -16,8 +17,7 @@ size_t tg_write(const void *bytes, size_t len)
     size_t done = 0;
 
     while (done < len) {
-        struct sbi_ret ret =
-            sbi_call(TG_EXT_CONSOLE, TG_CONSOLE_WRITE, len - done, (uintptr_t)(at + done), 0);
+        struct tg_ret ret = tg_console_write(len - done, (uintptr_t)(at + done), 0);
 
         if (ret.error || ret.value == 0 || ret.value > len - done)
             break;
@@ -28,9 +28,7 @@ size_t tg_write(const void *bytes, size_t len)
 
 void tg_log(unsigned level, const char *text)
 {
-    const uint64_t arg[6] = {level, strlen(text), (uintptr_t)text};
-
-    sbi_call6(TG_EXT_CONSOLE, TG_CONSOLE_LOG, arg);
+    tg_console_log(level, strlen(text), (uintptr_t)text, 0);
 }
 
 bool tg_random(void *buf, size_t len)
@@ -38,7 +36,7 @@ bool tg_random(void *buf, size_t len)
     uint8_t *at = buf;
 
     while (len) {
-        struct sbi_ret ret = sbi_call(TG_EXT_ENTROPY, TG_ENTROPY_READ, len, (uintptr_t)at, 0);
+        struct tg_ret ret = tg_entropy_read(len, (uintptr_t)at, 0);
 
         if (ret.error || ret.value == 0 || ret.value > len)
             return false;
@@ -48,9 +46,9 @@ bool tg_random(void *buf, size_t len)
     return true;
 }
 
-const void *tg_clock_page(void)
+const void *tg_time_page(void)
 {
-    struct sbi_ret ret = sbi_call(TG_EXT_CLOCK, TG_CLOCK_PAGE, 0, 0, 0);
+    struct tg_ret ret = tg_clock_page();
 
     return ret.error ? NULL : (const void *)ret.value;
 }
@@ -75,7 +73,7 @@ static uint64_t scale(uint64_t a, uint64_t b, unsigned shift)
     return shift ? high << (64 - shift) | low >> shift : low;
 }
 
-/* The contract is in guest/abi/tg.h, at TG_CLOCK_PAGE. */
+/* The contract is in guest/abi/tg.h, at TG_CLOCK_PAGE_SEQUENCE. */
 uint64_t tg_time(const void *page)
 {
     uint32_t sequence;
@@ -83,7 +81,7 @@ uint64_t tg_time(const void *page)
 
     do {
         if (!page || field32(page, TG_CLOCK_PAGE_SOURCE) != TG_CLOCK_SOURCE_RDTIME)
-            return sbi_call(TG_EXT_CLOCK, TG_CLOCK_NOW, 0, 0, 0).value;
+            return tg_clock_now().value;
         sequence = field32(page, TG_CLOCK_PAGE_SEQUENCE);
         fence_all();
         ns = scale(csr_read(time) - field64(page, TG_CLOCK_PAGE_BASE_TICKS),

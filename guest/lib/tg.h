@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/tg.h"
-#include "guest/lib/sbi.h"
 
 /*
  * Each needs its service: sbi_present(TG_EXT_...) tells, and where it is absent nothing
@@ -26,7 +25,7 @@ void tg_log(unsigned level, const char *text);
 bool tg_random(void *buf, size_t len);
 
 /* The time page, or NULL. It stays where it is as long as the machine lives. */
-const void *tg_clock_page(void);
+const void *tg_time_page(void);
 
 /* ns since the machine began: from the page without a crossing, or by a call where page is NULL
  * or says so. */

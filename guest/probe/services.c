@@ -185,10 +185,10 @@ void probe_tg_clock(void)
         BAD_PARAM,
         TG_EXT_CONSOLE,
         TG_CONSOLE_READ,
-        {8, (uintptr_t)tg_clock_page()}
+        {8, (uintptr_t)tg_time_page()}
     };
     bool there = optional_begin("tg.clock", TG_EXT_CLOCK);
-    const void *page = tg_clock_page();
+    const void *page = tg_time_page();
 
     fact_calls(list, 3);
     fact(there && page && (uintptr_t)page % 4096 == 0, "tg.clock: the page is a page");

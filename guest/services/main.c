@@ -117,7 +117,7 @@ int guest_main(const void *dtb)
     bool many = fdt_bootarg(dtb, "tg.many");
 
     tap_begin();
-    page = tg_clock_page();
+    page = tg_time_page();
     tap_ok(page && fdt_device(dtb, "tollgate,clock"), "the time has a page, and a window");
     time_look(many ? MANY : 1);
     if (fdt_bootarg(dtb, "tg.time"))

@@ -156,8 +156,8 @@ fi
 
 # Services: the time page moves to where the saved machine had it; chance and the log's time stamps are the seed's.
 for harts in 1 4; do
-	same "services on $harts hart(s)" 0 -m 128M -c "$harts" "$guests/services.elf"
-	same "the probe's services on $harts hart(s)" 0 -m 128M -c "$harts" "$guests/probe.elf"
+	same "services on $harts hart(s)" 0 -m 128M -c "$harts" --device tg-entropy "$guests/services.elf"
+	same "the probe's services on $harts hart(s)" 0 -m 128M -c "$harts" --device tg-entropy "$guests/probe.elf"
 done
 problem=
 for steps in 20001 400001 1000001; do

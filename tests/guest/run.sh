@@ -162,13 +162,17 @@ calls_of() {
 services_test() {
     local harts few many reason
     for harts in 1 2 4; do
-        tap_guest 0 "$harts" services
+        tap_guest 0 "$harts" services --device tg-entropy
         # What is no line of the log is one of TAP; a line that was mixed with another is neither.
         verdict "services on $harts hart(s): whole lines" \
             "$(grep -avE "$log_line(from an interrupt|one line of many, of a hart among others)\$|^(TAP|ok|#|1\.\.)|^\$" \
                 "$work/out" | head -n 1)"
     done
     tap_guest 0 2 services --device tg-clock,source=call
+    tap_guest 0 2 probe --device tg-entropy
+
+    tollgate_run -m 128M "$guests/services.elf" </dev/null
+    verdict 'services: no chance without leave' "$(output_reason 0 '# SKIP the policy refuses it')"
 
     # A hundred thousand looks at the time cost no exit; by the call, each costs one.
     few=$(calls_of -p tg.time)
@@ -185,7 +189,7 @@ services_test() {
     # The console to a file, and the least urgent lines left out.
     rm -f "$work/log"
     tollgate_run -m 128M --device "tg-console,level=warning,file=$work/log" "$guests/services.elf" </dev/null
-    reason=$(output_reason 0 '1..8')
+    reason=$(output_reason 0 '1..7')
     ! grep -aqE "$log_line" "$work/out" || reason=${reason:-log lines on standard output}
     grep -aqE "${log_line}from an interrupt" "$work/log" || reason=${reason:-no warning in the file}
     ! grep -aq ' info: ' "$work/log" || reason=${reason:-the level has no effect}

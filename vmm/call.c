@@ -394,6 +394,13 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
     return slot->first == slot->end ? NULL : slot->first->desc;
 }
 
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return fn == TG_EXIT_STOP; /* the core's own */
+    return call_find(vm, personality, ext, fn) != NULL;
+}
+
 /* What a0 may hold, by the row. A program's errors are the host's, which no row lists. */
 static bool error_allowed(const struct call_desc *desc, const struct call *c)
 {

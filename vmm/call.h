@@ -155,6 +155,12 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 
 /*
+ * True when some module, or the core, answers the function. A call that policy refuses is there
+ * all the same: the refusal says more than its absence would.
+ */
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn);
+
+/*
  * The wrapper: look up, policy, copy in, handler, the error against the contract, copy out,
  * cycles (deterministic runs). Fills c->error, value and disp. An error that the call's row
  * does not list is a bug of its module: the guest gets FAILED, vm->breaches counts it, and a

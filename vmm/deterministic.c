@@ -100,7 +100,7 @@ static uint64_t random_next(struct deterministic *det)
     return z ^ (z >> 31);
 }
 
-static void virtual_random(struct host *host, void *buf, size_t len)
+static int virtual_random(struct host *host, void *buf, size_t len)
 {
     uint8_t *to = buf;
 
@@ -109,6 +109,7 @@ static void virtual_random(struct host *host, void *buf, size_t len)
 
         memcpy(to + i, &word, len - i < 8 ? len - i : 8);
     }
+    return 0;
 }
 
 /*

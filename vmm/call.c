@@ -10,6 +10,7 @@
 #include "vmm/error.h"
 #include "vmm/hart.h"
 #include "vmm/module.h"
+#include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
 
@@ -359,12 +360,16 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     if (desc->buf_kind == CALL_BUF_OUT)
         memset(buf, 0, c->buf_len); /* nothing of ours leaks, whatever the handler fills */
     c->buf = buf;
+    if (hart->vm->observer && desc->buf_kind == CALL_BUF_IN)
+        observe_buffer(hart, buf, c->buf_len);
 
     const struct call_link *by = chain_run(link, end, hart, c, true);
     c->buf = NULL;
     if (by && by->desc->buf_kind == CALL_BUF_OUT && c->error >= 0 &&
         (c->disp == CALL_RET1 || c->disp == CALL_RET2)) {
         size_t out = c->value < c->buf_len ? (size_t)c->value : c->buf_len;
+        if (hart->vm->observer)
+            observe_buffer(hart, buf, out);
         if (mem_write(&hart->vm->mem, gpa, buf, out) < 0)
             call_fail(c, desc->legacy, SBI_ERR_FAILED, -EFAULT);
     }
@@ -379,6 +384,14 @@ static const struct call_slot *slot_of_call(const struct call_index *index,
     const struct call_slot *slot = slot_find(index, personality, ext, fn);
 
     return slot->used ? slot : slot_find(index, personality, ext, CALL_ANY_FN);
+}
+
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+
+    return slot->first == slot->end ? NULL : slot->first->desc;
 }
 
 void call_dispatch(struct hart *hart, struct call *c)
@@ -408,7 +421,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || slot->first == slot->end)
+    if (vm->config->slow_calls || vm->observer || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
     if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||

@@ -90,6 +90,7 @@ struct cli {
     const char *report;       /* likewise */
     const char *policy_learn; /* likewise */
     const char *save_state;   /* or NULL */
+    const char *keep;         /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

@@ -11,6 +11,8 @@
 #include "vmm/cli.h"
 #include "vmm/command.h"
 #include "vmm/host.h"
+#include "vmm/keep.h"
+#include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
@@ -24,7 +26,8 @@
 
 /* A run of one VM, and what signals did to it. */
 struct run {
-    const struct cli *cli;
+    struct cli *cli;
+    struct keep *keep; /* or NULL */
     struct vm vm;
     pthread_mutex_t lock; /* order: before the VM's stop_lock */
     bool attached;        /* the VM can be stopped */
@@ -182,6 +185,16 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(cli, err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0) {
+        ret = observer_finish(&run->vm, stderr, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
+    if (ret == 0 && run->keep != NULL) {
+        ret = keep_end(run->keep, &run->vm, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
         error_print(cli, err);
@@ -217,6 +230,9 @@ static int vm_make_and_execute(struct run *run)
     struct error err = {0};
     int status;
 
+    if (run->cli->keep != NULL &&
+        keep_begin(&run->keep, run->cli->keep, &run->cli->config, &err) != 0)
+        return error_print(run->cli, &err);
     if (vm_create(&run->vm, &run->cli->config, &err) != 0)
         return error_print(run->cli, &err);
     if (run->cli->action == CLI_DO_DUMP_DTB) {
@@ -246,6 +262,7 @@ static int guest_run(struct cli *cli)
         return STATUS_OS;
     }
     status = vm_make_and_execute(&run);
+    keep_free(run.keep);
     host_signals_stop();
     pthread_mutex_destroy(&run.lock);
     return status;

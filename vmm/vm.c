@@ -1,6 +1,5 @@
 /* vm.c: making, running, stopping and destroying a virtual machine. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vmm/host.h"
 #include "vmm/vm.h"
 
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include "vmm/boot.h"
 #include "vmm/host.h"
+#include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
 
@@ -206,6 +206,8 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)
+        rc = observer_create(vm, err);
+    if (rc == 0)
         rc = boot_prepare(vm, err);
     if (rc == 0)
         modules_reset(vm);
@@ -263,6 +265,7 @@ int vm_run(struct vm *vm, struct error *err)
 
 void vm_destroy(struct vm *vm)
 {
+    observer_destroy(vm);
     call_index_destroy(vm);
     policy_release(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/clock.h"
@@ -63,6 +64,13 @@ struct vm_config {
     unsigned nrate;
     bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
     bool slow_calls;   /* every call takes the gate, for tests of the other way */
+    /* observe.h */
+    unsigned trace;         /* WATCH_*, without WATCH_STATS */
+    const char *trace_file; /* or NULL: standard error */
+    FILE *console_copy;     /* what the guest prints goes here too; or NULL */
+    bool stats;             /* print them */
+    const char *stats_json; /* or NULL */
+    const char *symbols;    /* names for pcs, or NULL: the image's */
 };
 
 /* Why a VM ended. */
@@ -107,6 +115,7 @@ struct vm {
     bool console_made;
     struct policy *policy; /* frozen before the index of calls is built */
     struct call_index *calls;
+    struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
 
     struct module_instance *instance;

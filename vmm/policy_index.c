@@ -9,7 +9,7 @@
 #define PIECES_MAX (1u << 20)
 #define WORK_MAX   (UINT64_C(1) << 27) /* about a second */
 #define TABLE_MAX  (1u << 16)
-#define CROWD       7u /* bounds in a bucket that three steps tell apart */
+#define CROWD      7u /* bounds in a bucket that three steps tell apart */
 
 /* The values of one argument in pieces: entry[i] from bound[i - 1] on, entry[0] from 0 on. */
 struct pieces {

@@ -44,11 +44,23 @@ bool policy_rule_covers(const struct policy_rule *rule, const struct call_desc *
 
 int policy_arg_find(const struct call_desc *desc, const char *name)
 {
-    (void)desc;
+    for (unsigned i = 0; desc->args && i < desc->nargs; i++)
+        if (strcmp(desc->args[i].name, name) == 0)
+            return (int)i;
     if (strncmp(name, "arg", 3) == 0 && name[3] >= '0' && name[3] < '0' + CALL_ARGS &&
         name[4] == '\0')
         return name[3] - '0';
     return -1;
+}
+
+/* The names that policy_arg_find knows, for a message. */
+static const char *args_text(const struct call_desc *desc, char *text, size_t size)
+{
+    size_t len = (size_t)snprintf(text, size, "arg0 to arg5");
+
+    for (unsigned i = 0; desc->args && i < desc->nargs && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, ", %s", desc->args[i].name);
+    return text;
 }
 
 bool policy_clause_holds(const struct policy_clause *clause, const uint64_t *arg)
@@ -65,7 +77,7 @@ static int clause_fill(const struct policy_doc *doc, const struct policy_rule *r
                        const struct call_desc *desc, struct policy_clause *clause,
                        struct error *err)
 {
-    char place[POLICY_PLACE_MAX];
+    char place[POLICY_PLACE_MAX], names[100];
 
     for (unsigned i = 0; i < rule->nargs; i++) {
         const struct policy_arg *arg = &rule->arg[i];
@@ -74,8 +86,8 @@ static int clause_fill(const struct policy_doc *doc, const struct policy_rule *r
         policy_rule_place(doc, rule, place, sizeof(place));
         if (at < 0)
             return error_set(err, STATUS_CONFIG,
-                             "--policy: %s: %s has no argument '%s'; give arg0 to arg5", place,
-                             desc->name, arg->name);
+                             "--policy: %s: %s has no argument '%s'; it has: %s", place,
+                             desc->name, arg->name, args_text(desc, names, sizeof(names)));
         if (clause->range[at])
             return error_set(err, STATUS_CONFIG,
                              "--policy: %s: '%s' and another name mean the same argument of %s",

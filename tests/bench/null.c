@@ -9,14 +9,6 @@
 #define CALLS   UINT64_C(2000000)
 #define TICK_NS 100u /* of the time CSR */
 
-static uint64_t time_now(void)
-{
-    uint64_t ticks;
-
-    asm volatile("rdtime %0" : "=r"(ticks));
-    return ticks;
-}
-
 /* Picoseconds a round, without the loop's own. */
 static uint64_t round_ps(uint64_t begin, uint64_t middle, uint64_t end)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PIECES_MAX (1u << 20)
-#define WORK_MAX   (UINT64_C(1) << 27) /* about a second */
+#define WORK_MAX   (UINT64_C(1) << 26) /* half a second */
 #define TABLE_MAX  (1u << 16)
 #define CROWD      7u /* bounds in a bucket that three steps tell apart */
 

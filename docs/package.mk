@@ -16,7 +16,7 @@ PRINTED_DOCS := $(B)/docs/tollgate.1 $(B)/docs/tollgate.bash $(B)/docs/options.m
 # The table of calls makes these (Makefile).
 CALL_DOCS := $(B)/docs/calls.md $(B)/docs/tollgate-calls.7 $(B)/docs/policy.json
 MADE_DOCS := $(PRINTED_DOCS) $(CALL_DOCS)
-PAGES := $(wildcard docs/*.md)
+PAGES := $(wildcard docs/*.md docs/*.json)
 
 .PHONY: docs install uninstall deb
 docs: $(MADE_DOCS)

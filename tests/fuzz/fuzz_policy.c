@@ -94,7 +94,7 @@ static void print_promises(const struct policy_doc *doc)
     policy_doc_free(&again);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void text_try(const void *data, size_t size)
 {
     struct error err = {.status = STATUS_OK};
     struct policy_doc doc;
@@ -110,5 +110,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         promise((policy_doc_check(&doc, &err) == 0) == (err.status == STATUS_OK));
     }
     policy_doc_free(&doc);
+}
+
+/*
+ * As it is; and as the rules of a policy, or what stands beside them, so that the fuzzer need
+ * not find the way there.
+ */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const before[] = {"{\"version\": 1, \"rules\": [{", "{\"version\": 1, "};
+    static const char *const after[] = {"}]}", "}"};
+
+    text_try(data, size);
+    for (size_t i = 0; i < 2; i++) {
+        size_t head = strlen(before[i]), tail = strlen(after[i]);
+        char *text = malloc(head + size + tail);
+
+        promise(text != NULL);
+        memcpy(text, before[i], head);
+        if (size > 0)
+            memcpy(text + head, data, size);
+        memcpy(text + head + size, after[i], tail);
+        text_try(text, head + size + tail);
+        free(text);
+    }
     return 0;
 }

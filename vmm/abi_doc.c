@@ -242,18 +242,25 @@ void abi_emit_man(const struct abi *abi, FILE *out)
 
 /* --- policy --- */
 
+/* Allows every call; who wants less takes rules out, or gives them "args" by these names. */
 void abi_emit_policy(const struct abi *abi, FILE *out)
 {
     const char *before = "";
 
-    fputs("{\n  \"default\": \"deny\",\n  \"allow\": [", out);
+    fputs("{\n  \"version\": 1,\n  \"default\": \"deny\",\n  \"rules\": [", out);
     for (size_t i = 0; i < abi->nrows; i++) {
         const struct call_desc *desc = &abi->row[i].desc;
 
         if (abi_core(desc))
             continue; /* nothing refuses it */
-        fprintf(out, "%s\n    \"%s\"", before, desc->name);
+        fprintf(out, "%s\n    {\"allow\": \"%s\", \"comment\": \"effects: ", before,
+                desc->name);
+        put_effects(desc, out);
+        fputs("; arguments:", out);
+        for (unsigned j = 0; j < desc->nargs; j++)
+            fprintf(out, "%s %s", j > 0 ? "," : "", desc->args[j].name);
+        fprintf(out, "%s\"}", desc->nargs == 0 ? " none" : "");
         before = ",";
     }
-    fputs("\n  ],\n  \"deny\": []\n}\n", out);
+    fputs("\n  ]\n}\n", out);
 }

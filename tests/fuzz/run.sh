@@ -5,7 +5,7 @@
 #   run.sh FOLDER SECONDS
 #
 # The targets are the programs FOLDER/fuzz_*. Each runs for SECONDS with the seed SEED (default 1), starting from
-# ${TOLLGATE_CACHE:-.cache}/corpus/NAME, where new inputs stay. An input that fails goes to build/fuzz-artifacts/, with
+# ${TOLLGATE_CACHE:-.cache}/corpus/NAME, where new inputs stay; tests/fuzz/NAME.dict holds words to try. An input that fails goes to build/fuzz-artifacts/, with
 # the output beside it in NAME.log; `FOLDER/NAME INPUT` shows it again. FUZZ_ONLY='regex' runs the targets that match.
 #
 # Prints `ok NAME (N runs)` or `FAIL NAME INPUT`, and `N passed, N failed` at the end. Status: 0 all passed; 1 one
@@ -21,9 +21,11 @@ die() {
 # run_one FOLDER SECONDS SEED CORPUS ARTIFACTS NAME: one target. Always status 0, since xargs gives up on some others.
 run_one() {
 	local name=$6 corpus=$4/$6 log=$5/$6.log status=0 runs input
+	local dict=()
+	[ ! -f "tests/fuzz/$name.dict" ] || dict=("-dict=tests/fuzz/$name.dict")
 	mkdir -p "$corpus"
 	"$1/$name" -max_total_time="$2" -seed="$3" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
-		-artifact_prefix="$5/$name-" "$corpus" >"$log" 2>&1 </dev/null || status=$?
+		-artifact_prefix="$5/$name-" ${dict[@]+"${dict[@]}"} "$corpus" >"$log" 2>&1 </dev/null || status=$?
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
 	if [ "$status" -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
 		printf 'ok %s (%s runs)\n' "$name" "$runs"

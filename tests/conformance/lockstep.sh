@@ -13,7 +13,7 @@
 # shellcheck disable=SC2034 # for runner.sh
 set -u
 default_only='*'
-when_missing='no Spike to run beside, or no programs (set SPIKE=program and LOCKSTEP=folder)'
+when_missing='no Spike to run beside, or no programs (set SPIKE=program, and LOCKSTEP=folders)'
 exported=()
 export SPIKE=${SPIKE:-} LOCKSTEP_MOST=${LOCKSTEP_MOST:-}
 

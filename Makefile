@@ -100,10 +100,14 @@ $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libtollgate.a
 $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff
+.PHONY: unit diff lockstep
 unit: $(B)/unit
 diff: $(B)/diff
+lockstep: $(B)/lockstep
 
 $(B)/obj/vmm/engine/%.o: vmm/engine/%.c | $(ABI_GEN)
 	@mkdir -p $(@D)

@@ -24,7 +24,7 @@ LDSAN := -fsanitize=thread
 endif
 # FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
 ifdef FUZZ
-OPT += -fsanitize=fuzzer-no-link
+OPT += -fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=tests/fuzz/uncovered.txt
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \

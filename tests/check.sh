@@ -92,7 +92,7 @@ step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_T
 step arch-tests bash tests/conformance/arch-test.sh build/tollgate "${ARCH_TEST:-}" \
 	--skip tests/conformance/arch-test.skip -- --misaligned trap
 step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
-step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

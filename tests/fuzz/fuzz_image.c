@@ -1,12 +1,15 @@
 /* fuzz_image.c: any bytes as a kernel: detection, unpacking, the Linux boot image. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/loader.h"
 
 #define BASE     0x80000000u
 #define MEM_SIZE (128u << 10)
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 static void load_once(struct mem *mem, const uint8_t *data, size_t size, bool raw)
 {
@@ -37,4 +40,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (image.kind != IMAGE_LINUX || !mem_valid(&mem, image.first, image.last - image.first)))
         abort();
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_image);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_image, data, size, max, seed);
 }

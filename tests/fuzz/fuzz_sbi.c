@@ -1,6 +1,5 @@
 /* fuzz_sbi.c: libFuzzer target: sequences of calls of two harts, with garbage in them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +7,8 @@
 #include <string.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "tests/fuzz/fake.h"
+#include "tests/fuzz/seed.h"
 #include "vmm/call.h"
 #include "vmm/hart.h"
 #include "vmm/host.h"
@@ -28,15 +29,15 @@
 #define STEPS_MAX   32
 #define MODULES_MAX 64
 #define CALLS_MAX   256
+#define CALLS_NAMED 208 /* bytes STEP_CALL below it name a call */
 #define RAM         UINT64_C(0x80000000)
 #define RAM_SIZE    UINT64_C(0x20000)
 #define STATE_MAX   8192
-#define NOW_NS      (UINT64_C(1) << 62) /* so late that no thread's deadline ever comes */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max); /* libFuzzer's own */
+static seed_fn seed_steps;
 
 /*
  * An input is a row of steps of one size, so that what is inserted or taken out leaves the rest
@@ -121,156 +122,14 @@ enum answer { ANSWER_LEGACY = 15, ANSWER_TRAP, ANSWER_REPLACED, ANSWER_STOPPED, 
 struct machine {
     struct vm vm;
     struct vm_config config;
-    struct host host;
+    struct fake fake;
     struct hart hart[HARTS];
-    uint64_t delay; /* of the fake host */
     struct module_instance instance[MODULES_MAX];
     const struct call_desc *call[CALLS_MAX];
     struct count count[CALLS_MAX];
     unsigned ncalls;
     struct saved console, first, now;
     uint64_t inputs;
-};
-
-static int fake_hart_create(struct hart *hart)
-{
-    (void)hart;
-    return 0;
-}
-
-static void fake_hart_done(struct hart *hart)
-{
-    (void)hart;
-}
-
-static void fake_hart_irq(struct hart *hart, unsigned irq, bool level)
-{
-    (void)hart;
-    (void)irq;
-    (void)level;
-}
-
-/* Always, so that no suspended hart waits for an interrupt that nobody sends. */
-static bool fake_irq_pending(struct hart *hart)
-{
-    (void)hart;
-    return true;
-}
-
-static void fake_set_timer(struct hart *hart, uint64_t ticks)
-{
-    (void)hart;
-    (void)ticks;
-}
-
-static uint64_t fake_timer_deadline(struct hart *hart)
-{
-    (void)hart;
-    return UINT64_MAX;
-}
-
-/* What sbi_fence_range promises an engine. */
-static void fake_fence(struct hart *hart, const struct hart_fence *fence)
-{
-    (void)hart;
-    if (fence->size == 0 || (fence->size == UINT64_MAX && fence->start != 0) ||
-        fence->asid > 0xffff)
-        abort();
-}
-
-static enum call_route fake_route(struct vm *vm, uint64_t ext)
-{
-    (void)vm;
-    (void)ext;
-    return ROUTE_EXITS;
-}
-
-/* Translates one to one; low addresses fault. */
-static int fake_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
-{
-    if (va < 0x1000)
-        return 13;
-    return mem_read(&hart->vm->mem, va, buf, len) < 0 ? 5 : 0;
-}
-
-static ssize_t fake_write(struct host *host, int fd, const void *buf, size_t len)
-{
-    static uint8_t sink[CALL_BUF_MAX];
-
-    (void)host;
-    (void)fd;
-    memcpy(sink, buf, len < sizeof(sink) ? len : sizeof(sink)); /* a sanitizer sees it used */
-    return (ssize_t)len;
-}
-
-static uint64_t fake_now(struct host *host)
-{
-    (void)host;
-    return NOW_NS;
-}
-
-/* What PMU and FWFT promise an engine. */
-static uint64_t fake_counter_get(struct hart *hart, unsigned counter)
-{
-    if (counter != HART_COUNTER_CYCLE && counter != HART_COUNTER_INSTRET)
-        abort();
-    return hart->index;
-}
-
-static void fake_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
-{
-    (void)value;
-    (void)counts;
-    fake_counter_get(hart, counter);
-}
-
-static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
-{
-    (void)hart;
-    if (feature >= SBI_FWFT_FEATURES)
-        abort();
-    if (feature & 1)
-        return -EOPNOTSUPP;
-    return value > 1 ? -EINVAL : 0;
-}
-
-/* Others always had the processor for a while. */
-static int fake_delay_open(struct host *host)
-{
-    (void)host;
-    return 0;
-}
-
-static int fake_delay_read(struct host *host, int handle, uint64_t *ns)
-{
-    struct machine *m = (struct machine *)((char *)host - offsetof(struct machine, host));
-
-    (void)handle;
-    *ns = m->delay += 1000;
-    return 0;
-}
-
-static void fake_delay_close(struct host *host, int handle)
-{
-    (void)host;
-    (void)handle;
-}
-
-static const struct engine fake_engine = {
-    .name = "fake",
-    .hart_create = fake_hart_create,
-    .hart_destroy = fake_hart_done,
-    .kick = fake_hart_done,
-    .hart_irq = fake_hart_irq,
-    .irq_pending = fake_irq_pending,
-    .set_timer = fake_set_timer,
-    .timer_deadline = fake_timer_deadline,
-    .fence = fake_fence,
-    .read_virt = fake_read_virt,
-    .call_route = fake_route,
-    .counter_get = fake_counter_get,
-    .counter_set = fake_counter_set,
-    .feature_set = fake_feature_set,
 };
 
 static void saved_write(struct state_writer *w, const void *data, size_t len)
@@ -311,13 +170,9 @@ static void machine_create(struct machine *m)
 {
     struct error err = {.status = STATUS_OK};
 
-    m->host = (struct host){.now_ns = fake_now,
-                            .write = fake_write,
-                            .delay_open = fake_delay_open,
-                            .delay_read = fake_delay_read,
-                            .delay_close = fake_delay_close};
+    fake_init(&m->fake);
     m->vm.config = &m->config;
-    m->vm.host = &m->host;
+    m->vm.host = &m->fake.host;
     m->vm.engine = &fake_engine;
     m->vm.hart = m->hart;
     m->vm.nharts = HARTS;
@@ -326,7 +181,7 @@ static void machine_create(struct machine *m)
     host_cond_init(&m->vm.stop_cond);
     pthread_mutex_init(&m->vm.fence_lock, NULL);
     host_cond_init(&m->vm.fence_cond);
-    clock_init(&m->vm.clock, &m->host);
+    clock_init(&m->vm.clock, &m->fake.host);
     mem_init(&m->vm.mem);
     for (unsigned i = 0; i < HARTS; i++)
         if (hart_init(&m->hart[i], &m->vm, i) < 0)
@@ -335,7 +190,7 @@ static void machine_create(struct machine *m)
         if ((*module)->ncalls > 0)
             module_add(m, *module);
     if (mem_add(&m->vm.mem, RAM, RAM_SIZE) < 0 ||
-        console_init(&m->vm.console, &m->vm, &m->host, CONSOLE_SBI, -1, -1) < 0 ||
+        console_init(&m->vm.console, &m->vm, &m->fake.host, CONSOLE_SBI, -1, -1) < 0 ||
         call_index_build(&m->vm, &err) < 0)
         abort();
     machine_save(m, &m->first);
@@ -363,7 +218,7 @@ static void machine_reset(struct machine *m)
     console_load(&m->vm.console, &r);
     m->vm.stop = (struct vm_stop){.hart = -1};
     m->vm.stopping = false;
-    m->delay = 0;
+    m->fake.delay = 0;
     mem_zero(&m->vm.mem, RAM, RAM_SIZE);
     if (m->inputs++ % 1024 != 0) /* what follows takes as long as an input */
         return;
@@ -409,9 +264,9 @@ static struct call step_call(const struct machine *m, const uint8_t *step, unsig
     if (choice < 224) {
         c.personality = desc->personality;
         c.ext = desc->ext;
-        if (choice < 208)
+        if (choice < CALLS_NAMED)
             *known = choice % m->ncalls;
-        if (choice < 208 && desc->fn != CALL_ANY_FN)
+        if (choice < CALLS_NAMED && desc->fn != CALL_ANY_FN)
             c.fn = desc->fn;
     } else if (choice < 232) {
         c.ext = tg[choice % 3];
@@ -550,6 +405,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     machine_create(&machine);
+    seeds_write(seed_steps);
     if (getenv("FUZZ_COUNTS"))
         atexit(counts_print);
     return 0;
@@ -572,20 +428,82 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* splitmix64, as vmm/deterministic.c has it. */
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
+/*
+ * Any bytes, but arguments that are zero more often than not, since most calls want it of one
+ * (the high half of an address, flags), and small numbers or addresses often.
+ */
 static void step_random(uint8_t *step, uint64_t *state)
 {
+    static const uint8_t choices[] = {0, 1, 2, 164, 165, 166, 168, 170, 172, 173, 174, 175};
+
     for (unsigned i = 0; i < STEP_SIZE; i++)
-        step[i] = (uint8_t)random_next(state);
+        step[i] = (uint8_t)seed_random(state);
+    for (unsigned i = STEP_ARG; i < STEP_WORD; i++)
+        switch (seed_random(state) % 8) {
+        case 0: break;
+        case 1:
+        case 2: step[i] = choices[seed_random(state) % sizeof(choices)]; break;
+        case 3: step[i] %= sizeof(edges) / sizeof(edges[0]); break;
+        default: step[i] = 0;
+        }
+}
+
+#define W0 160 /* the argument is the first word of its step, the second */
+#define W1 161
+
+/* Calls that only mean something after one another. */
+static const struct {
+    const char *name;
+    uint8_t arg[CALL_ARGS];
+    uint64_t word[2];
+} story[] = {
+    {"sbi.pmu.counter_config_matching", {0, W0, 0, W1}, {8, SBI_PMU_EVENT(SBI_PMU_TYPE_FW, 5)}},
+    {"sbi.pmu.counter_start",           {0, W0},        {8}                                   },
+    {"sbi.pmu.counter_start",           {0, W0, 0, W1}, {8, 9}                                },
+    {"sbi.time.set_timer",              {W0},           {99}                                  },
+    {"sbi.pmu.counter_fw_read",         {W0},           {3}                                   },
+    {"sbi.pmu.snapshot_set_shmem",      {W0},           {RAM + 4096}                          },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_TAKE_SNAPSHOT}       },
+    {"sbi.pmu.counter_start",           {0, W0, W1},    {8, SBI_PMU_START_INIT_SNAPSHOT}      },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_RESET}               },
+    {"sbi.pmu.event_get_info",          {W0, 0, W1},    {RAM, 4}                              },
+    {"sbi.sta.set_shmem",               {W0},           {RAM + 64}                            },
+    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
+    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
+    {"sbi.hsm.hart_start",              {W1, W0},       {RAM, 1}                              },
+    {"sbi.ipi.send_ipi",                {W0},           {3}                                   },
+    {"sbi.susp.system_suspend",         {0, W0},        {RAM}                                 },
+    {"sbi.pmu.snapshot_set_shmem",      {W0, W0},       {UINT64_MAX}                          },
+    {"sbi.sta.set_shmem",               {W0, W0},       {UINT64_MAX}                          },
+};
+#define STORY (sizeof(story) / sizeof(story[0]))
+
+static void step_told(uint8_t *step, size_t i)
+{
+    memset(step, 0, STEP_SIZE);
+    for (unsigned n = 0; n < machine.ncalls && n < CALLS_NAMED; n++)
+        if (strcmp(machine.call[n]->name, story[i].name) == 0)
+            step[STEP_CALL] = (uint8_t)n;
+    memcpy(step + STEP_ARG, story[i].arg, CALL_ARGS);
+    le_put64(step + STEP_WORD, story[i].word[0]);
+    le_put64(step + STEP_WORD + 8, story[i].word[1]);
+}
+
+/* The story, or one call after another, of hart 0 most of all. */
+static size_t seed_steps(uint8_t *data, size_t max, uint64_t *state)
+{
+    bool told = seed_random(state) % 4 == 0;
+    size_t steps = told ? STORY : 8;
+
+    if (max < steps * STEP_SIZE)
+        return 0;
+    for (size_t i = 0; i < steps; i++, data += STEP_SIZE) {
+        step_random(data, state);
+        data[STEP_KIND] %= 4;
+        if (told)
+            step_told(data, i);
+    }
+    return steps * STEP_SIZE;
 }
 
 /* Changes whole steps: another one is inserted, one is repeated, taken out, or partly new. */
@@ -593,30 +511,32 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 {
     uint64_t state = seed;
     size_t steps = size / STEP_SIZE;
-    unsigned what = random_next(&state) % 8;
+    unsigned what = seed_random(&state) % 8;
     uint8_t step[STEP_SIZE];
 
     if (max > (size_t)STEPS_MAX * STEP_SIZE && size <= (size_t)STEPS_MAX * STEP_SIZE)
         max = (size_t)STEPS_MAX * STEP_SIZE; /* what follows is not looked at */
     if (what < 3 || (steps == 0 && max < STEP_SIZE))
-        return LLVMFuzzerMutate(data, size, max);
+        return seed_mutate(seed_steps, data, size, max, seed);
     size = steps * STEP_SIZE;
-    size_t at = steps > 0 ? random_next(&state) % steps * STEP_SIZE : 0;
+    size_t at = steps > 0 ? seed_random(&state) % steps * STEP_SIZE : 0;
     step_random(step, &state);
     if (what == 3 && steps > 1) {
         memmove(data + at, data + at + STEP_SIZE, size - at - STEP_SIZE);
         return size - STEP_SIZE;
     }
     if (what < 6 && steps > 0) { /* most of all, other arguments */
-        size_t field = what == 4 ? random_next(&state) % STEP_SIZE : STEP_ARG;
+        size_t field = what == 4 ? seed_random(&state) % STEP_SIZE : STEP_ARG;
 
         memcpy(data + at + field, step + field, what == 4 ? 1 : STEP_SIZE - STEP_ARG);
         return size;
     }
     if (steps >= STEPS_MAX || size + STEP_SIZE > max)
-        return LLVMFuzzerMutate(data, size, max);
-    if (what == 6 && steps > 0)
-        memcpy(step, data + random_next(&state) % steps * STEP_SIZE, STEP_SIZE);
+        return seed_mutate(seed_steps, data, size, max, seed);
+    if (what == 6 && steps > 0) { /* often another call, of the same extension, say */
+        memcpy(step, data + seed_random(&state) % steps * STEP_SIZE, STEP_SIZE);
+        step[STEP_CALL] += seed_random(&state) % 2 ? seed_random(&state) % 9 - 4 : 0;
+    }
     memmove(data + at + STEP_SIZE, data + at, size - at);
     memcpy(data + at, step, STEP_SIZE);
     return size + STEP_SIZE;

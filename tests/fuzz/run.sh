@@ -5,7 +5,8 @@
 #   run.sh FOLDER seconds|inputs NUMBER
 #
 # The targets are the programs FOLDER/fuzz_*. Each runs for NUMBER seconds, or until it has run NUMBER inputs, with the seed
-# SEED (default 1), starting from ${TOLLGATE_CACHE:-.cache}/corpus/NAME, where new inputs stay. An input that fails goes to
+# SEED (default 1), starting from ${TOLLGATE_CACHE:-.cache}/corpus/NAME, where new inputs stay (an
+# empty one gets the target's seeds first). An input that fails goes to
 # build/fuzz-artifacts/, with the output beside it in NAME.log; `FOLDER/NAME INPUT` shows it again. FUZZ_ONLY='regex' runs
 # the targets that match.
 #
@@ -32,6 +33,9 @@ inputs_of() {
 run_one() {
 	local name=$7 corpus=$5/$7 log=$6/$7.log status=0 limit least=1 inputs input
 	mkdir -p "$corpus"
+	if [ -z "$(ls -A "$corpus")" ]; then
+		FUZZ_SEEDS=$corpus "$1/$name" -runs=0 >"$log" 2>&1 || :
+	fi
 	limit=-max_total_time=$3
 	if [ "$2" = inputs ]; then
 		least=$3

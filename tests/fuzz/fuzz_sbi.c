@@ -28,8 +28,7 @@
 #define HARTS       2
 #define STEPS_MAX   32
 #define MODULES_MAX 64
-#define CALLS_MAX   256
-#define CALLS_NAMED 208 /* bytes STEP_CALL below it name a call */
+#define CALLS_MAX   208 /* bytes STEP_CALL below it name a call */
 #define RAM         UINT64_C(0x80000000)
 #define RAM_SIZE    UINT64_C(0x20000)
 #define STATE_MAX   8192
@@ -258,15 +257,16 @@ static struct call step_call(const struct machine *m, const uint8_t *step, unsig
     static const uint64_t tg[] = {TG_EXT_FIRST, TG_EXT_EXIT, TG_EXT_LAST};
     struct call c = {.personality = CALL_SBI, .fn = step[STEP_FN]};
     uint8_t choice = step[STEP_CALL];
-    const struct call_desc *desc = m->call[choice % m->ncalls];
+    unsigned place = (choice < CALLS_MAX ? choice : step[STEP_WORD]) % m->ncalls;
+    const struct call_desc *desc = m->call[place];
 
     *known = m->ncalls;
     if (choice < 224) {
         c.personality = desc->personality;
         c.ext = desc->ext;
-        if (choice < CALLS_NAMED)
-            *known = choice % m->ncalls;
-        if (choice < CALLS_NAMED && desc->fn != CALL_ANY_FN)
+        if (choice < CALLS_MAX)
+            *known = place;
+        if (choice < CALLS_MAX && desc->fn != CALL_ANY_FN)
             c.fn = desc->fn;
     } else if (choice < 232) {
         c.ext = tg[choice % 3];
@@ -481,7 +481,7 @@ static const struct {
 static void step_told(uint8_t *step, size_t i)
 {
     memset(step, 0, STEP_SIZE);
-    for (unsigned n = 0; n < machine.ncalls && n < CALLS_NAMED; n++)
+    for (unsigned n = 0; n < machine.ncalls; n++)
         if (strcmp(machine.call[n]->name, story[i].name) == 0)
             step[STEP_CALL] = (uint8_t)n;
     memcpy(step + STEP_ARG, story[i].arg, CALL_ARGS);

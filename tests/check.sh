@@ -100,7 +100,7 @@ for folder in ${LOCKSTEP:-}; do
 	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
 		--skip tests/conformance/lockstep.skip
 done
-step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

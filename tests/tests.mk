@@ -12,7 +12,7 @@ help:
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
-	@echo 'make soak       hours of proofs, resumable (SOAK=minutes a fuzz target, BOOTS=n)'
+	@echo 'make soak       hours of proofs, resumable (INPUTS=n a fuzz target, BOOTS=n)'
 	@echo 'make docs       man page, bash completion and option reference, into build/docs'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR=; make uninstall removes it again'
 	@echo 'make deb        a Debian package, into build'

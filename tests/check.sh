@@ -75,6 +75,8 @@ step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
+step files bash tests/guest/files.sh build/tollgate build/guest
+step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build

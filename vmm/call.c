@@ -394,6 +394,19 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
     return slot->first == slot->end ? NULL : slot->first->desc;
 }
 
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    unsigned effects = 0;
+
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return CALL_STOPS;
+    for (const struct call_link *link = slot->first; link < slot->end; link++)
+        effects |= link->desc->effects;
+    return effects;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);

@@ -77,6 +77,8 @@ step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step policy bash tests/guest/policy.sh build/tollgate build
 step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
+step files bash tests/guest/files.sh build/tollgate build/guest
+step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build

@@ -442,6 +442,19 @@ cycles_charge(struct hart *hart, const struct call_desc *desc, const struct call
         hart->vm->engine->cycles_add(hart, cycles);
 }
 
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    unsigned effects = 0;
+
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return CALL_STOPS;
+    for (const struct call_link *link = slot->first; link < slot->end; link++)
+        effects |= link->desc->effects;
+    return effects;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);

@@ -151,6 +151,13 @@ void call_index_destroy(struct vm *vm);
 const struct call_desc *call_find(const struct vm *vm, enum personality personality,
                                   uint64_t ext, uint64_t fn);
 
+/*
+ * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own exit;
+ * 0 too when nobody answers.
+ */
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 

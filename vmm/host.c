@@ -128,6 +128,7 @@ struct host *host_real(void)
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
+        .files = &host_files_real,
     };
     return &host;
 }

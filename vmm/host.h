@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "vmm/error.h"
+#include "vmm/host_files.h"
 
 /*
  * What the monitor asks of its host while a guest runs. Tests put a mock in its place: scripted
@@ -42,6 +43,8 @@ struct host {
     int (*delay_open)(struct host *host);
     int (*delay_read)(struct host *host, int handle, uint64_t *ns);
     void (*delay_close)(struct host *host, int handle);
+    /* Files for guests; NULL: this host has none for them. */
+    const struct host_file_ops *files;
 };
 
 /* The real host. */

@@ -137,6 +137,7 @@ void mock_host_init(struct mock_host *mock)
         .write = mock_write,
         .wait = mock_wait,
         .random = mock_random,
+        .files = &host_files_real,
     };
     pthread_mutex_init(&mock->lock, NULL);
     mock->now_ns = 1000000000u; /* host clocks do not start at 0 either */

@@ -8,10 +8,10 @@
 set -u
 export LC_ALL=C
 
-[ $# -eq 2 ] && [ -x "$1" ] && [ -d "$2/guest" ] || {
+if [ $# -ne 2 ] || [ ! -x "$1" ] || [ ! -d "$2/guest" ]; then
 	echo 'usage: policy.sh TOLLGATE BUILDDIR' >&2
 	exit 2
-}
+fi
 tollgate=$(realpath -- "$1")
 guests=$(realpath -- "$2")/guest
 limit=120

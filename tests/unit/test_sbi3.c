@@ -26,8 +26,8 @@
 /* Logical counters: cycle, instret, and the firmware's. */
 #define CYCLE       0
 #define INSTRET     2
-#define FW          3
-#define NCOUNTERS   19
+#define FW          11
+#define NCOUNTERS   27
 #define FW_MASK     0x7fff8u
 #define HW_MASK     0x5u
 #define EVENT_HW(n) SBI_PMU_EVENT(SBI_PMU_TYPE_HW, n)

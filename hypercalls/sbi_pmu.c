@@ -44,6 +44,7 @@ struct pmu_hart {
 
 struct pmu {
     struct vm *vm;
+    bool snapshot; /* the shared memory is offered */
     struct pmu_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -396,12 +397,20 @@ static enum call_disp pmu_fw_read_hi(void *self, struct hart *hart, struct call 
     return sbi_value(c, 0);
 }
 
+/*
+ * Optional (section 11.14), and left out unless asked for: Linux (6.10 to 6.12 at least), where
+ * it finds it, starts counters that overflowed with a wrong counter_idx_base
+ * (pmu_sbi_start_ovf_ctrs_snapshot), so that they stand until the next switch of tasks and most
+ * samples are lost.
+ */
 static enum call_disp pmu_snapshot_set_shmem(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t lo = c->arg[0], hi = c->arg[1];
     int error;
 
+    if (!((const struct pmu *)self)->snapshot)
+        return sbi_error(c, SBI_ERR_NOT_SUPPORTED);
     if (c->arg[2] != 0)
         return sbi_error(c, SBI_ERR_INVALID_PARAM);
     if (lo == UINT64_MAX && hi == UINT64_MAX) {
@@ -551,6 +560,7 @@ static int pmu_create(struct module_instance *inst, struct error *err)
     if (!pmu)
         return -ENOMEM;
     pmu->vm = inst->vm;
+    pmu->snapshot = module_option(inst, "snapshot") != NULL;
     for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
         counters_reset(&pmu->hart[i]);
     inst->self = pmu;
@@ -576,10 +586,16 @@ static const struct call_desc pmu_calls[] = {
     PMU_CALL("event_get_info", SBI_PMU_EVENT_GET_INFO, pmu_event_get_info, CALL_WRITES_MEM),
 };
 
+static const struct module_key pmu_keys[] = {
+    {"snapshot", "offer the shared memory of snapshots; Linux then loses samples"},
+    {NULL,       NULL                                                            },
+};
+
 const struct module module_sbi_pmu = {
     .name = "sbi-pmu",
     .summary = "SBI PMU: the hart's counters, and what the SBI counts",
     .starts = MODULE_KERNEL,
+    .keys = pmu_keys,
     .calls = pmu_calls,
     .ncalls = sizeof(pmu_calls) / sizeof(pmu_calls[0]),
     .create = pmu_create,

@@ -172,10 +172,11 @@ uint64_t rv_hpm_event(const struct rv_hart *h, unsigned counter)
     return there(counter) ? h->hpm.event[counter - RV_HPM_FIRST] : 0;
 }
 
-/* WARL: a selector of nothing is none. */
+/* WARL: a selector of nothing is none; there are no virtual machines to filter (VSINH, VUINH).
+ */
 static uint64_t event_legal(uint64_t value)
 {
-    uint64_t selector = value & ~(RV_HPM_OF | FILTERS);
+    uint64_t selector = value & RV_HPM_SELECTOR;
 
     return (value & (RV_HPM_OF | FILTERS)) | (rv_hpm_known(selector) ? selector : 0);
 }

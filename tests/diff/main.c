@@ -66,10 +66,10 @@ static bool csr_avoided(uint32_t csr)
 
 static uint32_t random_csr(void)
 {
-    static const uint16_t common[] = {0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142,
-                                      0x143, 0x144, 0x300, 0x301, 0x302, 0x303, 0x304, 0x306,
-                                      0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
-                                      0xc00, 0xc02, 0xf14, 0x180, 0x106};
+    static const uint16_t common[] = {
+        0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142, 0x143, 0x144, 0x300, 0x301,
+        0x302, 0x303, 0x304, 0x306, 0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
+        0xc00, 0xc02, 0xf14, 0x180, 0x106, 0xb03, 0xb04, 0xc05, 0x323, 0x324, 0xda0};
     uint32_t csr;
 
     if (random_below(10) < 8)
@@ -175,9 +175,14 @@ static void make_program(uint32_t *code)
     code[CODE_WORDS - 1] = 0x0000006f; /* j . */
 }
 
-/* On behind the word that trapped. Words are aligned, so halves are skipped together. */
+/*
+ * On behind the word that trapped. Words are aligned, so halves are skipped together. A
+ * counter's overflow is taken note of, else it would come again at once.
+ */
 static const uint32_t handler[] = {
     0x340f9ff3, /* csrrw x31, mscratch, x31 */
+    0x00002fb7, /* lui x31, 2: LCOFIP */
+    0x344fb073, /* csrc mip, x31 */
     0x34102ff3, /* csrr x31, mepc */
     0xffcfff93, /* andi x31, x31, -4 */
     0x004f8f93, /* addi x31, x31, 4 */
@@ -215,6 +220,28 @@ enum way { WAY_USUAL, WAY_EXACT, WAY_SINGLE, WAY_DROP, WAYS };
 
 static const char *const way_names[WAYS] = {"usual", "exact", "single step", "empty TLB"};
 
+/*
+ * Counters that overflow somewhere in the run, most of them with an interrupt. Walks are left
+ * out: how many there are is up to the TLB, and one way empties it.
+ */
+static void make_counters(struct hart_state *state)
+{
+    static const uint64_t events[] = {HART_EVENT_CYCLES,     HART_EVENT_INSTRUCTIONS,
+                                      HART_EVENT_EXCEPTIONS, HART_EVENT_INTERRUPTS,
+                                      HART_EVENT_FENCE_I,    HART_EVENT_SFENCE_VMA,
+                                      HART_EVENT_DEVICE,     HART_EVENT_INSTRUCTIONS};
+
+    for (unsigned i = 0; i < HART_HPM_COUNTERS; i++) {
+        bool steps = events[i] <= HART_EVENT_INSTRUCTIONS;
+
+        state->hpmevent[i] = events[i] | (random_next() & (RV_HPM_UINH | RV_HPM_SINH)) |
+                             (random_below(4) == 0 ? RV_HPM_MINH : 0);
+        state->hpmcounter[i] = -(uint64_t)(1 + random_below(steps ? STEPS : 20));
+    }
+    state->mie = 1u << IRQ_COUNTER;
+    state->mstatus |= RV_MIE;
+}
+
 static int run_way(const struct vm_config *config, const uint32_t *code, uint64_t seed,
                    enum way way, struct run *out)
 {
@@ -250,6 +277,7 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
     state.mtvec = HANDLER;
     state.mstatus |= 3ull << 13;
     state.fcsr = random_below(5) << 5;
+    make_counters(&state);
     vm.engine->state_set(&vm.hart[0], &state);
     in = vm.hart[0].engine_state;
     in->exact = way == WAY_EXACT;

@@ -157,13 +157,16 @@ uint64_t rv_hpm_read(const struct rv_hart *h, unsigned counter)
            (h->hpm.counting >> i & 1 ? retired_before(h) - h->hpm.since : 0);
 }
 
-/* Never an overflow, so the instruction itself is counted before and not after it. */
+/* The writing instruction is counted by the others, and not by the one that it writes. */
 void rv_hpm_write(struct rv_hart *h, unsigned counter, uint64_t value)
 {
+    unsigned i = counter - RV_HPM_FIRST;
+
     if (!there(counter))
         return;
+    h->hpm.counting &= ~(1u << i);
     sync_at(h, retired(h));
-    h->hpm.counter[counter - RV_HPM_FIRST] = value;
+    h->hpm.counter[i] = value;
     sort(h);
 }
 

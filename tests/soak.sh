@@ -7,6 +7,9 @@
 #   fuzz         every fuzz target for SOAK_MINUTES (60), in rounds of at most 10 minutes a target, a seed a round
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
 #   boot         SOAK_BOOTS (200) boots of Debian's kernel on 4 harts to its first process and off
+#   det          SOAK_DET (10) deterministic boots of Debian's kernel on 1 and on 4 harts by each of gcc and clang, release
+#                and debug builds: all of one number of harts end with the same state
+#   stress       stress-ng --verify on 4 harts of a Debian kernel, SOAK_STRESS (10) minutes
 #   riscv-tests  the binaries in the folder RISCV_TESTS, when it is set
 #
 # What is done stands in ${TOLLGATE_CACHE:-.cache}/soak/state, for the commit and the changes on top of it: a rerun goes on
@@ -30,20 +33,22 @@ boot_limit=600
 minutes=${SOAK_MINUTES:-${SOAK:-60}}
 programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
 boots=${SOAK_BOOTS:-${BOOTS:-200}}
+det=${SOAK_DET:-10}
+stress=${SOAK_STRESS:-10}
 only=${SOAK_ONLY:-}
 batch=500
 slice=$((minutes < 10 ? minutes : 10))
 
-for number in "$minutes" "$programs" "$boots"; do
+for number in "$minutes" "$programs" "$boots" "$det" "$stress"; do
 	if ! [[ $number =~ ^[1-9][0-9]{0,8}$ ]]; then
 		echo "soak: '$number' is not a whole number above 0" >&2
 		exit 2
 	fi
 done
 case $only in
-'' | fuzz | diff | boot | riscv-tests) ;;
+'' | fuzz | diff | boot | det | stress | riscv-tests) ;;
 *)
-	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, riscv-tests" >&2
+	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, det, stress, riscv-tests" >&2
 	exit 2
 	;;
 esac
@@ -56,7 +61,7 @@ if [ -n "$(git status --porcelain)" ]; then
 	dirty=true
 	key=$commit+$({ git diff HEAD --binary && git ls-files -o --exclude-standard -z | xargs -0 -r sha256sum 2>/dev/null; } | sha256sum | cut -c 1-12)
 fi
-declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [riscv-tests]=0)
+declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
 passed=0 failed=0
 unprepared=0 # stages, this time; a rerun may do better
 
@@ -170,6 +175,71 @@ item_boot() {
 	fi
 }
 
+# A build of each, in the order in which items take them.
+det_builds=(gcc clang gcc-debug clang-debug)
+
+prepare_det() {
+	local build how
+	prepare_boot || return 1
+	for build in "${det_builds[@]}"; do
+		how=("B=build/det/$build" CC=gcc)
+		[ "${build%-debug}" = gcc ] || how+=(CC=clang-14)
+		[ "$build" = "${build%-debug}" ] || how+=(DEBUG=1)
+		make -s -j"$jobs" "${how[@]}" "build/det/$build/tollgate" || return 1
+	done
+}
+
+total_det() { echo $((det * 2 * ${#det_builds[@]})); }
+
+# The first run of this commit on so many harts is the measure of the others.
+item_det() {
+	local build=${det_builds[$1 % ${#det_builds[@]}]} harts=$(($1 / ${#det_builds[@]} % 2 ? 4 : 1))
+	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure steps hash
+	local words="--deterministic -m 512M -c $harts -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' $cache/debian-riscv64/Image"
+	rm -f "$report"
+	timeout --foreground -k 5 "$boot_limit" "build/det/$build/tollgate" run --report "$report" --deterministic -m 512M \
+		-c "$harts" -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' "$cache/debian-riscv64/Image" \
+		>"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	this="$status $(sed -nE 's/^ *"(steps|state_hash)": "?([0-9a-f]+)"?,$/\2/p' "$report" | tr '\n' ' ')$(sha256sum <"$log")"
+	[ "$1" -ge $((2 * ${#det_builds[@]})) ] || [ "$build" != "${det_builds[0]}" ] || echo "$this" >"$soak/det-$harts"
+	measure=$(cat "$soak/det-$harts")
+	[ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log" && [ "$this" = "$measure" ] &&
+		[[ $this =~ ^0\ [0-9]+\ [0-9a-f]{64}\  ]] || result=fail
+	read -r _ steps hash _ <<<"$this"
+	record det "$build, $harts hart(s): $steps steps, $hash" null 1 "$result" "build/det/$build/tollgate run $words"
+}
+
+# stress-ng with the libraries that it loads.
+stress_packages='stress-ng libacl1 libapparmor1 libbsd0 libc6 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1 libgcc-s1
+	libgles2 libglvnd0 libgmp10 libjpeg62-turbo libjudydebian1 libkmod2 liblzma5 libmd0 libmpfr6 libsctp1 libssl3t64
+	libstdc++6 libwayland-server0 libxxhash0 libzstd1 zlib1g'
+
+prepare_stress() {
+	prepare_boot || return 1
+	# shellcheck disable=SC2086 # a list
+	sh guest/linux/packages.sh "$cache/stress-ng.cpio" $stress_packages || return 1
+	cat build/initramfs.cpio "$cache/stress-ng.cpio" >build/stress.cpio
+}
+
+total_stress() { echo 1; }
+
+item_stress() {
+	local log=$soak/stress.log status=0 run
+	run="stress-ng --verify --timeout $((stress * 60))s --cpu 1 --matrix 1 --vm 1 --vm-bytes 64M --mmap 1 --mmap-bytes 64M"
+	run+=" --fork 1 --pipe 1 --futex 1 --switch 1 --atomic 1 --fp 1 --memcpy 1 --timer 1"
+	timeout --foreground -k 5 $((stress * 60 + boot_limit)) build/tollgate run -c 4 -m 1G -i build/stress.cpio \
+		-p "console=hvc0 tg.run=\"$run\"" "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	if [ "$status" -eq 0 ] && grep -aq 'TOLLGATE-STATUS 0' "$log" && grep -aq 'failed: 0' "$log" &&
+		! grep -aqE 'Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task' "$log"; then
+		record stress "$stress minutes: $(sed -n 's/.*\(passed: .*\)/\1/p' "$log" | tr -d '\r')" null 1 pass "SOAK_ONLY=stress"
+	else
+		cp "$log" "$soak/stress-${key:0:12}.log"
+		record stress "$stress minutes (status $status)" null 1 fail "see $soak/stress-${key:0:12}.log"
+	fi
+}
+
 prepare_riscv-tests() {
 	make -s -j"$jobs" all
 }
@@ -217,7 +287,7 @@ interrupted=0
 trap 'interrupted=1' INT TERM
 state_read
 state_write
-for stage in fuzz diff boot riscv-tests; do
+for stage in fuzz diff boot det stress riscv-tests; do
 	run_stage "$stage"
 done
 echo "results: $results"

@@ -151,6 +151,9 @@ static void machine_save(struct machine *m, struct saved *saved)
             m->instance[i].module->save(m->instance[i].self, &saved->w);
 }
 
+/* What is off by default is fuzzed too. */
+static const struct module_option pmu_snapshot = {"snapshot", ""};
+
 static void module_add(struct machine *m, const struct module *module)
 {
     struct module_instance *inst = &m->instance[m->vm.ninstances++];
@@ -159,6 +162,10 @@ static void module_add(struct machine *m, const struct module *module)
     if (m->vm.ninstances > MODULES_MAX || m->ncalls + module->ncalls > CALLS_MAX)
         abort();
     *inst = (struct module_instance){.module = module, .vm = &m->vm};
+    if (strcmp(module->name, "sbi-pmu") == 0) {
+        inst->options = &pmu_snapshot;
+        inst->noptions = 1;
+    }
     if (module->create && module->create(inst, &err) != 0)
         abort();
     for (size_t i = 0; i < module->ncalls; i++)

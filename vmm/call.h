@@ -147,6 +147,10 @@ struct error;
 int call_index_build(struct vm *vm, struct error *err);
 void call_index_destroy(struct vm *vm);
 
+/* The descriptor that answers a call first, or NULL: nobody's. */
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 
@@ -159,9 +163,15 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 void call_dispatch(struct hart *hart, struct call *c);
 
 /*
+ * Fills *c with an error of the wrapper's own: the SBI's, or the same meaning in a program's
+ * numbers. legacy: a1 stays.
+ */
+void call_fail(struct call *c, bool legacy, int sbi_error, int program_error);
+
+/*
  * The handler of a plain call, for generated code that calls it without the gate. Plain: no
- * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed, and
- * nobody watches it or counts its cycles.
+ * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed
+ * outright by policy (no check), and nobody watches it or counts its cycles.
  *
  * The epoch rule. Whoever changes what a call leads to (modules, policy, trace, record) makes
  * the change and then calls call_epoch_bump(). A way may be used while vm->call_epoch, loaded

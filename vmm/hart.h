@@ -58,6 +58,7 @@ enum hart_yield {
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
+    unsigned watch;     /* WATCH_* (observe.h): what the engine tells; fixed before it runs */
     void *engine_state; /* the engine's own */
 
     _Atomic uint32_t requests; /* HART_REQ_* */

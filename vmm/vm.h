@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/clock.h"
@@ -54,11 +55,24 @@ struct vm_config {
     unsigned nrequests;
     const char *without[VM_REQUESTS_MAX];
     unsigned nwithout;
+    const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
     const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
     unsigned nmodule_files;
-    bool slow_calls; /* every call takes the gate, for tests of the other way */
+    const char *allow[VM_REQUESTS_MAX];
+    unsigned nallow;
+    const char *rate[VM_REQUESTS_MAX];
+    unsigned nrate;
+    bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
+    bool slow_calls;   /* every call takes the gate, for tests of the other way */
+    /* observe.h */
+    unsigned trace;         /* WATCH_*, without WATCH_STATS */
+    const char *trace_file; /* or NULL: standard error */
+    FILE *console_copy;     /* what the guest prints goes here too; or NULL */
+    bool stats;             /* print them */
+    const char *stats_json; /* or NULL */
+    const char *symbols;    /* names for pcs, or NULL: the image's */
 };
 
 /* Why a VM ended. */
@@ -73,6 +87,7 @@ enum stop_cause {
     CAUSE_KILLED, /* a signal to the monitor */
     CAUSE_QUIT,   /* the user left */
     CAUSE_ENGINE, /* the engine failed */
+    CAUSE_POLICY, /* a rule stops the guest that breaks it */
 };
 
 /* The first stop wins; what came later is not recorded. */
@@ -100,7 +115,9 @@ struct vm {
     struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
+    struct policy *policy; /* frozen before the index of calls is built */
     struct call_index *calls;
+    struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
     /* Answers outside their call's contract: how many, and of which call the first was. */
     _Atomic uint64_t breaches;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include "vmm/observe.h"
+
 enum csr_kind { CSR_WRITE, CSR_SET, CSR_CLEAR };
 
 #define CSR_HOW(kind, immediate, length) ((unsigned)(kind) | (immediate) << 2 | (length) << 3)
@@ -31,6 +33,8 @@ static NOINLINE int csr_access(struct rv_hart *h, const struct rv_op *op, unsign
     if (write && rv_csr_write(h, csr, value, mask) != 0)
         return -1;
     h->x[op->rd] = old;
+    if (UNLIKELY(h->hart->watch & WATCH_CSR))
+        observe_csr(h->hart, h->pc, csr, old, write, value);
     return write;
 }
 

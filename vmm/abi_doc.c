@@ -242,18 +242,22 @@ void abi_emit_man(const struct abi *abi, FILE *out)
 
 /* --- policy --- */
 
+/* A policy file that grants every call by its name: what is not wanted is taken out of it. */
 void abi_emit_policy(const struct abi *abi, FILE *out)
 {
     const char *before = "";
 
-    fputs("{\n  \"default\": \"deny\",\n  \"allow\": [", out);
+    fputs("{\n  \"version\": 1,\n  \"default\": \"deny\",\n  \"rules\": [", out);
     for (size_t i = 0; i < abi->nrows; i++) {
         const struct call_desc *desc = &abi->row[i].desc;
 
         if (abi_core(desc))
             continue; /* nothing refuses it */
-        fprintf(out, "%s\n    \"%s\"", before, desc->name);
+        fprintf(out, "%s\n    {\"allow\": \"%s\", \"comment\": \"effects: ", before,
+                desc->name);
+        put_effects(desc, out);
+        fputs("\"}", out);
         before = ",";
     }
-    fputs("\n  ],\n  \"deny\": []\n}\n", out);
+    fputs("\n  ]\n}\n", out);
 }

@@ -156,9 +156,9 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 
 /*
  * The wrapper: look up, policy, copy in, handler, the error against the contract, copy out,
- * cycles (deterministic runs). Fills c->error, value and disp. An error that the call's row does
- * not list is a bug of its module: the guest gets FAILED, vm->breaches counts it, and a build
- * with CALL_STRICT (SAN=1, DEBUG=1) ends the machine.
+ * cycles (deterministic runs). Fills c->error, value and disp. An error that the call's row
+ * does not list is a bug of its module: the guest gets FAILED, vm->breaches counts it, and a
+ * build with CALL_STRICT (SAN=1, DEBUG=1) ends the machine.
  */
 void call_dispatch(struct hart *hart, struct call *c);
 

@@ -120,7 +120,8 @@ static void end_print(const struct vm *vm, bool verbose)
         fprintf(stderr, "tollgate: %s\n", line);
     if (vm->breaches != 0)
         fprintf(stderr,
-                "tollgate: %" PRIu64 " answers outside the contract of their calls, the first of "
+                "tollgate: %" PRIu64
+                " answers outside the contract of their calls, the first of "
                 "%s: a bug of its module\n",
                 vm->breaches, ((const struct call_desc *)vm->breach)->name);
     policy_print_log(vm, stderr);

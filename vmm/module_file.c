@@ -67,6 +67,13 @@ static size_t list_index(const struct module *const *list, const char *name)
     return i;
 }
 
+static bool list_has(const struct module *const *list, const struct module *module)
+{
+    while (*list && *list != module)
+        list++;
+    return *list != NULL;
+}
+
 /* Puts the module where the request wants it; the list has room for it. */
 static int list_place(const struct module **list, const struct module *module,
                       const struct request *req, struct error *err)
@@ -241,14 +248,13 @@ int module_files_check(struct vm *vm, struct error *err)
     for (unsigned i = 0; files && rc == 0 && i < files->n; i++) {
         const struct module *module = files->loaded[i];
 
+        if (!list_has(files->list, module))
+            continue; /* a later file has replaced it */
         if (!instance_find(vm, module)) {
-            bool replaced = list_index(files->list, module->name) == list_len(files->list);
-
-            rc = error_set(err, STATUS_CONFIG, "--module: module %s is not in this machine: %s",
-                           module->name,
-                           replaced ? "another replaces it"
-                                    : "it is for another kind of start, or --without names it, "
-                                      "or this host lacks what it needs");
+            rc = error_set(err, STATUS_CONFIG,
+                           "--module: module %s is not in this machine: it is for another kind "
+                           "of start, or --without names it, or this host lacks what it needs",
+                           module->name);
         } else if (vm->config->deterministic) {
             rc = deterministic_check(module, err);
         }

@@ -12,6 +12,7 @@ help:
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
+	@echo 'make release    check the table of calls for a release, and lock it'
 	@echo 'make soak       hours of proofs, resumable (SOAK=minutes a fuzz target, BOOTS=n)'
 	@echo 'make docs       man page, bash completion and option reference, into build/docs'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR=; make uninstall removes it again'
@@ -46,6 +47,11 @@ $(B)/guest/bench-compute.elf: tests/bench/compute.c $(GUEST_PROGRAM_LIB_OBJS) gu
 
 bench: all guests $(B)/guest/bench-compute.elf
 	@bash tests/bench/run.sh $(BENCH)
+
+# The table of calls becomes the released one, when all that this promises is kept.
+.PHONY: release
+release: all guests unit
+	@bash tests/release.sh $(B)
 
 soak:
 	@bash tests/soak.sh

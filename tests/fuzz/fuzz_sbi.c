@@ -7,6 +7,7 @@
 #include <string.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "tests/fuzz/grammar.h"
 #include "vmm/call.h"
 #include "vmm/hart.h"
 #include "vmm/host.h"
@@ -343,11 +344,20 @@ static void machine_destroy(struct machine *m)
     pthread_mutex_destroy(&m->vm.stop_lock);
 }
 
+/* Half of the calls are rows of the table, with arguments of their kinds. */
 static struct call input_call(struct input *in)
 {
     struct call c = {.personality = CALL_SBI};
     uint8_t choice = input_byte(in);
 
+    if (choice & 1) {
+        struct grammar g = {in->data, in->size, RAM, RAM_SIZE, HARTS};
+
+        c = grammar_call(&g, "sbi.");
+        *in = (struct input){g.data, g.size};
+        return c;
+    }
+    choice = input_byte(in);
     if (choice >= 240)
         c.ext = input_word(in);
     else if (choice < 232)

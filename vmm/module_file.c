@@ -98,7 +98,8 @@ static int list_place(const struct module **list, const struct module *module,
         list[at] = module;
         return 0;
     }
-    memmove(&list[at + 1], &list[at], (end - at + 1) * sizeof(*list));
+    for (size_t i = end + 1; i > at; i--)
+        list[i] = list[i - 1];
     list[at] = module;
     return 0;
 }
@@ -206,11 +207,13 @@ int module_files_open(struct vm *vm, const struct module *const *list, struct er
     if (!files)
         return error_set(err, STATUS_OS, "--module: no memory");
     vm->module_files = files;
-    files->list = calloc(n + config->nmodule_files + 1, sizeof(*files->list));
-    if (!files->list)
-        rc = error_set(err, STATUS_OS, "--module: no memory");
-    else
-        memcpy(files->list, list, n * sizeof(*list));
+    files->list = calloc(n + config->nmodule_files + 1, sizeof(void *));
+    if (!files->list) {
+        module_files_close(vm);
+        return error_set(err, STATUS_OS, "--module: no memory");
+    }
+    for (size_t i = 0; i < n; i++)
+        files->list[i] = list[i];
     for (unsigned i = 0; rc == 0 && i < config->nmodule_files; i++)
         rc = file_open(files, config->module_file[i], err);
     if (rc != 0)

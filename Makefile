@@ -27,7 +27,7 @@ LDSAN := -fsanitize=thread
 endif
 # FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
 ifdef FUZZ
-OPT += -fsanitize=fuzzer-no-link
+OPT += -fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=tests/fuzz/uncovered.txt
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -100,10 +100,14 @@ $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libtollgate.a
 $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff
+.PHONY: unit diff lockstep
 unit: $(B)/unit
 diff: $(B)/diff
+lockstep: $(B)/lockstep
 
 $(B)/obj/vmm/engine/%.o: vmm/engine/%.c | $(ABI_GEN)
 	@mkdir -p $(@D)
@@ -121,7 +125,7 @@ $(B)/obj/%.o: %.c | $(ABI_GEN)
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
 # They share the unit tests' fixture.
-FUZZ_COMMON := tests/unit/fixture.c tests/unit/mock_host.c
+FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/unit/fixture.c tests/unit/mock_host.c
 $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)

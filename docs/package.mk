@@ -21,7 +21,7 @@ MADE_DOCS := $(PRINTED_DOCS) $(CALL_DOCS)
 MODULE_HEADERS := $(filter-out vmm/cli.h vmm/cli_parser.h vmm/command.h vmm/report.h,$(wildcard vmm/*.h))
 GUEST_HEADERS := $(wildcard guest/abi/*.h)
 MADE_HEADERS := guest/abi/calls.h guest/abi/stubs.h
-PAGES := $(wildcard docs/*.md)
+PAGES := $(wildcard docs/*.md docs/*.json)
 
 .PHONY: docs install uninstall deb
 docs: $(MADE_DOCS)

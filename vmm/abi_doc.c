@@ -242,7 +242,7 @@ void abi_emit_man(const struct abi *abi, FILE *out)
 
 /* --- policy --- */
 
-/* A policy file that grants every call by its name: what is not wanted is taken out of it. */
+/* Allows every call; who wants less takes rules out, or gives them "args" by these names. */
 void abi_emit_policy(const struct abi *abi, FILE *out)
 {
     const char *before = "";
@@ -256,7 +256,10 @@ void abi_emit_policy(const struct abi *abi, FILE *out)
         fprintf(out, "%s\n    {\"allow\": \"%s\", \"comment\": \"effects: ", before,
                 desc->name);
         put_effects(desc, out);
-        fputs("\"}", out);
+        fputs("; arguments:", out);
+        for (unsigned j = 0; j < desc->nargs; j++)
+            fprintf(out, "%s %s", j > 0 ? "," : "", desc->args[j].name);
+        fprintf(out, "%s\"}", desc->nargs == 0 ? " none" : "");
         before = ",";
     }
     fputs("\n  ]\n}\n", out);

@@ -151,8 +151,21 @@ void call_index_destroy(struct vm *vm);
 const struct call_desc *call_find(const struct vm *vm, enum personality personality,
                                   uint64_t ext, uint64_t fn);
 
+/*
+ * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own
+ * exit; 0 too when nobody answers.
+ */
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
+
+/*
+ * True when some module, or the core, answers the function. A call that policy refuses is there
+ * all the same: the refusal says more than its absence would.
+ */
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn);
 
 /*
  * The wrapper: look up, policy, copy in, handler, the error against the contract, copy out,

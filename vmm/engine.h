@@ -161,6 +161,17 @@ struct engine {
     uint64_t (*timebase_hz)(struct vm *vm);
 
     /*
+     * The `time` CSR as the guest on this hart reads it now, where that is not clock_ticks().
+     * Own thread, outside the guest. NULL: it is.
+     */
+    uint64_t (*time)(struct hart *hart);
+    /*
+     * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
+     * the engine looks them up at each access.
+     */
+    int (*rom_moved)(struct vm *vm);
+
+    /*
      * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction
      * of a hart that has exited with a call reads them. counter_set gives one a value, and lets
      * it count or keeps it still. Own thread. Both NULL: nobody can stop this engine's.

@@ -244,6 +244,23 @@ int modules_create(struct vm *vm, struct error *err)
     return rc == 0 ? module_files_check(vm, err) : rc;
 }
 
+int modules_ready(struct vm *vm, struct error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < vm->ninstances && rc == 0; i++) {
+        const struct module *module = vm->instance[i].module;
+
+        if (!module->ready)
+            continue;
+        rc = module->ready(vm->instance[i].self, err);
+        if (rc != 0)
+            error_set(err, STATUS_OS, "module %s is not ready: %s", module->name,
+                      strerror(-rc));
+    }
+    return rc;
+}
+
 void modules_reset(struct vm *vm)
 {
     for (unsigned i = 0; i < vm->ninstances; i++)

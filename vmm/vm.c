@@ -205,6 +205,8 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0)
         rc = call_index_build(vm, err);
     if (rc == 0)
+        rc = modules_ready(vm, err);
+    if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)
         rc = observer_create(vm, err);

@@ -58,14 +58,14 @@ struct vm_config {
     const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
-    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
-    unsigned nmodule_files;
     const char *allow[VM_REQUESTS_MAX];
     unsigned nallow;
     const char *rate[VM_REQUESTS_MAX];
     unsigned nrate;
     bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
-    bool slow_calls;   /* every call takes the gate, for tests of the other way */
+    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
+    unsigned nmodule_files;
+    bool slow_calls; /* every call takes the gate, for tests of the other way */
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */

@@ -50,7 +50,7 @@ lacks() {
 	done
 }
 
-made_pages() { (cd docs && ls -- *.md) && printf '%s\n' calls.md options.md policy.json; }
+made_pages() { (cd docs && ls -- *.md *.json) && printf '%s\n' calls.md options.md policy.json; }
 
 # Below include/tollgate: all that a module from elsewhere may include.
 headers() {

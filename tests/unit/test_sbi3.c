@@ -64,6 +64,7 @@ static struct fixture {
     _Atomic uint64_t delay;
     int delay_error;
     unsigned nopened, nclosed;
+    unsigned nrandom;
 } f;
 
 static int fake_hart_create(struct hart *hart)
@@ -138,6 +139,13 @@ static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
     return 0;
 }
 
+static int fake_random(struct host *host, void *buf, size_t len)
+{
+    (void)host;
+    memset(buf, (int)++f.nrandom, len);
+    return 0;
+}
+
 static int fake_delay_open(struct host *host)
 {
     (void)host;
@@ -171,6 +179,7 @@ static void machine_begin(void)
 {
     memset(&f, 0, sizeof(f));
     f.host = (struct host){.now_ns = host_real()->now_ns,
+                           .random = fake_random,
                            .write = fake_write,
                            .delay_open = fake_delay_open,
                            .delay_read = fake_delay_read,

@@ -80,6 +80,10 @@ step cli bash tests/guest/cli.sh build/tollgate build/guest
 step files bash tests/guest/files.sh build/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step abi bash tests/guest/abi.sh build/tollgate build
+step abi-asan bash tests/guest/abi.sh build/asan/tollgate build
+step modules bash tests/guest/modules.sh build/tollgate build
+step release bash tests/release-test.sh build/tollgate
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 

@@ -10,6 +10,7 @@
 #include "vmm/error.h"
 #include "vmm/hart.h"
 #include "vmm/module.h"
+#include "vmm/phases.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
 
@@ -289,6 +290,26 @@ static const struct call_link *chain_run_buffered(const struct call_link *link,
                                                   const struct call_link *end,
                                                   struct hart *hart, struct call *c);
 
+/* Apart: the usual way pays a test and no more. */
+static __attribute__((noinline)) enum call_disp handler_timed(const struct call_link *link,
+                                                              struct hart *hart, struct call *c)
+{
+    enum call_disp disp;
+
+    phase_mark(hart, MARK_HANDLER);
+    disp = link->handler(link->self, hart, c);
+    phase_mark(hart, MARK_DONE);
+    return disp;
+}
+
+static inline enum call_disp handler_run(const struct call_link *link, struct hart *hart,
+                                         struct call *c)
+{
+    if (hart_timed(hart))
+        return handler_timed(link, hart, c);
+    return link->handler(link->self, hart, c);
+}
+
 /* Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered. */
 static inline const struct call_link *chain_run(const struct call_link *link,
                                                 const struct call_link *end, struct hart *hart,
@@ -302,7 +323,7 @@ static inline const struct call_link *chain_run(const struct call_link *link,
         }
         if (link->desc->buf_kind != CALL_BUF_NONE && !c->buf)
             return chain_run_buffered(link, end, hart, c);
-        c->disp = link->handler(link->self, hart, c);
+        c->disp = handler_run(link, hart, c);
         if (c->disp != CALL_PASS)
             return link;
         c->error = 0;
@@ -383,7 +404,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || slot->first == slot->end)
+    if (vm->config->slow_calls || vm->config->phases != NULL || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
     if (!link->allowed || link->desc->buf_kind != CALL_BUF_NONE ||

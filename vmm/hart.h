@@ -55,6 +55,8 @@ enum hart_yield {
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
+struct phases;
+
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
@@ -84,7 +86,8 @@ struct hart {
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
     _Atomic uint64_t events[HART_EVENTS];
-    uint64_t steps; /* brought up to date when run returns */
+    struct phases *phases; /* or NULL: nobody takes time stamps (phases.h) */
+    uint64_t steps;        /* brought up to date when run returns */
     uint64_t instret;
 };
 

@@ -29,6 +29,8 @@ enum start_kind {
 
 #define VM_REQUESTS_MAX 32
 
+struct phases;
+
 /* What the command line decided. Strings are borrowed and outlive the VM. */
 struct vm_config {
     struct host *host;
@@ -56,7 +58,8 @@ struct vm_config {
     unsigned nwithout;
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
-    bool slow_calls; /* every call takes the gate, for tests of the other way */
+    struct phases *phases; /* or NULL: what the first hart's time stamps go to (phases.h) */
+    bool slow_calls;       /* every call takes the gate, for tests of the other way */
 };
 
 /* Why a VM ended. */

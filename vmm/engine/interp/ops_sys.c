@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include "vmm/phases.h"
+
 enum csr_kind { CSR_WRITE, CSR_SET, CSR_CLEAR };
 
 #define CSR_HOW(kind, immediate, length) ((unsigned)(kind) | (immediate) << 2 | (length) << 3)
@@ -82,6 +84,7 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
     struct vm_exit exit = {.kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16]};
     enum gate gate;
 
+    phase_mark(h->hart, MARK_LEAVE);
     for (unsigned i = 0; i < CALL_ARGS; i++)
         exit.call.arg[i] = h->x[10 + i];
     gate = interp_exit(h, op, left, pcd, &exit);
@@ -100,6 +103,7 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
         return STEP_TRAP;
     default: return STEP_LEAVE;
     }
+    phase_end(h->hart);
     return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
 }
 

@@ -90,39 +90,48 @@ static struct phase_row *row_find(struct phases *phases, const struct vm_exit *e
 
 void phases_gate(struct phases *phases, const struct vm_exit *exit)
 {
+    phases_stamp(phases, MARK_GATE);
     phases->row =
         exit->kind == EXIT_CALL || exit->kind == EXIT_MMIO ? row_find(phases, exit) : NULL;
-    phases_stamp(phases, MARK_GATE); /* last: looking for the row is not the exit's */
+    phases->looked = host_cycles(); /* looking for the row is not the exit's */
 }
 
-static uint32_t cycles_kept(uint64_t from, uint64_t to, uint64_t overhead)
+static uint32_t cycles_kept(uint64_t took, uint64_t overhead)
 {
-    uint64_t took = to - from;
-
-    if (from == 0 || to == 0 || to < from)
-        return PHASE_NONE;
     took = took > overhead ? took - overhead : 0;
     return took < PHASE_NONE ? (uint32_t)took : PHASE_NONE - 1;
+}
+
+/* From one time to the next; the clocks of two processors may differ, so it may go back. */
+static uint32_t cycles_between(uint64_t from, uint64_t to, uint64_t overhead)
+{
+    return from == 0 || to < from ? PHASE_NONE : cycles_kept(to - from, overhead);
+}
+
+static void exit_keep(struct phases *phases, struct phase_row *row, size_t n)
+{
+    const uint64_t *at = phases->at, overhead = phases->overhead;
+    uint64_t ours = at[MARK_GATE] - at[MARK_LEAVE] + at[MARK_ENTER] - phases->looked;
+
+    row->cycles[PHASE_LEAVE][n] = cycles_between(at[MARK_LEAVE], at[MARK_GATE], overhead);
+    row->cycles[PHASE_DISPATCH][n] = cycles_between(phases->looked, at[MARK_HANDLER], overhead);
+    row->cycles[PHASE_HANDLER][n] = cycles_between(at[MARK_HANDLER], at[MARK_DONE], overhead);
+    row->cycles[PHASE_ENTER][n] = cycles_between(at[MARK_DONE], at[MARK_ENTER], overhead);
+    row->cycles[PHASE_ROUND][n] =
+        phases->last_row == row && at[MARK_LEAVE] >= phases->recorded
+            ? cycles_kept(at[MARK_LEAVE] - phases->recorded + ours, MARKS * overhead)
+            : PHASE_NONE;
 }
 
 void phases_end(struct phases *phases)
 {
     struct phase_row *row = phases->row;
-    uint64_t *at = phases->at;
 
-    at[MARK_ENTER] = host_cycles();
-    if (row != NULL && row->count < PHASE_SAMPLES) {
-        size_t n = row->count++;
-
-        for (unsigned i = 0; i + 1 < MARKS; i++)
-            row->cycles[i][n] = cycles_kept(at[i], at[i + 1], phases->overhead);
-        row->cycles[PHASE_ROUND][n] =
-            phases->last_row == row
-                ? cycles_kept(phases->last, at[MARK_LEAVE], MARKS * phases->overhead)
-                : PHASE_NONE;
-    }
+    phases_stamp(phases, MARK_ENTER);
+    if (row != NULL && row->count < PHASE_SAMPLES)
+        exit_keep(phases, row, row->count++);
     phases->last_row = row;
-    phases->last = at[MARK_LEAVE];
     phases->row = NULL;
     memset(phases->at, 0, sizeof(phases->at));
+    phases->recorded = host_cycles();
 }

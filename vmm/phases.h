@@ -21,7 +21,10 @@ enum phase_mark {
     MARKS,
 };
 
-/* What lies between them, and the way from one exit to the next of the same kind. */
+/*
+ * What lies between them, and the way from one exit's end to that of the next of the same kind,
+ * the guest's instructions included. What recording takes is in none.
+ */
 enum phase {
     PHASE_LEAVE,
     PHASE_DISPATCH,
@@ -49,7 +52,8 @@ struct phase_row {
 /* One hart's. */
 struct phases {
     uint64_t at[MARKS]; /* 0: not passed */
-    uint64_t last;      /* MARK_LEAVE of the exit before */
+    uint64_t looked;    /* when the row of this exit was found */
+    uint64_t recorded;  /* when the exit before was written down: the guest goes on */
     struct phase_row *row, *last_row;
     uint64_t overhead;   /* cycles that a stamp takes */
     uint64_t cycles, ns; /* when it began, for the length of a cycle */

@@ -27,7 +27,7 @@
 #define EMPTY_RUNS   200
 
 #define LOOP_BYTES   4096 /* fits every first-level cache */
-#define LOOP_ROUNDS  1024
+#define LOOP_ROUNDS  512
 #define INDIRECT_MAX 1000
 
 #define PHASES_RUNS  2000

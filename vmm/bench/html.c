@@ -18,10 +18,10 @@ static const char style[] =
     "color:var(--text);font:15px/1.5 system-ui,sans-serif}\n"
     "h1{font-size:1.6rem;margin:0 0 4px}h2{font-size:1.15rem;margin:32px 0 4px}\n"
     "p{margin:4px 0 10px;max-width:75ch}.dim,.small{color:var(--dim)}.small{font-size:.8rem}\n"
-    "section>svg,figure{background:var(--card);border:1px solid "
+    ".plot,figure{background:var(--card);border:1px solid "
     "var(--line);border-radius:8px}\n"
-    "section>svg{display:block;width:100%;height:auto}\n"
-    "figure{margin:0;padding:10px 10px 4px}figure svg{display:block;width:100%;height:auto}\n"
+    ".plot{overflow-x:auto}.plot svg{display:block;width:100%;min-width:640px;height:auto}\n"
+    "figure{margin:0;max-width:330px;padding:10px 10px 4px}figure .plot{border:0}figure .plot svg{min-width:0}\n"
     "figcaption{font-size:.85rem;overflow-wrap:anywhere}\n"
     ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:12px}\n"
     "svg text{font-family:system-ui,sans-serif;font-size:13px;fill:var(--text);"
@@ -385,7 +385,7 @@ char *bench_html(const json_t *result)
 
 static void comparison_table(FILE *out, const json_t *comparison)
 {
-    static const char *const heads[] = {"figure", "A", "B", "unit", "B-A, %", "verdict", NULL};
+    static const char *const heads[] = {"figure", "A", "B", "~unit", "B-A, %", "~verdict", NULL};
     json_t *row;
     size_t i;
 

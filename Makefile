@@ -4,6 +4,8 @@
 B ?= build
 CC ?= cc
 AR ?= ar
+# What runs while building: cross builds have another compiler for it.
+HOSTCC ?= $(if $(filter cc gcc clang%,$(CC)),$(CC),cc)
 CLANG ?= clang-14
 CACHE ?= $(or $(TOLLGATE_CACHE),.cache)
 
@@ -32,7 +34,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 # Conversions are checked outside the engines, whose business they are.
 WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
-ALL_CFLAGS = -I. -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
+ALL_CFLAGS = -I. -I$(B)/gen -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
@@ -42,7 +44,7 @@ CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
 	$(wildcard vmm/engine/kvm/$(ARCH)*.c)
-MODULE_SRC := $(wildcard devices/*.c hypercalls/*.c firmware/*.c)
+MODULE_SRC := $(filter-out hypercalls/abigen.c,$(wildcard devices/*.c hypercalls/*.c firmware/*.c))
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -53,12 +55,34 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 .PHONY: all
 all: $(B)/tollgate
 
+# --- the table of calls: everything made from it lies in $(B)/gen, and nothing of it is committed ---
+
+# What the generator is made of knows nothing of what it makes.
+ABIGEN_SRC := hypercalls/abigen.c vmm/abi.c vmm/abi_gen.c vmm/abi_doc.c vmm/error.c
+ABI_GEN := $(B)/gen/made
+
+$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h
+	@mkdir -p $(@D)
+	$(HOSTCC) -I. -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(ABIGEN_SRC)
+
+$(ABI_GEN): hypercalls/abi.tbl $(B)/abigen
+	$(B)/abigen hypercalls/abi.tbl $(B)/gen
+	@touch $@
+
+# Those that stay the same keep their time, and what includes them is not built again.
+$(B)/gen/%.h $(B)/gen/%.c: $(ABI_GEN) ;
+
+$(B)/obj/gen/abi_table.o: $(B)/gen/vmm/abi_table.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(WARN_CONV) -MMD -MP -c -o $@ $<
+
 include guest/guest.mk
 
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/vmm/bench/guest.o
+$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \
+		$(B)/obj/vmm/bench/guest.o
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -73,15 +97,15 @@ $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 unit: $(B)/unit
 diff: $(B)/diff
 
-$(B)/obj/vmm/engine/%.o: vmm/engine/%.c
+$(B)/obj/vmm/engine/%.o: vmm/engine/%.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ENGINE_FLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/obj/tests/%.o: tests/%.c
+$(B)/obj/tests/%.o: tests/%.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(WARN_CONV) -MMD -MP -c -o $@ $<
 

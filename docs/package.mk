@@ -12,7 +12,10 @@ DOCDIR ?= $(PREFIX)/share/doc/tollgate
 INSTALL ?= install
 
 # The program itself prints them, from its table of options.
-MADE_DOCS := $(B)/docs/tollgate.1 $(B)/docs/tollgate.bash $(B)/docs/options.md
+PRINTED_DOCS := $(B)/docs/tollgate.1 $(B)/docs/tollgate.bash $(B)/docs/options.md
+# The table of calls makes these (Makefile).
+CALL_DOCS := $(B)/docs/calls.md $(B)/docs/tollgate-calls.7 $(B)/docs/policy.json
+MADE_DOCS := $(PRINTED_DOCS) $(CALL_DOCS)
 PAGES := $(wildcard docs/*.md)
 
 .PHONY: docs install uninstall deb
@@ -21,26 +24,34 @@ docs: $(MADE_DOCS)
 $(B)/docs/tollgate.1: HELP := --man
 $(B)/docs/tollgate.bash: HELP := --bash-completion
 $(B)/docs/options.md: HELP := --markdown
-$(MADE_DOCS): $(B)/tollgate
+$(PRINTED_DOCS): $(B)/tollgate
 	@mkdir -p $(@D)
 	$(B)/tollgate help $(HELP) >$@.new
 	mv $@.new $@
 
+$(CALL_DOCS): $(B)/docs/%: $(ABI_GEN)
+	@mkdir -p $(@D)
+	cp $(B)/gen/docs/$* $@
+
 # The README's links to docs/ hold in the installed tree too.
 install: $(B)/tollgate $(MADE_DOCS)
-	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(COMPLETIONDIR)" \
-		"$(DESTDIR)$(DOCDIR)/docs"
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man7" \
+		"$(DESTDIR)$(COMPLETIONDIR)" "$(DESTDIR)$(DOCDIR)/docs"
 	$(INSTALL) -m 755 $(B)/tollgate "$(DESTDIR)$(BINDIR)/tollgate"
 	$(INSTALL) -m 644 $(B)/docs/tollgate.1 "$(DESTDIR)$(MANDIR)/man1/tollgate.1"
+	$(INSTALL) -m 644 $(B)/docs/tollgate-calls.7 "$(DESTDIR)$(MANDIR)/man7/tollgate-calls.7"
 	$(INSTALL) -m 644 $(B)/docs/tollgate.bash "$(DESTDIR)$(COMPLETIONDIR)/tollgate"
 	$(INSTALL) -m 644 README.md LICENSE "$(DESTDIR)$(DOCDIR)"
-	$(INSTALL) -m 644 $(PAGES) $(B)/docs/options.md "$(DESTDIR)$(DOCDIR)/docs"
+	$(INSTALL) -m 644 $(PAGES) $(B)/docs/options.md $(B)/docs/calls.md $(B)/docs/policy.json \
+		"$(DESTDIR)$(DOCDIR)/docs"
 
 # What is not ours stays, folders that other files lie in too.
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/tollgate" "$(DESTDIR)$(MANDIR)/man1/tollgate.1" \
-		"$(DESTDIR)$(COMPLETIONDIR)/tollgate" "$(DESTDIR)$(DOCDIR)/README.md" \
-		"$(DESTDIR)$(DOCDIR)/LICENSE" "$(DESTDIR)$(DOCDIR)/docs/options.md"
+		"$(DESTDIR)$(MANDIR)/man7/tollgate-calls.7" "$(DESTDIR)$(COMPLETIONDIR)/tollgate" \
+		"$(DESTDIR)$(DOCDIR)/README.md" "$(DESTDIR)$(DOCDIR)/LICENSE" \
+		"$(DESTDIR)$(DOCDIR)/docs/options.md" "$(DESTDIR)$(DOCDIR)/docs/calls.md" \
+		"$(DESTDIR)$(DOCDIR)/docs/policy.json"
 	cd "$(DESTDIR)$(DOCDIR)" 2>/dev/null && rm -f $(PAGES) || true
 	rmdir "$(DESTDIR)$(DOCDIR)/docs" "$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
 

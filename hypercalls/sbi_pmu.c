@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_pmu.h"
 #include "hypercalls/sbi.h"
 #include "vmm/le.h"
 #include "vmm/module.h"
@@ -147,14 +148,14 @@ static void counter_release(const struct pmu_call *p, unsigned i)
 
 /* --- functions --- */
 
-static enum call_disp pmu_num_counters(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_num_counters(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     (void)hart;
     return sbi_value(c, COUNTERS);
 }
 
-static enum call_disp pmu_get_info(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_get_info(void *self, struct hart *hart, struct call *c)
 {
     uint64_t i = c->arg[0];
 
@@ -194,7 +195,8 @@ static unsigned counter_match(const struct pmu_call *p, uint32_t set, uint32_t a
  * The order of the checks is that of the table of errors. Filters (VUINH to MINH) are hints and
  * have no effect, since all that counts here are S-mode and U-mode.
  */
-static enum call_disp pmu_config_matching(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_config_matching(void *self, struct hart *hart,
+                                                      struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t flags = c->arg[2], event = c->arg[3];
@@ -231,7 +233,7 @@ static int snapshot_read(const struct pmu_call *p, uint64_t value[64])
  * Section 11.10. Nothing is done unless every counter of the set exists and counts something;
  * those that are started already stay as they are, the others start.
  */
-static enum call_disp pmu_start(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_start(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t base = c->arg[0], flags = c->arg[2];
@@ -275,7 +277,7 @@ static void snapshot_write(const struct pmu_call *p, unsigned i, uint64_t base)
 }
 
 /* Section 11.11. A counter that is stopped already is still saved, and still released. */
-static enum call_disp pmu_stop(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_stop(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t base = c->arg[0], flags = c->arg[2];
@@ -305,7 +307,7 @@ static enum call_disp pmu_stop(void *self, struct hart *hart, struct call *c)
     return sbi_error(c, error);
 }
 
-static enum call_disp pmu_fw_read(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_fw_read(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
 
@@ -315,7 +317,7 @@ static enum call_disp pmu_fw_read(void *self, struct hart *hart, struct call *c)
 }
 
 /* Section 11.13: zero, since the other function gives all 64 bits. */
-static enum call_disp pmu_fw_read_hi(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_counter_fw_read_hi(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     (void)hart;
@@ -324,7 +326,7 @@ static enum call_disp pmu_fw_read_hi(void *self, struct hart *hart, struct call 
     return sbi_value(c, 0);
 }
 
-static enum call_disp pmu_snapshot_set_shmem(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_snapshot_set_shmem(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t lo = c->arg[0], hi = c->arg[1];
@@ -377,7 +379,7 @@ static int info_answer(const struct vm *vm, gpa_t gpa, unsigned n, uint8_t *entr
     return SBI_SUCCESS;
 }
 
-static enum call_disp pmu_event_get_info(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_pmu_event_get_info(void *self, struct hart *hart, struct call *c)
 {
     uint64_t lo = c->arg[0], n = c->arg[2];
     uint8_t *entries;
@@ -482,31 +484,12 @@ static int pmu_create(struct module_instance *inst, struct error *err)
     return 0;
 }
 
-#define PMU_CALL(call_name, number, function, effect)                                          \
-    {                                                                                          \
-        .name = "sbi.pmu." call_name, .personality = CALL_SBI, .ext = SBI_EXT_PMU,             \
-        .fn = number, .handler = function, .effects = effect,                                  \
-    }
-
-static const struct call_desc pmu_calls[] = {
-    PMU_CALL("num_counters", SBI_PMU_NUM_COUNTERS, pmu_num_counters, 0),
-    PMU_CALL("counter_get_info", SBI_PMU_COUNTER_GET_INFO, pmu_get_info, 0),
-    PMU_CALL("counter_config_matching", SBI_PMU_COUNTER_CONFIG_MATCHING, pmu_config_matching,
-             CALL_HART_STATE),
-    PMU_CALL("counter_start", SBI_PMU_COUNTER_START, pmu_start, CALL_HART_STATE),
-    PMU_CALL("counter_stop", SBI_PMU_COUNTER_STOP, pmu_stop, CALL_HART_STATE | CALL_WRITES_MEM),
-    PMU_CALL("counter_fw_read", SBI_PMU_COUNTER_FW_READ, pmu_fw_read, 0),
-    PMU_CALL("counter_fw_read_hi", SBI_PMU_COUNTER_FW_READ_HI, pmu_fw_read_hi, 0),
-    PMU_CALL("snapshot_set_shmem", SBI_PMU_SNAPSHOT_SET_SHMEM, pmu_snapshot_set_shmem, 0),
-    PMU_CALL("event_get_info", SBI_PMU_EVENT_GET_INFO, pmu_event_get_info, CALL_WRITES_MEM),
-};
-
 const struct module module_sbi_pmu = {
     .name = "sbi-pmu",
     .summary = "SBI PMU: the cycle and instret counters, and what the SBI counts",
     .starts = MODULE_KERNEL,
-    .calls = pmu_calls,
-    .ncalls = sizeof(pmu_calls) / sizeof(pmu_calls[0]),
+    .calls = sbi_pmu_calls,
+    .ncalls = sizeof(sbi_pmu_calls) / sizeof(sbi_pmu_calls[0]),
     .create = pmu_create,
     .destroy = free,
     .save = pmu_save,

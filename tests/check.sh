@@ -82,6 +82,7 @@ step install bash tests/guest/install.sh build
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest

@@ -42,7 +42,7 @@ tree_copy() {
 	git ls-files -co --exclude-standard | while read -r file; do
 		[ ! -f "$file" ] || echo "$file"
 	done | xargs cp -a --parents -t "$tree"
-	[ ! -d "$build/obj" ] || cp -a --parents -t "$tree" "$build/obj" "$build/guest"
+	[ ! -d "$build/obj" ] || cp -a --parents -t "$tree" "$build/obj" "$build/guest" "$build/gen" "$build/abigen"
 	[ "$build" = build ] || mv "$tree/$build" "$tree/build"
 }
 

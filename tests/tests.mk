@@ -39,7 +39,7 @@ unit-test: $(B)/unit
 	$(B)/unit
 
 # The workloads are a bare program like those of guest/program.
-$(B)/guest/bench-compute.elf: tests/bench/compute.c $(GUEST_PROGRAM_LIB_OBJS) guest/lib/program.ld
+$(B)/guest/bench-compute.elf: tests/bench/compute.c $(GUEST_PROGRAM_LIB_OBJS) guest/lib/program.ld | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) $(GUEST_LINK) -T guest/lib/program.ld -o $@ \
 		$< $(GUEST_PROGRAM_LIB_OBJS)

@@ -10,6 +10,7 @@
 #include "vmm/error.h"
 #include "vmm/hart.h"
 #include "vmm/module.h"
+#include "vmm/observe.h"
 #include "vmm/phases.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
@@ -20,7 +21,7 @@ struct call_link {
     void *self;
     const struct call_desc *desc;
     const char *module;
-    bool allowed; /* the policy is frozen, so its verdict is too */
+    const struct policy_check *check; /* NULL: policy allows it outright */
 };
 
 struct call_key {
@@ -30,11 +31,11 @@ struct call_key {
 
 /*
  * A slot of the hash table. Each extension has one under CALL_ANY_FN, whose chain is empty when
- * no descriptor answers every function: that slot says that the extension is there.
+ * no descriptor answers every function: that slot says that the extension is present.
  */
 struct call_slot {
     struct call_key key;
-    bool used;
+    bool used, present;
     const struct call_link *first, *end;
 };
 
@@ -58,12 +59,14 @@ static struct call_slot *slot_find(const struct call_index *index, enum personal
     return &index->slot[i];
 }
 
-static void slot_claim(struct call_index *index, const struct call_desc *desc, uint64_t fn)
+static struct call_slot *slot_claim(struct call_index *index, const struct call_desc *desc,
+                                    uint64_t fn)
 {
     struct call_slot *slot = slot_find(index, desc->personality, desc->ext, fn);
 
     slot->key = (struct call_key){desc->ext, fn, desc->personality};
     slot->used = true;
+    return slot;
 }
 
 /* A call that the engine hides is nobody's. */
@@ -132,8 +135,21 @@ static int module_check(const struct module *module, struct error *err)
 static size_t chain_collect(struct vm *vm, const struct call_key *key, uint64_t fn,
                             struct call_link *out)
 {
-    size_t n = 0;
+    size_t n = 0, nnumbers;
+    const struct call_desc *numbers = policy_numbers(vm, &nnumbers);
 
+    /* What a rule names by number comes first: it passes on what it does not refuse. */
+    for (size_t i = 0; i < nnumbers; i++) {
+        if (numbers[i].personality != key->personality || numbers[i].ext != key->ext ||
+            numbers[i].fn != fn || desc_hidden(vm, &numbers[i]))
+            continue;
+        if (out)
+            out[n] = (struct call_link){.handler = numbers[i].handler,
+                                        .desc = &numbers[i],
+                                        .module = "policy",
+                                        .check = policy_check_of(vm, &numbers[i])};
+        n++;
+    }
     for (unsigned i = 0; i < vm->ninstances; i++) {
         const struct module_instance *inst = &vm->instance[i];
 
@@ -149,7 +165,7 @@ static size_t chain_collect(struct vm *vm, const struct call_key *key, uint64_t 
                     .self = inst->self,
                     .desc = desc,
                     .module = inst->module->name,
-                    .allowed = policy_allows(vm, desc),
+                    .check = policy_check_of(vm, desc),
                 };
             n++;
         }
@@ -189,6 +205,12 @@ static int chain_check(const struct call_link *first, const struct call_link *en
 /* Enters every call and its extension; the chains are still empty. */
 static void index_claim_slots(struct vm *vm, struct call_index *index)
 {
+    size_t nnumbers;
+    const struct call_desc *numbers = policy_numbers(vm, &nnumbers);
+
+    for (size_t i = 0; i < nnumbers; i++)
+        if (!desc_hidden(vm, &numbers[i]))
+            slot_claim(index, &numbers[i], numbers[i].fn);
     for (unsigned i = 0; i < vm->ninstances; i++) {
         const struct module *module = vm->instance[i].module;
 
@@ -196,7 +218,7 @@ static void index_claim_slots(struct vm *vm, struct call_index *index)
             if (desc_hidden(vm, &module->calls[j]))
                 continue;
             slot_claim(index, &module->calls[j], module->calls[j].fn);
-            slot_claim(index, &module->calls[j], CALL_ANY_FN);
+            slot_claim(index, &module->calls[j], CALL_ANY_FN)->present = true;
         }
     }
 }
@@ -230,8 +252,9 @@ static int index_fill(struct vm *vm, struct call_index *index, struct error *err
 
 int call_index_build(struct vm *vm, struct error *err)
 {
-    size_t rows = 0, slots = 16;
+    size_t rows, slots = 16;
 
+    policy_numbers(vm, &rows);
     for (unsigned i = 0; i < vm->ninstances; i++) {
         int rc = module_check(vm->instance[i].module, err);
         if (rc < 0)
@@ -273,11 +296,10 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 {
     if (personality == CALL_TG && ext == TG_EXT_EXIT)
         return true; /* the core's own */
-    return slot_find(vm->calls, personality, ext, CALL_ANY_FN)->used;
+    return slot_find(vm->calls, personality, ext, CALL_ANY_FN)->present;
 }
 
-/* An error of the wrapper's own: the SBI's, or the same meaning in a program's numbers. */
-static void call_fail(struct call *c, bool legacy, int sbi_error, int program_error)
+void call_fail(struct call *c, bool legacy, int sbi_error, int program_error)
 {
     bool program = c->personality == CALL_PROGRAM;
 
@@ -310,22 +332,26 @@ static inline enum call_disp handler_run(const struct call_link *link, struct ha
     return link->handler(link->self, hart, c);
 }
 
-/* Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered. */
+/*
+ * Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered.
+ * checked: the first has passed policy.
+ */
 static inline const struct call_link *chain_run(const struct call_link *link,
                                                 const struct call_link *end, struct hart *hart,
-                                                struct call *c)
+                                                struct call *c, bool checked)
 {
     c->disp = CALL_PASS;
-    for (; link < end; link++) {
-        if (!link->allowed) {
-            call_fail(c, link->desc->legacy, SBI_ERR_DENIED, -EPERM);
+    for (; link < end; link++, checked = false) {
+        if (link->check && !checked && !policy_pass(link->check, hart, c))
             return NULL;
-        }
         if (link->desc->buf_kind != CALL_BUF_NONE && !c->buf)
             return chain_run_buffered(link, end, hart, c);
         c->disp = handler_run(link, hart, c);
-        if (c->disp != CALL_PASS)
+        if (c->disp != CALL_PASS) {
+            if (c->disp == CALL_PARK && link->check)
+                policy_undo(link->check, c);
             return link;
+        }
         c->error = 0;
         c->value = 0;
     }
@@ -355,12 +381,16 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     if (desc->buf_kind == CALL_BUF_OUT)
         memset(buf, 0, c->buf_len); /* nothing of ours leaks, whatever the handler fills */
     c->buf = buf;
+    if (vm_observed(hart->vm) && desc->buf_kind == CALL_BUF_IN)
+        observe_buffer(hart, buf, c->buf_len);
 
-    const struct call_link *by = chain_run(link, end, hart, c);
+    const struct call_link *by = chain_run(link, end, hart, c, true);
     c->buf = NULL;
     if (by && by->desc->buf_kind == CALL_BUF_OUT && c->error >= 0 &&
         (c->disp == CALL_RET1 || c->disp == CALL_RET2)) {
         size_t out = c->value < c->buf_len ? (size_t)c->value : c->buf_len;
+        if (vm_observed(hart->vm))
+            observe_buffer(hart, buf, out);
         if (mem_write(&hart->vm->mem, gpa, buf, out) < 0)
             call_fail(c, desc->legacy, SBI_ERR_FAILED, -EFAULT);
     }
@@ -377,6 +407,14 @@ static const struct call_slot *slot_of_call(const struct call_index *index,
     return slot->used ? slot : slot_find(index, personality, ext, CALL_ANY_FN);
 }
 
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+
+    return slot->first == slot->end ? NULL : slot->first->desc;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);
@@ -385,7 +423,7 @@ void call_dispatch(struct hart *hart, struct call *c)
     c->value = 0;
     c->buf = NULL;
     c->buf_len = 0;
-    chain_run(slot->first, slot->end, hart, c);
+    chain_run(slot->first, slot->end, hart, c, false);
 
     /*
      * SBI 2.0, section 3: an unsupported extension or function is NOT_SUPPORTED; section 5: the
@@ -404,10 +442,11 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || vm->config->phases != NULL || slot->first == slot->end)
+    if (vm->config->slow_calls || vm->config->phases != NULL || vm_observed(vm) ||
+        slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
-    if (!link->allowed || link->desc->buf_kind != CALL_BUF_NONE ||
+    if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||
         (link->desc->effects & not_plain))
         return false;
     way->handler = link->handler;

@@ -9,6 +9,7 @@
 #include "guest/abi/platform.h"
 #include "vmm/cli_parser.h"
 #include "vmm/command.h"
+#include "vmm/observe.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -387,7 +388,20 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_DEVICE: return device_add(p, opt, value);
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);
+    case CLI_POLICY: config->policy = value; break;
+    case CLI_ALLOW: return name_add(p, opt, value, config->allow, &config->nallow);
     case CLI_DENY: return name_add(p, opt, value, config->deny, &config->ndeny);
+    case CLI_TRACE: return watch_parse(value, &config->trace, p->err);
+    case CLI_TRACE_FILE: config->trace_file = value; break;
+    case CLI_STATS: config->stats = true; break;
+    case CLI_STATS_JSON: config->stats_json = value; break;
+    case CLI_SYMBOLS: config->symbols = value; break;
+    case CLI_KEEP: p->cli->keep = value; break;
+    case CLI_RATE: return name_add(p, opt, value, config->rate, &config->nrate);
+    case CLI_POLICY_LEARN:
+        p->cli->policy_learn = value;
+        config->policy_learn = true;
+        break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);
@@ -497,12 +511,20 @@ static const struct {
     enum cli_option_id a, b;
     const char *why;
 } contradictions[] = {
-    {CLI_PROGRAM,  CLI_INITRD,   "a program has no initial RAM disk"           },
-    {CLI_PROGRAM,  CLI_APPEND,   "a program has its own arguments"             },
-    {CLI_PROGRAM,  CLI_RAW,      "a program is always an ELF file"             },
-    {CLI_PROGRAM,  CLI_DTB,      "a program has no device tree"                },
-    {CLI_PROGRAM,  CLI_DUMP_DTB, "a program has no device tree"                },
-    {CLI_DUMP_DTB, CLI_REPORT,   "no guest runs, so there is nothing to report"},
+    {CLI_PROGRAM,      CLI_INITRD,     "a program has no initial RAM disk"                   },
+    {CLI_PROGRAM,      CLI_APPEND,     "a program has its own arguments"                     },
+    {CLI_PROGRAM,      CLI_RAW,        "a program is always an ELF file"                     },
+    {CLI_PROGRAM,      CLI_DTB,        "a program has no device tree"                        },
+    {CLI_PROGRAM,      CLI_DUMP_DTB,   "a program has no device tree"                        },
+    {CLI_DUMP_DTB,     CLI_REPORT,     "no guest runs, so there is nothing to report"        },
+    {CLI_DUMP_DTB,     CLI_KEEP,       "no guest runs, so there is nothing to keep"          },
+    {CLI_KEEP,         CLI_TRACE_FILE, "the trace is kept in the folder"                     },
+    {CLI_POLICY_LEARN, CLI_POLICY,     "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_ALLOW,      "every call passes"                                   },
+    {CLI_POLICY_LEARN, CLI_DENY,       "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_RATE,       "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_DUMP_DTB,   "no guest runs, so there is nothing to learn"         },
+    {CLI_POLICY_LEARN, CLI_FIRMWARE,   "calls of a firmware start do not come to the monitor"},
 };
 
 static int contradictions_check(struct cli_parser *p)

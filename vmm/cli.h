@@ -86,9 +86,11 @@ struct cli {
     const struct command *command; /* of CLI_DO_COMMAND and CLI_DO_HELP_COMMAND */
     int command_argc;              /* its words, in argv */
     char *const *command_argv;
-    const char *dump_dtb;   /* or NULL; "-": standard output */
-    const char *report;     /* likewise */
-    const char *save_state; /* or NULL */
+    const char *dump_dtb;     /* or NULL; "-": standard output */
+    const char *report;       /* likewise */
+    const char *policy_learn; /* likewise */
+    const char *save_state;   /* or NULL */
+    const char *keep;         /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */

@@ -20,12 +20,16 @@ static const char description[] =
 static const char option_file[] =
     "The file of --config holds one JSON object. Its keys are the long options without dashes. "
     "An option without an argument takes true or false. --mem takes a string or a number of "
-    "MiB, and options whose argument is N take a number. --device, --without and --deny take a "
-    "string or an array of strings, --program a string or an array of the program and its "
+    "MiB, and options whose argument is N take a number. --device, --without, --allow, --deny "
+    "and "
+    "--rate take a string or an array of strings, --program a string or an array of the "
+    "program and its "
     "arguments; every other option takes a string. File names are relative to the current "
     "directory. What the command line gives wins: an option there takes the place of the "
     "file's, --program there that of the file's kernel and firmware and the other way round, "
-    "and --device or --without decides about its module; calls denied by either are denied. "
+    "and --device or --without decides about its module; rules of --allow, --deny and --rate "
+    "add "
+    "up, and a call denied by either is denied. "
     "--config, --list-modules, --version and --help are no keys.";
 
 static const char *const group_names[] = {
@@ -53,6 +57,7 @@ static const struct {
     {"100",   "The guest did what no machine can continue from."                          },
     {"101",   "A program made a call that nobody answers."                                },
     {"103",   "The step budget (--max-steps) is spent."                                   },
+    {"104",   "The guest broke a rule of its policy that stops it."                       },
     {"128+N", "Signal N asked the monitor to end."                                        },
 };
 

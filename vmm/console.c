@@ -34,6 +34,10 @@ static void console_notify(struct console *con)
 /* Writes all of it or drops it. Under out_lock. */
 static void output_write(struct console *con, const uint8_t *buf, size_t len)
 {
+    FILE *copy = con->vm->config ? con->vm->config->console_copy : NULL;
+
+    if (copy)
+        fwrite(buf, 1, len, copy); /* what fails is found at the end: ferror() */
     while (len > 0) {
         ssize_t n = con->host->write(con->host, con->out_fd, buf, len);
         if (n == -EINTR)

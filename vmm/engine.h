@@ -24,6 +24,8 @@ struct hart_fence;
  * thread enter run at once, and hart->status says nothing about them.
  */
 #define ENGINE_HARTS 0x8u
+/* tells what happens inside the guest to who watches (hart->watch, observe.h) */
+#define ENGINE_WATCH 0x20u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -115,6 +117,9 @@ struct engine {
      */
     uint64_t (*steps)(struct hart *hart);
     void (*set_step_limit)(struct hart *hart, uint64_t steps);
+
+    /* The pc of the instruction that exited. Own thread, inside the gate. NULL: not told. */
+    uint64_t (*pc)(struct hart *hart);
 
     /*
      * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is

@@ -22,6 +22,7 @@ enum tg_status {
     STATUS_GUEST_FAULT = 100, /* the guest did what no machine can continue from */
     STATUS_INVALID_ECALL = 101,
     STATUS_BUDGET = 103,
+    STATUS_POLICY = 104, /* the guest broke a rule of its policy that stops it */
 };
 
 /* A start-up error: one line for the user, and the status to exit with. */

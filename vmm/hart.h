@@ -60,6 +60,7 @@ struct phases;
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
+    unsigned watch;     /* WATCH_* (observe.h): what the engine tells; fixed before it runs */
     void *engine_state; /* the engine's own */
 
     _Atomic uint32_t requests; /* HART_REQ_* */
@@ -90,6 +91,18 @@ struct hart {
     uint64_t steps;        /* brought up to date when run returns */
     uint64_t instret;
 };
+
+/* Is the engine to tell one of `kinds` (WATCH_*)? See vm_observed. */
+static inline bool hart_watched(const struct hart *hart, unsigned kinds)
+{
+#ifdef TG_NO_OBSERVE
+    (void)hart;
+    (void)kinds;
+    return false;
+#else
+    return __builtin_expect((hart->watch & kinds) != 0, 0);
+#endif
+}
 
 /* Sets request bits and makes the hart look at them soon, whatever it is doing. Any thread. */
 void hart_request(struct hart *hart, uint32_t bits);

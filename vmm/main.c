@@ -5,11 +5,15 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "vmm/cli.h"
 #include "vmm/command.h"
 #include "vmm/host.h"
+#include "vmm/keep.h"
+#include "vmm/observe.h"
+#include "vmm/policy.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -22,7 +26,8 @@
 
 /* A run of one VM, and what signals did to it. */
 struct run {
-    const struct cli *cli;
+    struct cli *cli;
+    struct keep *keep; /* or NULL */
     struct vm vm;
     pthread_mutex_t lock; /* order: before the VM's stop_lock */
     bool attached;        /* the VM can be stopped */
@@ -113,6 +118,7 @@ static void end_print(const struct vm *vm, bool verbose)
 
     if (report_line(vm, line, sizeof(line)) != 0)
         fprintf(stderr, "tollgate: %s\n", line);
+    policy_print_log(vm, stderr);
     if (!verbose)
         return;
     for (unsigned i = 0; i < vm->nharts; i++)
@@ -134,6 +140,26 @@ static int terminal_take(const struct vm *vm, struct error *err)
     if (ret != 0)
         error_set(err, STATUS_OS, "standard input: cannot set the terminal to raw mode: %s",
                   strerror(-ret));
+    return ret;
+}
+
+/* Writes the policy of what was seen. 0 or -errno. */
+static int policy_write(const struct vm *vm, const char *path, struct error *err)
+{
+    struct policy_doc doc;
+    char *text = NULL;
+    int ret;
+
+    policy_doc_init(&doc);
+    ret = policy_learned(vm, &doc);
+    if (ret == 0)
+        ret = policy_doc_print(&doc, &text);
+    if (ret == 0)
+        ret = host_file_write("--policy-learn", path, text, strlen(text), err);
+    else
+        error_set(err, STATUS_OS, "--policy-learn: no memory for the policy");
+    free(text);
+    policy_doc_free(&doc);
     return ret;
 }
 
@@ -159,8 +185,23 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(cli, err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0) {
+        ret = observer_finish(&run->vm, stderr, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
+    if (ret == 0 && run->keep != NULL) {
+        ret = keep_end(run->keep, &run->vm, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
+        error_print(cli, err);
+        ret = -EIO;
+    }
+    if (ret == 0 && cli->policy_learn != NULL &&
+        policy_write(&run->vm, cli->policy_learn, err) != 0) {
         error_print(cli, err);
         ret = -EIO;
     }
@@ -189,6 +230,9 @@ static int vm_make_and_execute(struct run *run)
     struct error err = {0};
     int status;
 
+    if (run->cli->keep != NULL &&
+        keep_begin(&run->keep, run->cli->keep, &run->cli->config, &err) != 0)
+        return error_print(run->cli, &err);
     if (vm_create(&run->vm, &run->cli->config, &err) != 0)
         return error_print(run->cli, &err);
     if (run->cli->action == CLI_DO_DUMP_DTB) {
@@ -218,6 +262,7 @@ static int guest_run(struct cli *cli)
         return STATUS_OS;
     }
     status = vm_make_and_execute(&run);
+    keep_free(run.keep);
     host_signals_stop();
     pthread_mutex_destroy(&run.lock);
     return status;

@@ -9,7 +9,9 @@
  */
 #define TG_EXT_FIRST 0x08544700
 #define TG_EXT_LAST  0x085447ff
-#define TG_EXT_EXIT  0x08544701
+
+/* The numbers of the calls: TG_EXT_*, and one for each function. */
+#include "guest/abi/calls.h"
 
 /*
  * What sbi_get_impl_id and sbi_get_impl_version answer (SBI 2.0, section 4). The ID is "TG"; it
@@ -18,9 +20,6 @@
  */
 #define TG_SBI_IMPL_ID      0x5447
 #define TG_SBI_IMPL_VERSION 0x000100
-
-/* Exit: a0 = status. The virtual machine ends with it; the call does not return. */
-#define TG_EXIT_STOP 0
 
 /*
  * Under firmware of its own (`--firmware`) a guest's ecall does not reach Tollgate. There the
@@ -34,12 +33,5 @@
 #define TG_DOORBELL_FN   0x30
 #define TG_DOORBELL_EXT  0x38
 #define TG_DOORBELL_RING 0x40
-
-/*
- * Programs (U-mode, `tollgate run --program`) use the Linux RISC-V convention: a7 = number,
- * result or -errno in a0. The core answers these two.
- */
-#define TG_PROGRAM_EXIT       93
-#define TG_PROGRAM_EXIT_GROUP 94
 
 #endif

@@ -21,7 +21,8 @@ static const char style[] =
     ".plot,figure{background:var(--card);border:1px solid "
     "var(--line);border-radius:8px}\n"
     ".plot{overflow-x:auto}.plot svg{display:block;width:100%;min-width:640px;height:auto}\n"
-    "figure{margin:0;max-width:330px;padding:10px 10px 4px}figure .plot{border:0}figure .plot svg{min-width:0}\n"
+    "figure{margin:0;max-width:330px;padding:10px 10px 4px}figure .plot{border:0}figure .plot "
+    "svg{min-width:0}\n"
     "figcaption{font-size:.85rem;overflow-wrap:anywhere}\n"
     ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:12px}\n"
     "svg text{font-family:system-ui,sans-serif;font-size:13px;fill:var(--text);"
@@ -237,7 +238,10 @@ static void phases_section(FILE *out, const json_t *result)
         out, "Where the time goes",
         "The monitor&rsquo;s own time stamps, each call by itself, in a run of its own; "
         "the bars show shares of the sum at their right. &ldquo;Round&rdquo; is from one "
-        "exit to the next, with the guest&rsquo;s own instructions between them.");
+        "exit to the next, with the guest&rsquo;s own instructions between them. Taking the "
+        "stamps keeps the processor from overlapping the phases, so together they are more "
+        "than "
+        "the call takes undisturbed.");
     if (result_na(phases) != NULL) {
         fputs("<p class=\"dim\">n/a: ", out);
         html_text(out, result_na(phases));
@@ -385,7 +389,8 @@ char *bench_html(const json_t *result)
 
 static void comparison_table(FILE *out, const json_t *comparison)
 {
-    static const char *const heads[] = {"figure", "A", "B", "~unit", "B-A, %", "~verdict", NULL};
+    static const char *const heads[] = {"figure", "A",        "B", "~unit",
+                                        "B-A, %", "~verdict", NULL};
     json_t *row;
     size_t i;
 

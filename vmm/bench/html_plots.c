@@ -23,7 +23,8 @@ static const char *name_of(const json_t *entry)
 
 void plot_begin(FILE *out, int width, int height, const char *title)
 {
-    fprintf(out, "<div class=\"plot\"><svg role=\"img\" viewBox=\"0 0 %d %d\" aria-label=\"", width, height);
+    fprintf(out, "<div class=\"plot\"><svg role=\"img\" viewBox=\"0 0 %d %d\" aria-label=\"",
+            width, height);
     html_text(out, title);
     fputs("\">\n", out);
 }

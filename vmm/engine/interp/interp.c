@@ -489,6 +489,11 @@ static void interp_set_mtimer(struct hart *hart, uint64_t ticks)
     rv_mtimer_set(rv_of(hart), ticks);
 }
 
+static uint64_t interp_pc(struct hart *hart)
+{
+    return rv_of(hart)->pc;
+}
+
 static uint64_t interp_steps(struct hart *hart)
 {
     return rv_steps(rv_of(hart));
@@ -595,7 +600,8 @@ static const char *interp_mmu_type(struct vm *vm)
 const struct engine engine_interp = {
     .name = "interp",
     .summary = "predecoded threaded interpreter, the oracle; runs everywhere",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
+    .caps =
+        ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED | ENGINE_WATCH,
     .probe = interp_probe,
     .hart_create = interp_hart_create,
     .hart_destroy = interp_hart_destroy,
@@ -605,6 +611,7 @@ const struct engine engine_interp = {
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,
     .timer_deadline = interp_timer_deadline,
+    .pc = interp_pc,
     .steps = interp_steps,
     .set_step_limit = interp_set_step_limit,
     .set_mtimer = interp_set_mtimer,

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include "vmm/observe.h"
 #include "vmm/phases.h"
 
 enum csr_kind { CSR_WRITE, CSR_SET, CSR_CLEAR };
@@ -33,6 +34,8 @@ static NOINLINE int csr_access(struct rv_hart *h, const struct rv_op *op, unsign
     if (write && rv_csr_write(h, csr, value, mask) != 0)
         return -1;
     h->x[op->rd] = old;
+    if (hart_watched(h->hart, WATCH_CSR))
+        observe_csr(h->hart, h->pc, csr, old, write, value);
     return write;
 }
 

@@ -3,6 +3,7 @@
 #include "vmm/engine/riscv/rv.h"
 
 #include <string.h>
+#include "vmm/observe.h"
 #include "vmm/vm.h"
 
 #define S_INTERRUPTS ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER) | (1ull << IRQ_S_EXT))
@@ -54,6 +55,23 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     rv_context_update(h);
 }
 
+/* Apart, so that who is not watched pays a test and no more. */
+static __attribute__((noinline)) void trap_tell(const struct rv_hart *h, uint64_t cause,
+                                                uint64_t tval, uint64_t pc)
+{
+    struct observed_trap trap = {
+        .cause = cause,
+        .tval = tval,
+        .pc = pc,
+        .priv = h->priv,
+        .satp = h->satp,
+        .sscratch = h->sscratch,
+        .x = h->x,
+    };
+
+    observe_trap(h->hart, &trap);
+}
+
 void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
 {
     bool interrupt = cause & RV_CAUSE_INTERRUPT;
@@ -63,6 +81,8 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
 
     h->unretired++;
     h->reserve_host = RV_NO_RESERVATION;
+    if (hart_watched(h->hart, WATCH_IRQ | WATCH_FAULTS | WATCH_GUEST))
+        trap_tell(h, cause, tval, pc);
     if (h->priv != PRIV_M && (delegated >> number & 1)) {
         h->sepc = pc;
         h->scause = cause;
@@ -112,6 +132,8 @@ int rv_sret(struct rv_hart *h)
     h->priv = h->mstatus & RV_SPP ? PRIV_S : PRIV_U;
     h->mstatus = (h->mstatus & ~(RV_SPP | RV_SIE | RV_MPRV)) |
                  (h->mstatus & RV_SPIE ? RV_SIE : 0) | RV_SPIE;
+    if (hart_watched(h->hart, WATCH_GUEST) && h->priv == PRIV_U)
+        observe_return(h->hart, h->satp, h->sscratch, h->x);
     rv_context_update(h);
     return 0;
 }

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-/* What is compared: arrays of a result, the number in an entry, and its unit. */
+/* What is compared: arrays of a result, the number in an entry, its unit, what it is called. */
 static const struct {
-    const char *array, *number, *unit;
+    const char *array, *number, *unit, *prefix;
 } groups[] = {
-    {"calls",    "p50",   "ns"},
-    {"tasks",    "p50",   "ns"},
-    {"derived",  "value", NULL}, /* the entry says it */
-    {"indirect", "after", "ns"},
+    {"calls",    "p50",   "ns", ""           },
+    {"tasks",    "p50",   "ns", "task: "     },
+    {"derived",  "value", NULL, ""           }, /* the entry says its unit */
+    {"indirect", "after", "ns", "loop after "},
 };
 
 const char *bench_label(const json_t *result)
@@ -66,7 +66,8 @@ static json_t *row_make(const json_t *in_a, const json_t *in_b, const char *name
 
     if (unit == NULL)
         unit = json_string_value(json_object_get(entry, "unit"));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "name", name, "group",
+    return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:s}", "name",
+                     json_sprintf("%s%s", groups[group].prefix, name), "group",
                      groups[group].array, "unit", unit != NULL ? unit : "", "a",
                      number_or_null(a), "b", number_or_null(b), "percent",
                      a > 0 && b >= 0 ? json_real(percent) : json_null(), "verdict",

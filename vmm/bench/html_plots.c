@@ -332,17 +332,10 @@ void html_comparison(FILE *out, const json_t *comparison)
     json_array_foreach(rows, i, row)
     {
         int y = PLOT_TOP + row_height * shown;
-        const char *group = json_string_value(json_object_get(row, "group"));
-        char name[80];
 
         if (strcmp(json_string_value(json_object_get(row, "verdict")), "absent") == 0)
             continue;
-        snprintf(name, sizeof(name), "%s%s",
-                 strcmp(group, "indirect") == 0 ? "loop after "
-                 : strcmp(group, "tasks") == 0  ? "task: "
-                                                : "",
-                 name_of(row));
-        row_label(out, name, y + 4);
+        row_label(out, name_of(row), y + 4);
         pair_bar(out, &scale, json_object_get(row, "a"), "bar", y + 6);
         pair_bar(out, &scale, json_object_get(row, "b"), "bar2", y + 20);
         shown++;

@@ -233,12 +233,8 @@ void bench_text_compare(FILE *out, const json_t *comparison)
     {
         const json_t *a = json_object_get(row, "a"), *b = json_object_get(row, "b");
         const json_t *percent = json_object_get(row, "percent");
-        char name[80];
 
-        snprintf(name, sizeof(name), "%s%s",
-                 strcmp(string_at(row, "group"), "indirect") == 0 ? "loop after " : "",
-                 string_at(row, "name"));
-        fprintf(out, "  %-34s %10s %10s", name,
+        fprintf(out, "  %-34s %10s %10s", string_at(row, "name"),
                 json_is_number(a) ? number_text(text[0], json_number_value(a)) : "n/a",
                 json_is_number(b) ? number_text(text[1], json_number_value(b)) : "n/a");
         if (json_is_number(percent))

@@ -76,12 +76,14 @@ step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate

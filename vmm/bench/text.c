@@ -246,4 +246,9 @@ void bench_text_compare(FILE *out, const json_t *comparison)
     if (threshold >= 0)
         fprintf(out, "\n%lld regressed by more than %g %%\n", (long long)regressions,
                 threshold);
+    json_array_foreach(json_object_get(comparison, "rows"), i, row)
+    {
+        if (strcmp(string_at(row, "verdict"), "regression") == 0)
+            fprintf(out, "regressed: %s\n", string_at(row, "name"));
+    }
 }

@@ -442,8 +442,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || vm->config->phases != NULL || vm_observed(vm) ||
-        slot->first == slot->end)
+    if (vm->config->slow_calls || vm_observed(vm) || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
     if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||

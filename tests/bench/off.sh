@@ -44,8 +44,9 @@ for name in $names; do
 		{ v[NR] = $1 }
 		END {
 			m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
-			printf "  %-28s %.3f   (min %.3f, max %.3f) %s\n", name, m, v[1], v[NR], m >= 0.98 && m <= 1.02 ? "within" : "outside"
-			exit !(m >= 0.98 && m <= 1.02)
+			good = (m >= 0.98 && m <= 1.02)
+			printf "  %-28s %.3f   (min %.3f, max %.3f) %s\n", name, m, v[1], v[NR], good ? "within" : "outside"
+			exit !good
 		}' "$work/ratios" || { [ "$name" != sbi.base.get_spec_version ] || bad=1; }
 done
 exit $bad

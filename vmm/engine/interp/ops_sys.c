@@ -218,12 +218,16 @@ OP(ecall)
     h->trap_tval = 0;
     if ((in->kernel && h->priv == PRIV_S) || in->program)
         step = call_take(h, op, left, pcd);
-    switch (step) {
-    case STEP_NEXT: NEXT();
-    case STEP_LEAVE: h->left = left; return;
-    case STEP_TRAP: interp_trap(OP_ARGS); return;
-    default: interp_resume(OP_ARGS); return;
+    if (step == STEP_NEXT)
+        NEXT();
+    if (LIKELY(step == STEP_RESUME)) {
+        interp_resume(OP_ARGS);
+        return;
     }
+    if (step == STEP_TRAP)
+        interp_trap(OP_ARGS);
+    else
+        h->left = left;
 }
 
 OP(ebreak)

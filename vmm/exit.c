@@ -142,7 +142,7 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
 {
     hart->exits[exit->kind]++;
     /* A call is told where it is made: vm_call. */
-    if (vm_observed(hart->vm) && exit->kind != EXIT_CALL)
+    if (exit->kind != EXIT_CALL && vm_observed(hart->vm))
         return observe_exit(hart, exit);
     return exit_take(hart, exit);
 }

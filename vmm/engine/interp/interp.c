@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/engine/interp/engine.h"
-#include "vmm/phases.h"
 
 /*
  * Steps between two looks at requests, interrupts and the clock. About 4 us: short beside what
@@ -107,7 +106,6 @@ enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, u
 {
     h->pc = op_pc(op, pcd);
     h->left = left;
-    phase_gate(h->hart, exit);
     return vm_gate(h->hart, exit);
 }
 

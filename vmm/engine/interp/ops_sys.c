@@ -101,7 +101,6 @@ static inline enum next_step call_commit(struct rv_hart *h, const struct call *c
         return STEP_TRAP;
     default: return STEP_LEAVE;
     }
-    phase_end(h->hart);
     return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
 }
 
@@ -112,7 +111,6 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
     struct vm_exit exit = {.kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16]};
     enum gate gate;
 
-    phase_mark(h->hart, MARK_LEAVE);
     for (unsigned i = 0; i < CALL_ARGS; i++)
         exit.call.arg[i] = h->x[10 + i];
     gate = interp_exit(h, op, left, pcd, &exit);
@@ -127,38 +125,24 @@ static inline struct call_cached *call_cached(struct rv_hart *h)
     return &interp_of(h)->calls[(ext ^ ext >> 8 ^ fn) % CALL_CACHE];
 }
 
-static NOINLINE void call_remember(struct rv_hart *h, struct call_cached *cached)
+/* Is it the call at hand, and still true? */
+static inline bool call_is(const struct rv_hart *h, const struct call_cached *cached)
 {
-    uint64_t ext = h->x[17];
-    bool tg = ext >= TG_EXT_FIRST && ext <= TG_EXT_LAST;
-
-    cached->ext = ext;
-    cached->fn = h->x[16];
-    if (!call_fast(h->vm, tg ? CALL_TG : CALL_SBI, ext, cached->fn, &cached->way))
-        cached->way.handler = NULL;
-}
-
-/* The stamps of an exit, and its count, for a call that does not pass the gate. */
-static NOINLINE void direct_stamp(struct rv_hart *h, const struct call *c)
-{
-    struct vm_exit exit = {.kind = EXIT_CALL, .call = *c};
-
-    phase_gate(h->hart, &exit);
-    phase_mark(h->hart, MARK_HANDLER);
+    return cached->ext == h->x[17] && cached->fn == h->x[16] &&
+           cached->way.epoch == atomic_load_explicit(&h->vm->call_epoch, memory_order_acquire);
 }
 
 /*
  * A plain call of a kernel, by its handler; does what the gate would (call.h). The handler may
- * ask for the hart's state: pc and steps are as the gate would show them.
+ * ask for the hart's state: pc and steps are as the gate would show them. `timed` is a
+ * constant: questions that time stamps ask would be a tenth of the whole.
  */
-static NOINLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op,
-                                           int64_t left, uintptr_t pcd,
-                                           const struct call_cached *cached)
+INLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                  uintptr_t pcd, const struct call_cached *cached, bool timed)
 {
     struct call c;
     enum gate gate = GATE_CONTINUE;
 
-    phase_mark(h->hart, MARK_LEAVE);
     c.personality =
         cached->ext >= TG_EXT_FIRST && cached->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
     c.ext = cached->ext;
@@ -171,10 +155,11 @@ static NOINLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op
     c.value = 0;
     h->pc = op_pc(op, pcd);
     h->left = left;
-    if (hart_timed(h->hart))
-        direct_stamp(h, &c);
+    if (timed)
+        phase_mark(h->hart, MARK_HANDLER);
     c.disp = cached->way.handler(cached->way.self, h->hart, &c);
-    phase_mark(h->hart, MARK_DONE);
+    if (timed)
+        phase_mark(h->hart, MARK_DONE);
     if (UNLIKELY(c.disp > CALL_RET1)) {
         if (c.disp == CALL_PASS) /* it had no effect */
             return call_exit(h, op, left, pcd);
@@ -186,12 +171,61 @@ static NOINLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op
     h->hart->exits[EXIT_CALL]++;
     enum next_step step = call_commit(h, &c, gate);
 
-    /* A plain call touches no interrupt of this hart; who raises one otherwise sets a request.
-     */
-    return step == STEP_RESUME &&
-                   atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0
-               ? STEP_NEXT
-               : step;
+    /* A plain call touches neither requests nor interrupts of harts; look all the same. */
+    if (step == STEP_RESUME &&
+        (atomic_load_explicit(&h->mip, memory_order_relaxed) & h->mie) == 0 &&
+        atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0)
+        return STEP_NEXT;
+    return step;
+}
+
+static NOINLINE enum next_step call_usual(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          const struct call_cached *cached)
+{
+    return call_direct(h, op, left, pcd, cached, false);
+}
+
+/* Whichever way it takes otherwise, with time stamps. */
+static NOINLINE enum next_step call_timed(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          const struct call_cached *cached)
+{
+    struct vm_exit exit = {
+        .kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16], .call.arg[0] = h->x[10]};
+    enum next_step step;
+
+    phase_mark(h->hart, MARK_LEAVE);
+    phase_gate(h->hart, &exit);
+    step = cached->plain ? call_direct(h, op, left, pcd, cached, true)
+                         : call_exit(h, op, left, pcd);
+    phase_end(h->hart);
+    return step;
+}
+
+static NOINLINE void call_remember(struct rv_hart *h, struct call_cached *cached)
+{
+    uint64_t ext = h->x[17];
+    bool tg = ext >= TG_EXT_FIRST && ext <= TG_EXT_LAST;
+
+    cached->ext = ext;
+    cached->fn = h->x[16];
+    cached->plain = call_fast(h->vm, tg ? CALL_TG : CALL_SBI, ext, cached->fn, &cached->way);
+    cached->direct = cached->plain && !hart_timed(h->hart);
+}
+
+/* Calls that are not in the cache, or do not go to their handler at once. */
+static NOINLINE enum next_step call_other(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          struct call_cached *cached)
+{
+    if (interp_of(h)->program)
+        return call_exit(h, op, left, pcd);
+    if (!call_is(h, cached))
+        call_remember(h, cached);
+    if (hart_timed(h->hart))
+        return call_timed(h, op, left, pcd, cached);
+    return cached->direct ? call_usual(h, op, left, pcd, cached) : call_exit(h, op, left, pcd);
 }
 
 static inline enum next_step call_take(struct rv_hart *h, const struct rv_op *op, int64_t left,
@@ -199,14 +233,10 @@ static inline enum next_step call_take(struct rv_hart *h, const struct rv_op *op
 {
     struct call_cached *cached = call_cached(h);
 
-    if (interp_of(h)->program)
-        return call_exit(h, op, left, pcd);
-    if (UNLIKELY(cached->ext != h->x[17] || cached->fn != h->x[16] ||
-                 cached->way.epoch !=
-                     atomic_load_explicit(&h->vm->call_epoch, memory_order_acquire)))
-        call_remember(h, cached);
-    return cached->way.handler ? call_direct(h, op, left, pcd, cached)
-                               : call_exit(h, op, left, pcd);
+    /* A program's cache stays empty. */
+    if (LIKELY(cached->direct && call_is(h, cached)))
+        return call_usual(h, op, left, pcd, cached);
+    return call_other(h, op, left, pcd, cached);
 }
 
 OP(ecall)

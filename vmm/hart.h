@@ -56,6 +56,8 @@ enum hart_yield {
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
+struct phases;
+
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
@@ -86,9 +88,22 @@ struct hart {
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
     _Atomic uint64_t events[HART_EVENTS];
-    uint64_t steps; /* brought up to date when run returns */
+    struct phases *phases; /* or NULL: nobody takes time stamps (phases.h) */
+    uint64_t steps;        /* brought up to date when run returns */
     uint64_t instret;
 };
+
+/* Is the engine to tell one of `kinds` (WATCH_*)? See vm_observed. */
+static inline bool hart_watched(const struct hart *hart, unsigned kinds)
+{
+#ifdef TG_NO_OBSERVE
+    (void)hart;
+    (void)kinds;
+    return false;
+#else
+    return __builtin_expect((hart->watch & kinds) != 0, 0);
+#endif
+}
 
 /* Sets request bits and makes the hart look at them soon, whatever it is doing. Any thread. */
 void hart_request(struct hart *hart, uint32_t bits);

@@ -95,6 +95,12 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
 
+/*
+ * The processor's own count of time, which takes few ns to read; its rate is the reader's to
+ * measure. Where there is none, ns.
+ */
+uint64_t host_cycles(void);
+
 /* Processors that this process may use; and giving the calling thread's turn on one away. */
 unsigned host_processors(void);
 void host_yield(void);

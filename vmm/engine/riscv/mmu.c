@@ -3,6 +3,7 @@
 #include "vmm/engine/riscv/rv.h"
 
 #include <string.h>
+#include "vmm/phases.h"
 #include "vmm/vm.h"
 
 /* Page table entries (privileged specification, section "Sv39"). */
@@ -213,18 +214,21 @@ static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, un
 {
     struct vm_exit exit = {.kind = EXIT_MMIO};
 
+    phase_mark(h->hart, MARK_LEAVE);
     exit.mmio.gpa = place->gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
         exit.mmio.data = *value;
     rv_hpm_count(h, HART_EVENT_DEVICE);
+    phase_gate(h->hart, &exit);
     vm_gate(h->hart, &exit);
     h->device_access = true;
     if (exit.mmio.failed)
         return access_fault(h, access, va);
     if (access == RV_LOAD)
         *value = exit.mmio.data;
+    phase_end(h->hart);
     return RV_NO_TRAP;
 }
 

@@ -36,25 +36,27 @@ release() {
 	verdict "$1" "$problem"
 }
 
-# The lock is the table without what the changes below bring.
-sed '1,/^abi /s/^abi .*/abi 7.0/' hypercalls/abi.tbl >"$LOCK"
+# The lock is the table without what the changes below bring; the next version is a small step ahead.
+cp hypercalls/abi.tbl "$LOCK"
+now=$(sed -n 's/^abi //p' "$LOCK")
+next=${now%.*}.$((${now#*.} + 1))
 cp "$LOCK" "$work/before"
 cp "$LOCK" "$TABLE"
-release 'a version that is released' 1 'version 7.0 is released already'
+release 'a version that is released' 1 "version $now is released already"
 
 sed -i '/ sbi\.srst\.system_reset /s/500$/501/' "$TABLE"
 release 'a change without a step' 1 'does not fit its changes'
-sed -i 's/^abi 7.0/abi 7.1/' "$TABLE"
+sed -i "s/^abi $now/abi $next/" "$TABLE"
 release 'no page' 1 'there is no'
-echo '# ABI 7.1' >"$NOTES/7.1.md"
+echo "# ABI $next" >"$NOTES/$next.md"
 release 'a page without the table' 1 'lacks the line'
-bash tests/release.sh draft "$build" >"$NOTES/7.1.md"
+bash tests/release.sh draft "$build" >"$NOTES/$next.md"
 release 'a change without a note' 1 'has no note about sbi.srst.system_reset'
 verdict 'a refusal leaves the lock' "$(cmp "$LOCK" "$work/before" 2>&1)"
 # shellcheck disable=SC2016 # backquotes of Markdown
-sed -i 's/^- `sbi.srst.system_reset`: $/&It costs a cycle more./' "$NOTES/7.1.md"
+sed -i 's/^- `sbi.srst.system_reset`: $/&It costs a cycle more./' "$NOTES/$next.md"
 release 'all of it' 0 'sbi-srst, with and without'
 verdict 'the lock is the table' "$(diff <(sed 1d "$LOCK") <(sed 1d "$TABLE") | head -n 1)"
-release 'once more' 1 'version 7.1 is released already'
+release 'once more' 1 "version $next is released already"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -491,7 +491,7 @@ void call_dispatch(struct hart *hart, struct call *c)
     c->buf = NULL;
     c->buf_len = 0;
     const struct call_link *by = slot->plain;
-    if (by) { /* the short way; measured with `tollgate bench calls`, it saves 2 ns of 27 */
+    if (by) { /* the short way: 26.2 ns for a loop around an SBI Base call, 27.5 by chain_run */
         c->disp = by->handler(by->self, hart, c);
         if (c->disp == CALL_PASS) {
             c->error = 0;

@@ -1,15 +1,14 @@
-/* grammar.h: calls made up from a fuzzer's input and the table of calls. */
+/* grammar.h: a call's arguments, made up from a fuzzer's input and the kinds in the table. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_FUZZ_GRAMMAR_H
 #define TESTS_FUZZ_GRAMMAR_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include "vmm/abi.h"
+#include "vmm/call.h"
 
 /*
- * What calls are made of: the rest of the input (zeros when it is used up), and the machine
+ * What arguments are made of: the rest of the input (zeros when it is used up), and the machine
  * that arguments are to mean something to.
  */
 struct grammar {
@@ -121,31 +120,12 @@ static inline uint64_t grammar_arg(struct grammar *g, enum call_kind kind)
     }
 }
 
-/*
- * A call of the table: any row whose name begins with `prefix` (""; "tg."), its arguments by
- * their kinds, and junk in the registers behind them.
+/* Gives a call's arguments what their kinds would have, and junk to the registers behind them.
  */
-static inline struct call grammar_call(struct grammar *g, const char *prefix)
+static inline void grammar_args(struct grammar *g, const struct call_desc *desc, struct call *c)
 {
-    const struct call_desc *desc = &abi_calls[0];
-    size_t rows = 0, n;
-
-    for (size_t i = 0; i < abi_ncalls; i++)
-        rows += strncmp(abi_calls[i].name, prefix, strlen(prefix)) == 0;
-    n = grammar_byte(g) % (rows ? rows : 1);
-    for (size_t i = 0; i < abi_ncalls; i++)
-        if (strncmp(abi_calls[i].name, prefix, strlen(prefix)) == 0 && n-- == 0) {
-            desc = &abi_calls[i];
-            break;
-        }
-    struct call c = {
-        .personality = desc->personality,
-        .ext = desc->ext,
-        .fn = desc->fn == CALL_ANY_FN ? grammar_byte(g) : desc->fn,
-    };
-    for (unsigned a = 0; a < CALL_ARGS; a++)
-        c.arg[a] = grammar_arg(g, a < desc->nargs ? desc->args[a].kind : KIND_WORD);
-    return c;
+    for (unsigned i = 0; i < CALL_ARGS; i++)
+        c->arg[i] = grammar_arg(g, i < desc->nargs ? desc->args[i].kind : KIND_WORD);
 }
 
 #endif

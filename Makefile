@@ -11,13 +11,14 @@ CACHE ?= $(or $(TOLLGATE_CACHE),.cache)
 
 # SAN=1: AddressSanitizer and UBSan; DEBUG=1: no optimisation. Both run the interpreter's ops from
 # a loop, because tail calls become jumps only in an optimised build (vmm/engine/interp/interp.h).
+# Both end a machine whose module breaks the contract of a call (vmm/call.h).
 OPT := -O2
 ifdef DEBUG
-OPT := -O0 -DINTERP_LOOP
+OPT := -O0 -DINTERP_LOOP -DCALL_STRICT
 endif
 ifdef SAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-DINTERP_LOOP
+	-DINTERP_LOOP -DCALL_STRICT
 LDSAN := -fsanitize=address,undefined
 endif
 ifdef TSAN
@@ -26,7 +27,7 @@ LDSAN := -fsanitize=thread
 endif
 # FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
 ifdef FUZZ
-OPT += -fsanitize=fuzzer-no-link
+OPT += -fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=tests/fuzz/uncovered.txt
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -36,6 +37,13 @@ WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -I$(B)/gen -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
 	$(WERROR) $(CFLAGS)
+# Modules that are loaded (--module) find in the program all that its headers promise them; a static
+# program can load none.
+ifneq ($(findstring -static,$(LDFLAGS)),)
+OPT += -DSTATIC_BUILD
+else
+LDEXPORT := -rdynamic
+endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
@@ -79,7 +87,8 @@ $(B)/obj/gen/abi_table.o: $(B)/gen/vmm/abi_table.c
 include guest/guest.mk
 
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
-	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
+		-Wl,--no-whole-archive $(LIBS)
 
 $(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \
 		$(B)/obj/vmm/bench/guest.o
@@ -92,10 +101,14 @@ $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libtollgate.a
 $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff
+.PHONY: unit diff lockstep
 unit: $(B)/unit
 diff: $(B)/diff
+lockstep: $(B)/lockstep
 
 $(B)/obj/vmm/engine/%.o: vmm/engine/%.c | $(ABI_GEN)
 	@mkdir -p $(@D)
@@ -135,7 +148,7 @@ $(B)/obj/commit-$(COMMIT):
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
 # They share the unit tests' fixture.
-FUZZ_COMMON := tests/unit/fixture.c tests/unit/mock_host.c
+FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/unit/fixture.c tests/unit/mock_host.c
 $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)

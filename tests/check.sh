@@ -55,7 +55,7 @@ same_digest() {
 variant() { make -s -j"$jobs" B="build/$1" "${@:2}"; }
 
 step setup sh tests/tools/setup.sh check
-step build-gcc make -s -j"$jobs" all unit guests diff CC=gcc
+step build-gcc make -s -j"$jobs" all unit guests diff lockstep CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
@@ -74,7 +74,11 @@ step diff-same same_digest
 step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
+step policy bash tests/guest/policy.sh build/tollgate build
+step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
+step files bash tests/guest/files.sh build/tollgate build/guest
+step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
@@ -95,7 +99,12 @@ step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_T
 step arch-tests bash tests/conformance/arch-test.sh build/tollgate "${ARCH_TEST:-}" \
 	--skip tests/conformance/arch-test.skip -- --misaligned trap
 step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
-step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+step lockstep bash tests/conformance/lockstep.sh build/lockstep random:300
+for folder in ${LOCKSTEP:-}; do
+	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
+		--skip tests/conformance/lockstep.skip
+done
+step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -415,6 +415,67 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
     return slot->first == slot->end ? NULL : slot->first->desc;
 }
 
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return fn == TG_EXIT_STOP; /* the core's own */
+    return call_find(vm, personality, ext, fn) != NULL;
+}
+
+/* What a0 may hold, by the row. A program's errors are the host's, which no row lists. */
+static bool error_allowed(const struct call_desc *desc, const struct call *c)
+{
+    if (!(desc->errors & CALL_CONTRACT) || c->personality == CALL_PROGRAM ||
+        (c->disp != CALL_RET1 && c->disp != CALL_RET2))
+        return true;
+    if (c->error > 0)
+        return desc->legacy && desc->result.kind != KIND_NONE; /* it is the result */
+    return c->error > -32 && (c->error == 0 || (desc->errors & CALL_ERROR(c->error)) != 0);
+}
+
+void call_error_check(struct hart *hart, const struct call_desc *desc, struct call *c)
+{
+    const struct call_desc *none = NULL;
+
+    if (error_allowed(desc, c))
+        return;
+    atomic_compare_exchange_strong(&hart->vm->breach, &none, desc);
+    atomic_fetch_add(&hart->vm->breaches, 1);
+#ifdef CALL_STRICT
+    vm_stop(hart->vm, CAUSE_ENGINE, STATUS_INTERNAL, hart,
+            "call %s answered %lld, which its row does not list", desc->name,
+            (long long)c->error);
+#endif
+    call_fail(c, desc->legacy, SBI_ERR_FAILED, -EIO);
+}
+
+/* Deterministic runs: the hart's cycles pass as the row says. A parked call is not made yet. */
+static __attribute__((noinline)) void
+cycles_charge(struct hart *hart, const struct call_desc *desc, const struct call *c)
+{
+    uint64_t cycles = desc->cycles;
+
+    if (c->disp == CALL_PARK || c->disp == CALL_PASS)
+        return;
+    if (desc->cycles_per_kib != 0)
+        cycles += ((uint64_t)c->buf_len + 1023) / 1024 * desc->cycles_per_kib;
+    if (cycles != 0 && hart->vm->engine->cycles_add)
+        hart->vm->engine->cycles_add(hart, cycles);
+}
+
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    unsigned effects = 0;
+
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return CALL_STOPS;
+    for (const struct call_link *link = slot->first; link < slot->end; link++)
+        effects |= link->desc->effects;
+    return effects;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);
@@ -423,7 +484,11 @@ void call_dispatch(struct hart *hart, struct call *c)
     c->value = 0;
     c->buf = NULL;
     c->buf_len = 0;
-    chain_run(slot->first, slot->end, hart, c, false);
+    const struct call_link *by = chain_run(slot->first, slot->end, hart, c, false);
+    if (by && c->error != 0)
+        call_error_check(hart, by->desc, c);
+    if (by && hart->vm->det)
+        cycles_charge(hart, by->desc, c);
 
     /*
      * SBI 2.0, section 3: an unsupported extension or function is NOT_SUPPORTED; section 5: the
@@ -442,7 +507,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || vm_observed(vm) || slot->first == slot->end)
+    if (vm->config->slow_calls || vm_observed(vm) || vm->det || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
     if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||
@@ -450,6 +515,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
         return false;
     way->handler = link->handler;
     way->self = link->self;
+    way->desc = link->desc;
     return true;
 }
 

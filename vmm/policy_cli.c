@@ -199,9 +199,15 @@ static void call_print(const struct call_desc *desc, const struct given *given)
     unsigned n = 0;
 
     printf("%s(", desc->name);
-    for (unsigned i = 0; i < CALL_ARGS; i++)
-        if (given->mask & 1u << i)
-            printf("%sarg%u = 0x%" PRIx64, n++ ? ", " : "", i, given->arg[i]);
+    for (unsigned i = 0; i < CALL_ARGS; i++) {
+        if (!(given->mask & 1u << i))
+            continue;
+        if (desc->args && i < desc->nargs)
+            printf("%s%s", n++ ? ", " : "", desc->args[i].name);
+        else
+            printf("%sarg%u", n++ ? ", " : "", i);
+        printf(" = 0x%" PRIx64, given->arg[i]);
+    }
     printf("): ");
 }
 

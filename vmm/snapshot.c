@@ -8,6 +8,7 @@
 #include <string.h>
 #include "vmm/host.h"
 #include "vmm/policy.h"
+#include "vmm/module_file.h"
 #include "vmm/vm.h"
 
 /*
@@ -452,8 +453,10 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc = snapshot_save_bytes(vm, &data, &size, err);
+    int rc = module_files_can_save(vm, err);
 
+    if (rc == 0)
+        rc = snapshot_save_bytes(vm, &data, &size, err);
     if (rc != 0)
         return rc;
     rc = host_file_write("--save-state", path, data, size, err);

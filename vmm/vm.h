@@ -66,7 +66,9 @@ struct vm_config {
     const char *rate[VM_REQUESTS_MAX];
     unsigned nrate;
     bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
-    bool slow_calls;   /* every call takes the gate, for tests of the other way */
+    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
+    unsigned nmodule_files;
+    bool slow_calls; /* every call takes the gate, for tests of the other way */
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */
@@ -120,9 +122,13 @@ struct vm {
     struct call_index *calls;
     struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
+    /* Answers outside their call's contract: how many, and of which call the first was. */
+    _Atomic uint64_t breaches;
+    const struct call_desc *_Atomic breach;
 
     struct module_instance *instance;
     unsigned ninstances;
+    struct module_files *module_files; /* or NULL: nothing was loaded */
 
     struct hart *hart;
     unsigned nharts;

@@ -14,177 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "tests/diff/program.h"
 #include "vmm/engine/interp/engine.h"
 #include "vmm/engine/interp/interp.h"
 #include "vmm/host.h"
 #include "vmm/vm.h"
 
-#define CODE_WORDS 2000u /* crosses a page boundary */
-#define HANDLER    (PLAT_DRAM_BASE + 0x8000)
-#define DATA       (PLAT_DRAM_BASE + 0x20800) /* offsets of 12 bits stay inside */
-#define MEMORY     (1u << 18)
-#define STEPS      6000u
-#define BASE_REG   8u /* points at DATA; no instruction writes it */
-#define CODE_REG   9u /* points at the code; likewise */
-
-static uint64_t random_state;
-
-static uint64_t random_next(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1du;
-}
-
-static uint32_t random_below(uint32_t n)
-{
-    return (uint32_t)((random_next() >> 32) % n);
-}
-
-static const struct row {
-    uint16_t id;
-    uint32_t mask, match;
-} rows[] = {
-#define INSN(name, format, mask, match) {RV_INSN_##name, mask, match},
-#include "vmm/engine/riscv/insn.def"
-#undef INSN
-};
-
-static uint32_t set_field(uint32_t word, unsigned low, unsigned width, uint32_t value)
-{
-    uint32_t mask = ((1u << width) - 1) << low;
-
-    return (word & ~mask) | (value << low & mask);
-}
-
-/* CSRs that would make runs differ (time), end the fun (handlers, protection) or hide state. */
-static bool csr_avoided(uint32_t csr)
-{
-    return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
-}
-
-static uint32_t random_csr(void)
-{
-    static const uint16_t common[] = {0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142,
-                                      0x143, 0x144, 0x300, 0x301, 0x302, 0x303, 0x304, 0x306,
-                                      0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
-                                      0xc00, 0xc02, 0xf14, 0x180, 0x106};
-    uint32_t csr;
-
-    if (random_below(10) < 8)
-        return common[random_below(sizeof(common) / sizeof(common[0]))];
-    do
-        csr = random_below(4096);
-    while (csr_avoided(csr));
-    return csr;
-}
-
-/* Forward by a few words, now and then far or backward. */
-static uint32_t jump_offset(void)
-{
-    uint32_t words = 1 + random_below(12);
-
-    if (random_below(16) == 0)
-        words = 0u - random_below(6);
-    return words * 4;
-}
-
-static uint32_t branch_immediate(uint32_t word, uint32_t offset)
-{
-    word = set_field(word, 8, 4, offset >> 1);
-    word = set_field(word, 25, 6, offset >> 5);
-    word = set_field(word, 7, 1, offset >> 11);
-    return set_field(word, 31, 1, offset >> 12);
-}
-
-static uint32_t jal_immediate(uint32_t word, uint32_t offset)
-{
-    word = set_field(word, 21, 10, offset >> 1);
-    word = set_field(word, 20, 1, offset >> 11);
-    word = set_field(word, 12, 8, offset >> 12);
-    return set_field(word, 31, 1, offset >> 20);
-}
-
-static bool writes_pinned(uint32_t word)
-{
-    uint32_t rd = word >> 7 & 31;
-    uint32_t opcode = word & 0x7f;
-
-    if (opcode == 0x63 || opcode == 0x23 || opcode == 0x27 || opcode == 0x07)
-        return false;
-    return rd == BASE_REG || rd == CODE_REG;
-}
-
-static uint32_t random_word(void)
-{
-    const struct row *row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
-    uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
-
-    if (random_below(64) == 0)
-        return (uint32_t)random_next() | 3;
-    switch (word & 0x7f) {
-    case 0x03:
-    case 0x07:
-    case 0x23:
-    case 0x27:
-    case 0x2f:
-        if (random_below(16) != 0)
-            word = set_field(word, 15, 5, BASE_REG);
-        break;
-    case 0x63: word = branch_immediate(word, jump_offset()); break;
-    case 0x6f: word = jal_immediate(word, jump_offset()); break;
-    case 0x67:
-        word = set_field(word, 15, 5, CODE_REG);
-        word = set_field(word, 20, 12, random_below(512) * 4);
-        break;
-    case 0x73:
-        if ((word & 0x3000) || (word & 0x1000))
-            word = set_field(word, 20, 12, random_csr());
-        break;
-    case 0x53:
-        if (random_below(4) != 0)
-            word = row->match | (word & ~row->mask & ~0x7000u) | (row->mask & row->match);
-        break;
-    default: break;
-    }
-    if (row->id == RV_INSN_wfi || writes_pinned(word))
-        return 0x00000013; /* nothing would ever wake it; and the pinned registers stay */
-    return word;
-}
-
-static uint16_t random_half(void)
-{
-    for (;;) {
-        uint16_t half = (uint16_t)random_next();
-        uint32_t word = rv_expand(half);
-
-        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67)
-            return half;
-    }
-}
-
-static void make_program(uint32_t *code)
-{
-    for (unsigned i = 0; i < CODE_WORDS; i++) {
-        if (random_below(4) == 0)
-            code[i] = random_half() | (uint32_t)random_half() << 16;
-        else
-            code[i] = random_word();
-    }
-    code[CODE_WORDS - 1] = 0x0000006f; /* j . */
-}
-
-/* On behind the word that trapped. Words are aligned, so halves are skipped together. */
-static const uint32_t handler[] = {
-    0x340f9ff3, /* csrrw x31, mscratch, x31 */
-    0x34102ff3, /* csrr x31, mepc */
-    0xffcfff93, /* andi x31, x31, -4 */
-    0x004f8f93, /* addi x31, x31, 4 */
-    0x341f9073, /* csrw mepc, x31 */
-    0x340f9ff3, /* csrrw x31, mscratch, x31 */
-    0x30200073, /* mret */
-};
+#define MEMORY (1u << 18)
+#define STEPS  6000u
 
 struct run {
     struct hart_state state;
@@ -229,10 +66,10 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
         return -1;
     }
     mem_zero(&vm.mem, vm.dtb_gpa, vm.dtb_size); /* it has random seeds */
-    mem_write(&vm.mem, PLAT_DRAM_BASE, code, CODE_WORDS * 4);
-    mem_write(&vm.mem, HANDLER, handler, sizeof(handler));
-    random_state = seed;
-    for (gpa_t at = DATA - 2048; at < DATA + 2048; at += 8) {
+    mem_write(&vm.mem, PLAT_DRAM_BASE, code, PROGRAM_WORDS * 4);
+    mem_write(&vm.mem, PROGRAM_HANDLER, program_handler, sizeof(program_handler));
+    random_seed(seed);
+    for (gpa_t at = PROGRAM_DATA - 2048; at < PROGRAM_DATA + 2048; at += 8) {
         uint64_t value = random_next();
 
         mem_write(&vm.mem, at, &value, 8);
@@ -244,10 +81,10 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
         if (random_below(2) == 0)
             state.f[i] |= 0xffffffff00000000u;
     }
-    state.x[BASE_REG] = DATA;
-    state.x[CODE_REG] = PLAT_DRAM_BASE;
+    state.x[PROGRAM_BASE_REG] = PROGRAM_DATA;
+    state.x[PROGRAM_CODE_REG] = PLAT_DRAM_BASE;
     state.pc = PLAT_DRAM_BASE;
-    state.mtvec = HANDLER;
+    state.mtvec = PROGRAM_HANDLER;
     state.mstatus |= 3ull << 13;
     state.fcsr = random_below(5) << 5;
     vm.engine->state_set(&vm.hart[0], &state);
@@ -290,12 +127,12 @@ static void explain(const struct run *a, const struct run *b)
 /* One program, every way. */
 static bool run_program(const struct vm_config *config, uint64_t seed, uint64_t *digest)
 {
-    static uint32_t code[CODE_WORDS];
+    static uint32_t code[PROGRAM_WORDS];
     struct run run[WAYS];
     bool good = true;
 
-    random_state = seed;
-    make_program(code);
+    random_seed(seed);
+    program_make(code, false);
     for (unsigned way = 0; way < WAYS; way++)
         if (run_way(config, code, seed, (enum way)way, &run[way]) != 0)
             return false;
@@ -331,7 +168,8 @@ int main(int argc, char **argv)
     int fd = mkstemp(path);
 
     /* The image only has to exist: programs are written into memory. */
-    if (fd < 0 || write(fd, handler, sizeof(handler)) != sizeof(handler)) {
+    if (fd < 0 ||
+        write(fd, program_handler, sizeof(program_handler)) != sizeof(program_handler)) {
         perror("diff");
         return 1;
     }

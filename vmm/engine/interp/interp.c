@@ -565,6 +565,11 @@ static void interp_counter_set(struct hart *hart, unsigned counter, uint64_t val
     rv_counter_set(rv_of(hart), counter, value, counts);
 }
 
+static void interp_cycles_add(struct hart *hart, uint64_t cycles)
+{
+    rv_cycles_add(rv_of(hart), cycles);
+}
+
 static int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
 {
     return rv_feature_set(rv_of(hart), feature, value);
@@ -623,5 +628,6 @@ const struct engine engine_interp = {
     .mmu_type = interp_mmu_type,
     .counter_get = interp_counter_get,
     .counter_set = interp_counter_set,
+    .cycles_add = interp_cycles_add,
     .feature_set = interp_feature_set,
 };

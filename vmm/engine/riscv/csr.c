@@ -81,8 +81,8 @@ enum {
 #define MISA_LETTER(c) (1ull << ((c) - 'A'))
 #define MISA                                                                                   \
     (RV_XL_64 << 62 | MISA_LETTER('I') | MISA_LETTER('M') | MISA_LETTER('A') |                 \
-     MISA_LETTER('F') | MISA_LETTER('D') | MISA_LETTER('C') | MISA_LETTER('S') |               \
-     MISA_LETTER('U'))
+     MISA_LETTER('B') | MISA_LETTER('F') | MISA_LETTER('D') | MISA_LETTER('C') |               \
+     MISA_LETTER('S') | MISA_LETTER('U'))
 
 /*
  * What the device tree advertises, in canonical order (unprivileged specification, chapter "ISA

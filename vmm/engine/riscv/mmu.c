@@ -168,6 +168,13 @@ static unsigned effective_priv(const struct rv_hart *h, enum rv_access access)
     return h->priv;
 }
 
+/* A page that can be loaded from only. No pointer into it gets where stores look: both the
+ * table of the TLB and the place are the load's. */
+static uint8_t *rom_page(const struct rv_hart *h, gpa_t gpa)
+{
+    return (uint8_t *)(uintptr_t)mem_rom(&h->vm->mem, gpa, MEM_PAGE_SIZE);
+}
+
 int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                  struct rv_place *place)
 {
@@ -183,6 +190,8 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     if (!rv_pmp_allows(h, gpa, size, priv, access))
         return access_fault(h, access, va);
     page = mem_ptr(&h->vm->mem, gpa & RV_PAGE_MASK, MEM_PAGE_SIZE);
+    if (!page && access == RV_LOAD)
+        page = rom_page(h, gpa & RV_PAGE_MASK);
     place->gpa = gpa;
     place->host = page ? page + (gpa & ~RV_PAGE_MASK) : NULL;
     if (page && access != RV_FETCH && !h->misaligned_traps && rv_pmp_uniform(h, gpa)) {

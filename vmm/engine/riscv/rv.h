@@ -232,9 +232,10 @@ extern const char *const rv_isa_extensions[];
 
 /* --- mmode.c --- */
 
-/* As engine.h has them: counter_get, counter_set, feature_set. */
+/* As engine.h has them: counter_get, counter_set, cycles_add, feature_set. */
 uint64_t rv_counter_get(struct rv_hart *h, unsigned counter);
 void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool counts);
+void rv_cycles_add(struct rv_hart *h, uint64_t cycles);
 int rv_feature_set(struct rv_hart *h, unsigned feature, uint64_t value);
 
 /* --- mmu.c --- */

@@ -1,0 +1,121 @@
+/* tg_multicall.c: a batch of calls in one crossing. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+#include "guest/abi/sbi.h"
+#include "guest/abi/tg.h"
+#include "guest/abi/tg_multicall.h"
+#include "hypercalls/calls/tg_multicall.h"
+#include "hypercalls/tg.h"
+#include "vmm/exit.h"
+#include "vmm/hart.h"
+#include "vmm/module.h"
+#include "vmm/vm.h"
+
+/* As guests lay it out; all hosts that we build for are little-endian (elf.c asserts it). */
+struct entry {
+    uint64_t ext, fn, arg[CALL_ARGS];
+    int64_t error;
+    uint64_t value;
+};
+
+_Static_assert(sizeof(struct entry) == TG_MULTICALL_BYTES &&
+                   offsetof(struct entry, error) == TG_MULTICALL_ERROR,
+               "an entry is what the header says");
+
+/* What no batch can hold: it would wait, end, or change what the batch itself runs on. */
+#define NOT_IN_BATCH (CALL_BLOCKS | CALL_STOPS | CALL_HART_STATE)
+
+/* How the call of the last entry is made, since the next is often the same. */
+struct way {
+    bool known, allowed, plain;
+    enum personality personality;
+    uint64_t ext, fn;
+    struct call_way fast;
+};
+
+static void way_find(struct vm *vm, struct way *way, uint64_t ext, uint64_t fn)
+{
+    *way = (struct way){
+        .known = true,
+        .personality = ext >= TG_EXT_FIRST && ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI,
+        .ext = ext,
+        .fn = fn,
+    };
+    way->allowed = ext != TG_EXT_MULTICALL &&
+                   !(call_effects(vm, way->personality, ext, fn) & NOT_IN_BATCH);
+    /* Deterministic runs charge each call, which the wrapper does. */
+    way->plain =
+        way->allowed && !vm->det && call_fast(vm, way->personality, ext, fn, &way->fast);
+}
+
+/* Makes one call and leaves its answer in *c. */
+static void entry_call(struct hart *hart, struct way *way, struct call *c)
+{
+    /* call.h, "The epoch rule": a way that was found before a change is not used after it. */
+    if (way->plain && atomic_load(&hart->vm->call_epoch) == way->fast.epoch) {
+        c->disp = way->fast.handler(way->fast.self, hart, c);
+        if (c->disp != CALL_PASS) {
+            if (c->error != 0)
+                call_error_check(hart, way->fast.desc, c);
+            return;
+        }
+        c->error = 0;
+        c->value = 0;
+    }
+    vm_call(hart, c);
+}
+
+static void entry_make(struct hart *hart, struct way *way, struct entry *entry)
+{
+    struct call c;
+
+    if (!way->known || way->ext != entry->ext || way->fn != entry->fn)
+        way_find(hart->vm, way, entry->ext, entry->fn);
+    entry->value = 0;
+    entry->error = SBI_ERR_NOT_SUPPORTED;
+    if (!way->allowed)
+        return;
+    c = (struct call){.personality = way->personality, .ext = entry->ext, .fn = entry->fn};
+    memcpy(c.arg, entry->arg, sizeof(c.arg));
+    entry_call(hart, way, &c);
+    entry->error = c.disp == CALL_RET2 || c.disp == CALL_RET1 ? c.error : SBI_ERR_FAILED;
+    entry->value = c.disp == CALL_RET2 ? c.value : 0;
+}
+
+/*
+ * The entries were checked to be RAM, all of them, before the first call was made. They are
+ * copied one by one, when it is their turn: an entry may be filled in by the call before it.
+ * Each is copied once, so another hart changes a call before it is made, or not at all.
+ */
+static enum call_disp tg_multicall_run(void *self, struct hart *hart, struct call *c)
+{
+    const struct mem *mem = &hart->vm->mem;
+    uint64_t count = c->arg[0];
+    gpa_t gpa = c->arg[1];
+    struct way way = {.known = false};
+    struct entry entry;
+
+    (void)self;
+    if (count > TG_MULTICALL_MAX || gpa % 8 != 0)
+        return tg_error(c, SBI_ERR_INVALID_PARAM);
+    if (c->arg[2] != 0 || !mem_valid(mem, gpa, count * sizeof(entry)))
+        return tg_error(c, SBI_ERR_INVALID_ADDRESS);
+    for (uint64_t i = 0; i < count; i++, gpa += sizeof(entry)) {
+        /* A batch of long writes must not keep the machine from being stopped. */
+        if (atomic_load_explicit(&hart->requests, memory_order_relaxed) & HART_REQ_STOP)
+            return tg_value(c, i);
+        if (mem_read(mem, gpa, &entry, offsetof(struct entry, error)) < 0)
+            return tg_value(c, i);
+        entry_make(hart, &way, &entry);
+        mem_write(mem, gpa + TG_MULTICALL_ERROR, &entry.error, 2 * sizeof(uint64_t));
+    }
+    return tg_value(c, count);
+}
+
+const struct module module_tg_multicall = {
+    .name = "tg-multicall",
+    .summary = "a batch of calls in one crossing",
+    .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .calls = tg_multicall_calls,
+    .ncalls = sizeof(tg_multicall_calls) / sizeof(tg_multicall_calls[0]),
+};

@@ -168,6 +168,8 @@ INLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op, int
             gate = GATE_PARK;
         }
     }
+    if (UNLIKELY(c.error != 0))
+        call_error_check(h->hart, cached->way.desc, &c);
     h->hart->exits[EXIT_CALL]++;
     enum next_step step = call_commit(h, &c, gate);
 

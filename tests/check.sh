@@ -80,6 +80,10 @@ step cli bash tests/guest/cli.sh build/tollgate build/guest
 step files bash tests/guest/files.sh build/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step abi bash tests/guest/abi.sh build/tollgate build
+step abi-asan bash tests/guest/abi.sh build/asan/tollgate build
+step modules bash tests/guest/modules.sh build/tollgate build
+step release bash tests/release-test.sh build/tollgate
 step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
@@ -91,6 +95,7 @@ step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.ca
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate
+step perf bash tests/guest/perf.sh build/tollgate build/guest
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"

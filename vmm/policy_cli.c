@@ -326,7 +326,7 @@ static bool word_covers(const struct policy_target *target, const struct call_de
 
 static int explain_do(struct policy_words *w, struct error *err)
 {
-    struct policy_target target;
+    struct policy_target target = {.kind = POLICY_NAME};
     int status = EXPLAIN_ALLOWED;
     size_t n = 0;
 

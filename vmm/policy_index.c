@@ -282,8 +282,8 @@ static void subset_filter(const struct subset *set, uint8_t arg, uint64_t value,
 static int pieces_fill(struct policy_index *index, const struct subset *set, uint8_t arg,
                        struct pieces *pieces)
 {
-    struct subset now = {calloc(set->n, sizeof(*now.clause)), 0};
-    struct subset last = {calloc(set->n, sizeof(*last.clause)), 0};
+    struct subset now = {calloc(set->n, sizeof(struct policy_clause *)), 0};
+    struct subset last = {calloc(set->n, sizeof(struct policy_clause *)), 0};
     size_t kept = 0;
     int rc = now.clause && last.clause ? 0 : -ENOMEM;
 
@@ -294,7 +294,7 @@ static int pieces_fill(struct policy_index *index, const struct subset *set, uin
         subset_filter(set, arg, value, &now);
         index->work += set->n;
         if (i > 0 && now.n == last.n &&
-            memcmp(now.clause, last.clause, now.n * sizeof(*now.clause)) == 0)
+            memcmp(now.clause, last.clause, now.n * sizeof(struct policy_clause *)) == 0)
             continue;
         rc = index->work > WORK_MAX ? -E2BIG : 0;
         if (rc == 0)
@@ -349,7 +349,7 @@ static int subset_build(struct policy_index *index, const struct subset *set, un
 int policy_index_add(struct policy_index *index, const struct policy_clause *clause, size_t n,
                      uint32_t *start)
 {
-    struct subset set = {calloc(n, sizeof(*set.clause)), 0};
+    struct subset set = {calloc(n, sizeof(struct policy_clause *)), 0};
     int rc;
 
     if (!set.clause)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/host.h"
-#include "vmm/policy.h"
 #include "vmm/module_file.h"
+#include "vmm/policy.h"
 #include "vmm/vm.h"
 
 /*

@@ -30,7 +30,8 @@
 #define TG_SBI_IMPL_ID      0x5447
 #define TG_SBI_IMPL_VERSION 0x000100
 
-/* Bits of tg.base.features. Bit n: the service TG_EXT_FIRST + n is there. Bit 32: time and chance repeat in every run. */
+/* Bits of tg.base.features. Bit n: the service TG_EXT_FIRST + n is there. Bit 32: time and
+ * chance repeat in every run. */
 #define TG_FEATURE_SERVICES      0xffffffff
 #define TG_FEATURE_DETERMINISTIC 0x100000000
 
@@ -50,9 +51,10 @@
 #define TG_LOG_LEVELS  8
 
 /*
- * The page of tg.clock.page, from which a guest computes what tg.clock.now would answer, without a
- * call. It lies in the window of the device tree's "tollgate,clock", at a place that differs from
- * machine to machine. It can only be loaded from: a store is an access fault.
+ * The page of tg.clock.page, from which a guest computes what tg.clock.now would answer,
+ * without a call. It lies in the window of the device tree's "tollgate,clock", at a place that
+ * differs from machine to machine. It can only be loaded from: a store is an access fault.
+ * Jumps and atomics there are faults too, some of them of the machine (engine kvm).
  *
  * SEQUENCE is odd while the page is being written. A reader loads it (until it is even), then
  * the fields, then SEQUENCE again, with fences between, and begins anew when it has changed.

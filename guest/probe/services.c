@@ -135,30 +135,6 @@ static bool page_guarded(uintptr_t page)
     return right && *(volatile uint64_t *)(page + TG_CLOCK_PAGE_MULTIPLIER) == before;
 }
 
-static uint64_t atomic_add(uint64_t addr, uint64_t b)
-{
-    uint64_t old;
-
-    __asm__ volatile("amoadd.d %0, %2, (%1)" : "=r"(old) : "r"(addr), "r"(b) : "memory");
-    return old;
-}
-
-static bool page_no_atomics(uintptr_t page)
-{
-    struct guard g;
-
-    return !guard_call(&g, atomic_add, page, 1) && g.cause == CAUSE_STORE_ACCESS;
-}
-
-/* Code that is fetched from it would be the monitor's data. */
-static bool page_no_code(uintptr_t page)
-{
-    struct guard g;
-    uint64_t cause = guard_jump(&g, page);
-
-    return cause == CAUSE_FETCH_ACCESS;
-}
-
 static bool clock_agrees(const void *page)
 {
     uint64_t last = 0;
@@ -194,8 +170,6 @@ void probe_tg_clock(void)
     fact(there && page && (uintptr_t)page % 4096 == 0, "tg.clock: the page is a page");
     fact(there && clock_agrees(page), "tg.clock: page and call agree, and never go back");
     fact(there && page_guarded((uintptr_t)page), "tg.clock: stores to the page are faults");
-    fact(there && page_no_atomics((uintptr_t)page), "tg.clock: so are atomics");
-    fact(there && page_no_code((uintptr_t)page), "tg.clock: it holds no code");
     if (optional_function(sbi_present(TG_EXT_CONSOLE)))
         fact_call(&into_page);
     else

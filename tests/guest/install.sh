@@ -154,6 +154,10 @@ offers '--config --console' tollgate run --con
 offers 'serial sbi' tollgate run --console s
 offers 'plic' tollgate run --without pl
 offers '' tollgate run --program x --mem
+offers 'policy' tollgate pol
+offers 'explain' tollgate policy ex
+offers 'policy' tollgate help po
+offers '--policy --policy-learn' tollgate run --pol
 
 # --- The Debian package ---
 

@@ -120,6 +120,10 @@ t hello-2-harts $k -c 2 hello.elf
 t probe $k probe.elf
 t kernel $k kernel.elf
 t kernel-2-harts $k -c 2 kernel.elf
+t services $k --device tg-entropy services.elf
+t services-2-harts $k -c 2 --device tg-entropy services.elf
+t time-few $k --report - -p tg.time services.elf
+t time-many $k --report - -p "tg.time tg.many" services.elf
 t devices $k devices.elf
 t devices-no-legacy $k --without uart16550a --without sbi-dbcn --console none --report - hello.elf
 t starts-2-harts $k -c 2 hostile-starts.elf
@@ -225,6 +229,16 @@ expect hello-2-harts 0 'Hello from S-mode.'
 compare probe probe
 compare kernel kernel
 compare kernel-2-harts kernel -c 2
+expect services 0 '1..7'
+expect services-2-harts 0 '1..7'
+compare services services --device tg-entropy
+expect time-few 0 'the time has a page'
+expect time-many 0 'the time has a page'
+calls() { sed -nE 's/^ *"(call|mmio)": ([0-9]+),?$/\1 \2/p' "$work/out/$1" | tr '\n' ' '; }
+reason=
+[ -n "$(calls time-few)" ] && [ "$(calls time-few)" = "$(calls time-many)" ] ||
+	reason="$(calls time-few), and with many looks $(calls time-many)"
+verdict 'the time page costs no exit' "$reason"
 expect devices 42 '1..25'
 compare devices devices
 expect devices-no-legacy 0 '"call": 1' '"mmio": 0'

@@ -8,10 +8,10 @@
 set -u
 export LC_ALL=C
 
-[ $# -eq 2 ] && [ -x "$1" ] && [ -d "$2/guest" ] || {
+if [ $# -ne 2 ] || [ ! -x "$1" ] || [ ! -d "$2/guest" ]; then
 	echo 'usage: policy.sh TOLLGATE BUILDDIR' >&2
 	exit 2
-}
+fi
 tollgate=$(realpath -- "$1")
 guests=$(realpath -- "$2")/guest
 limit=120
@@ -102,6 +102,16 @@ check 'a module beyond its scope' 78 "line 2: effects[0] (sbi-dbcn): sbi.dbcn.wr
 check 'and without it' 0 '' run --policy scope.json --without sbi-dbcn "$guests/hello.elf"
 check 'learning contradicts a policy' 78 'contradicts' run --policy-learn l.json --policy rules.json "$guests/hello.elf"
 
+check 'a rate without a limit' 64 '--rate: sbi.dbcn: no limit given' run --rate sbi.dbcn "$guests/hello.elf"
+check 'a rate of no call' 78 '--rate sbi.nosuch: this guest has no such call' \
+	run --rate sbi.nosuch,calls=1 "$guests/hello.elf"
+check 'allowing no call' 78 '--allow sbi.nosuch: this guest has no such call' run --allow sbi.nosuch "$guests/hello.elf"
+printf '{"kernel": "%s", "policy": "stop.json",\n "allow": ["sbi.dbcn"], "rate": "sbi.base,calls=9"}\n' \
+	"$guests/hello.elf" >options.json
+check 'the option file has a policy and rules' 0 'Hello from S-mode.' run --config options.json
+printf '{"kernel": "%s",\n "rate": "sbi.base"}\n' "$guests/hello.elf" >options.json
+check 'and tells the line of a wrong rule' 65 "'options.json', line 2: \"rate\"" run --config options.json
+
 # --- tollgate policy ---
 
 check 'check: good' 0 'good: 6 rules' policy check rules.json
@@ -140,7 +150,7 @@ learned() {
 	cp out before
 	run run --policy learned.json "$@" "$guests/$guest.elf"
 	verdict "learn: $name" "$([ "$status" -eq "$want" ] || echo "status $status, not $want"
-		grep -v '^#' before >a; grep -v '^#' out >b; cmp a b 2>&1
+		grep -v '^[#[]' before >a; grep -v '^[#[]' out >b; cmp a b 2>&1
 		grep -q '"seen": [1-9]' learned.json || echo 'nothing was counted')"
 }
 learned 'hello' hello

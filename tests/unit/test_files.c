@@ -368,6 +368,7 @@ static void test_absent(void)
     failing = host_files_real;
     failing.probe = no_probe;
     fixture_init(&f, START_KERNEL, 1, CONSOLE_SBI);
+    f.mock.host.files = NULL;
     CU_ASSERT_EQUAL(fixture_add(&f, &module_tg_files, NULL, NULL), -ENODEV);
     f.mock.host.files = &failing;
     CU_ASSERT_EQUAL(fixture_add(&f, &module_tg_files, NULL, NULL), -ENODEV);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "guest/abi/platform.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/tg.h"
 
@@ -309,6 +310,30 @@ static void test_lines_whole(void)
     tg_end(&f);
 }
 
+static void bell_write(unsigned offset, uint64_t value)
+{
+    fixture_write(&f, PLAT_DOORBELL_BASE + offset, 8, value);
+}
+
+/* Firmware, whose ecall is its own, calls by the doorbell. */
+static void test_firmware(void)
+{
+    fixture_init(&f, START_FIRMWARE, 1, CONSOLE_NONE);
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_doorbell, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_tg_console, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(call_index_build(&f.vm, &f.err), 0);
+    put(TEXT, "from firmware");
+    bell_write(TG_DOORBELL_ARG0, TEXT);
+    bell_write(TG_DOORBELL_ARG1, 0);
+    bell_write(TG_DOORBELL_FN, TG_CONSOLE_PRINT);
+    bell_write(TG_DOORBELL_EXT, TG_EXT_CONSOLE);
+    bell_write(TG_DOORBELL_RING, 1);
+    CU_ASSERT_EQUAL(fixture_read(&f, PLAT_DOORBELL_BASE + TG_DOORBELL_ARG0, 8), 0);
+    CU_ASSERT_EQUAL(fixture_read(&f, PLAT_DOORBELL_BASE + TG_DOORBELL_ARG1, 8), 13);
+    CU_ASSERT(fixture_printed(&f, "from firmware"));
+    tg_end(&f);
+}
+
 void suite_tg_console(void)
 {
     CU_pSuite suite = CU_add_suite("tg-console", NULL, NULL);
@@ -323,4 +348,5 @@ void suite_tg_console(void)
     CU_add_test(suite, "log: a host that fails", test_log_failures);
     CU_add_test(suite, "the end of the machine", test_stopping);
     CU_add_test(suite, "log: lines of two harts", test_lines_whole);
+    CU_add_test(suite, "by firmware", test_firmware);
 }

@@ -8,7 +8,7 @@
 #include "tests/unit/fixture.h"
 
 extern const struct module module_tg_base, module_tg_console, module_tg_clock,
-    module_tg_entropy, module_sbi_base;
+    module_tg_entropy, module_sbi_base, module_doorbell;
 
 /* A service on two harts, with an option when key is not NULL. Its result; 0: calls work. */
 static inline int tg_start(struct fixture *f, const struct module *module, const char *key,

@@ -261,6 +261,7 @@ static int bench_run(int argc, char *const *argv, struct error *err)
 }
 
 static const struct command_term terms[] = {
+    {"calls",                   "What is measured: calls and other crossings. There is nothing else yet." },
     {"--engine NAME",           "The engine to measure, as in run; without it the best one."              },
     {"--json FILE",             "Write the result as JSON (docs/bench-calls.md); -: standard output."     },
     {"--html FILE",

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/bench/bench.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What is compared: arrays of a result, the number in an entry, its unit, what it is called. */
@@ -70,8 +71,8 @@ static json_t *row_make(const json_t *in_a, const json_t *in_b, const char *name
                      json_sprintf("%s%s", groups[group].prefix, name), "group",
                      groups[group].array, "unit", unit != NULL ? unit : "", "a",
                      number_or_null(a), "b", number_or_null(b), "percent",
-                     a > 0 && b >= 0 ? json_real(percent) : json_null(), "verdict",
-                     verdict(a, b, percent, threshold));
+                     a > 0 && b >= 0 && isfinite(percent) ? json_real(percent) : json_null(),
+                     "verdict", verdict(a, b, percent, threshold));
 }
 
 /* The rows of one group: what a has, then what only b has. */

@@ -8,6 +8,7 @@
 
 #define PROBE_PREFIX  "@latency "
 #define PROBE_VERSION 1
+#define COUNT_MAX     1000000000 /* samples of one value: sums do not overflow */
 
 struct parser {
     const char *name;
@@ -39,7 +40,8 @@ static int hist_parse(struct parser *p, const json_t *bins, struct bench_hist *h
         const json_t *ticks = json_array_get(bin, 0), *count = json_array_get(bin, 1);
 
         if (!json_is_integer(ticks) || !json_is_integer(count) ||
-            json_integer_value(ticks) < 0 || json_integer_value(count) <= 0)
+            json_integer_value(ticks) < 0 || json_integer_value(count) <= 0 ||
+            json_integer_value(count) > COUNT_MAX)
             return line_bad(p, "has a histogram that is none");
         if (hist_add(hist, (double)json_integer_value(ticks) * p->tick_ns,
                      (uint64_t)json_integer_value(count)) != 0)

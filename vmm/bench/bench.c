@@ -261,24 +261,21 @@ static int bench_run(int argc, char *const *argv, struct error *err)
 }
 
 static const struct command_term terms[] = {
-    {"calls",                   "What is measured: calls and other crossings. There is nothing else yet." },
-    {"--engine NAME",           "The engine to measure, as in run; without it the best one."              },
-    {"--json FILE",             "Write the result as JSON (docs/bench-calls.md); -: standard output."     },
-    {"--html FILE",
-     "Write a report with plots, which needs no other file; -: standard output."                          },
-    {"--quick",                 "Take few samples: seconds become tenths of a second, and figures coarse."},
-    {"--label TEXT",            "What reports and comparisons call this result."                          },
-    {"--guest FILE",            "Run this ELF in place of the probe that was built in."                   },
-    {"--parse FILE",
-     "Measure nothing: make the result from what the probe printed on the console of another "
-     "monitor, for example QEMU with OpenSBI."                                                            },
-    {"--compare A.json B.json", "Measure nothing: set two results side by side."                          },
-    {"--threshold PERCENT",
-     "With --compare: end with status 1, naming what regressed, when a figure of B exceeds A's "
-     "by more than this."                                                                                 },
-    {"-- OPTION...",
-     "Options of run for the machine that is measured, for example -- --without plic."                    },
-    {NULL,                      NULL                                                                      },
+    {"calls",                   "What is measured: calls and other crossings. There is nothing else yet."},
+    {"--engine NAME",           "The engine to measure, as in run; without it the best one."             },
+    {"--json FILE",             "Write the result as JSON (docs/bench-calls.md); -: standard output."    },
+    {"--html FILE",             "Write a report with plots on one page; -: standard output."             },
+    {"--quick",                 "Take few samples: a quarter of a second, and coarse figures."           },
+    {"--label TEXT",            "What reports and comparisons call this result."                         },
+    {"--guest FILE",            "Run this ELF in place of the probe that was built in."                  },
+    {"--parse FILE",            "Measure nothing: make the result from what the probe printed on the "
+                     "console of another monitor, for example QEMU with OpenSBI."    },
+    {"--compare A.json B.json", "Measure nothing: set two results side by side."                         },
+    {"--threshold PERCENT",     "With --compare: end with status 1, naming what regressed, when a "
+                            "figure of B exceeds A's by more than this."      },
+    {"-- OPTION...",            "Options of run for the machine that is measured, for example "
+                     "-- --without plic."                                            },
+    {NULL,                      NULL                                                                     },
 };
 
 const struct command command_bench = {

@@ -78,6 +78,8 @@ step policy bash tests/guest/policy.sh build/tollgate build
 step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step files bash tests/guest/files.sh build/tollgate build/guest
+step event bash tests/guest/event.sh build/tollgate build/guest
+step event-asan bash tests/guest/event.sh build/asan/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
 step abi bash tests/guest/abi.sh build/tollgate build

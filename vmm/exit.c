@@ -91,7 +91,10 @@ static enum gate gate_call(struct hart *hart, struct call *c)
     }
     vm_call(hart, c);
     switch (c->disp) {
-    case CALL_PARK: hart->yield = YIELD_PARK; return GATE_PARK;
+    case CALL_PARK:
+        if (!hart->idle) /* one that waits has given its turn away already */
+            hart->yield = YIELD_PARK;
+        return GATE_PARK;
     case CALL_REPLACED:
     case CALL_STOPPED: return GATE_LEAVE;
     case CALL_PASS:

@@ -80,6 +80,7 @@ struct hart {
 
     _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
     bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
+    uint64_t idle_until;  /* or until the clock shows these ticks; UINT64_MAX: no limit */
     enum hart_yield yield;
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
@@ -129,6 +130,19 @@ void hart_stop_self(struct hart *hart);
  * wake-up), status HART_SUSPENDED meanwhile. Also serves WFI with `status` HART_STARTED.
  */
 void hart_wait(struct hart *hart, enum hart_status status);
+
+/*
+ * The same, until the guest's clock (clock_ticks) shows `ticks` at the latest; UINT64_MAX: no
+ * limit. hart_wait_end() ends it too. A handler that looks for something, finds nothing, waits
+ * here and answers CALL_PARK misses nothing of who makes it come and then calls that.
+ */
+void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks);
+
+/*
+ * Ends such a wait, or the next one when the hart does not wait now. In a deterministic run
+ * only a wait that has begun, and only on the thread that runs the VM; else any thread.
+ */
+void hart_wait_end(struct hart *hart);
 
 /*
  * Runs a fence on every hart of `mask` (bit i: hart i; unlike SBI's, already checked) and

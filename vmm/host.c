@@ -141,6 +141,8 @@ struct host *host_real(void)
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
+        .signal_open = host_signal_open,
+        .signal_close = host_signal_close,
         .files = &host_files_real,
     };
     return &host;

@@ -33,15 +33,22 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
-	$(WERROR) $(CFLAGS)
+	$(WERROR) $(DBT_FLAGS) $(CFLAGS)
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
+ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
 	$(wildcard vmm/engine/kvm/$(ARCH)*.c)
+# The translator is of the host's; DBT= builds without it.
+DBT ?= $(filter x86_64,$(ARCH))
+ifneq ($(DBT),)
+ENGINE_SRC += $(wildcard vmm/engine/dbt/*.c)
+DBT_FLAGS := -DTOLLGATE_DBT
+TEST_LIBS += -lcapstone
+endif
 MODULE_SRC := $(wildcard devices/*.c hypercalls/*.c firmware/*.c)
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)

@@ -1,4 +1,4 @@
-/* main.c: random programs, run with and without the interpreter's shortcuts, must end the same.
+/* main.c: random programs, run by both engines, with and without shortcuts, must end the same.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
@@ -7,13 +7,19 @@
  * Each program is a page or two of random instructions in M-mode, traps included, whose handler
  * goes on behind the instruction. It runs for the same number of steps (a) as usual; (b) with
  * every op checked (the exact table); (c) one step a run; (d) with the TLB emptied between
- * short runs. Registers, CSRs, memory and counts must be equal. The last lines are a digest of
+ * short runs; and translated at once where it can be, (e) as usual, (f) with the TLB emptied
+ * between runs, (g) into a cache of two small segments, (h) what is hot only. Registers, CSRs,
+ * memory and counts must be equal. The last lines are a digest of
  * all final states, the same for every compiler and build, and "N passed, N failed".
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef TOLLGATE_DBT
+#include "vmm/engine/dbt/dbt.h"
+#include "vmm/engine/dbt/engine.h"
+#endif
 #include "vmm/engine/interp/engine.h"
 #include "vmm/engine/interp/interp.h"
 #include "vmm/host.h"
@@ -64,14 +70,18 @@ static bool csr_avoided(uint32_t csr)
     return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
 }
 
-static uint32_t random_csr(void)
+static uint32_t random_csr(bool plain)
 {
+    static const uint16_t harmless[] = {0x001, 0x002, 0x003, 0x140, 0x141, 0x142, 0x143, 0x106,
+                                        0x342, 0x343, 0xb00, 0xb02, 0xc00, 0xc02, 0xf14, 0x301};
     static const uint16_t common[] = {0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142,
                                       0x143, 0x144, 0x300, 0x301, 0x302, 0x303, 0x304, 0x306,
                                       0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
                                       0xc00, 0xc02, 0xf14, 0x180, 0x106};
     uint32_t csr;
 
+    if (plain)
+        return harmless[random_below(sizeof(harmless) / sizeof(harmless[0]))];
     if (random_below(10) < 8)
         return common[random_below(sizeof(common) / sizeof(common[0]))];
     do
@@ -80,13 +90,13 @@ static uint32_t random_csr(void)
     return csr;
 }
 
-/* Forward by a few words, now and then far or backward. */
-static uint32_t jump_offset(void)
+/* Forward by a few words; a branch, which may end a loop again, now and then backward. */
+static uint32_t jump_offset(bool branch)
 {
     uint32_t words = 1 + random_below(12);
 
-    if (random_below(16) == 0)
-        words = 0u - random_below(6);
+    if (branch && random_below(24) == 0)
+        words = 0u - 1 - random_below(20);
     return words * 4;
 }
 
@@ -116,12 +126,34 @@ static bool writes_pinned(uint32_t word)
     return rd == BASE_REG || rd == CODE_REG;
 }
 
-static uint32_t random_word(void)
+/*
+ * Half of the programs are plain: they have little of what leads to the handler, and nothing
+ * that would keep them there, so that they run through all of their code.
+ */
+static bool is_rare(uint32_t word)
 {
-    const struct row *row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
+    uint32_t opcode = word & 0x7f;
+
+    return opcode == 0x73 || opcode == 0x53 || opcode == 0x0f ||
+           (opcode >= 0x43 && opcode <= 0x4f);
+}
+
+static const struct row *random_row(bool plain)
+{
+    const struct row *row;
+
+    do
+        row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
+    while (plain && is_rare(row->match) && random_below(64) != 0);
+    return row;
+}
+
+static uint32_t random_word(bool plain)
+{
+    const struct row *row = random_row(plain);
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
 
-    if (random_below(64) == 0)
+    if (random_below(plain ? 1024 : 64) == 0)
         return (uint32_t)random_next() | 3;
     switch (word & 0x7f) {
     case 0x03:
@@ -132,15 +164,15 @@ static uint32_t random_word(void)
         if (random_below(16) != 0)
             word = set_field(word, 15, 5, BASE_REG);
         break;
-    case 0x63: word = branch_immediate(word, jump_offset()); break;
-    case 0x6f: word = jal_immediate(word, jump_offset()); break;
+    case 0x63: word = branch_immediate(word, jump_offset(true)); break;
+    case 0x6f: word = jal_immediate(word, jump_offset(false)); break;
     case 0x67:
         word = set_field(word, 15, 5, CODE_REG);
         word = set_field(word, 20, 12, random_below(512) * 4);
         break;
     case 0x73:
         if ((word & 0x3000) || (word & 0x1000))
-            word = set_field(word, 20, 12, random_csr());
+            word = set_field(word, 20, 12, random_csr(plain));
         break;
     case 0x53:
         if (random_below(4) != 0)
@@ -150,7 +182,21 @@ static uint32_t random_word(void)
     }
     if (row->id == RV_INSN_wfi || writes_pinned(word))
         return 0x00000013; /* nothing would ever wake it; and the pinned registers stay */
+    if (plain && (row->id == RV_INSN_mret || row->id == RV_INSN_sret))
+        return 0x00000013; /* back to the last trap, from where it comes here again, for ever */
     return word;
+}
+
+/* Does an expanded half lead somewhere near, or load from the data? Most of them should. */
+static bool is_tame(uint32_t word)
+{
+    struct rv_insn in = rv_decode(word);
+    uint32_t opcode = word & 0x7f;
+
+    if (opcode == 0x63 || opcode == 0x6f)
+        return in.imm > 0 && in.imm < 64;
+    return (opcode != 0x03 && opcode != 0x07 && opcode != 0x23 && opcode != 0x27) ||
+           in.rs1 == BASE_REG;
 }
 
 static uint16_t random_half(void)
@@ -159,29 +205,46 @@ static uint16_t random_half(void)
         uint16_t half = (uint16_t)random_next();
         uint32_t word = rv_expand(half);
 
-        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67)
+        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67 &&
+            (is_tame(word) || random_below(256) == 0))
             return half;
     }
 }
 
 static void make_program(uint32_t *code)
 {
+    bool plain = random_below(2) == 0;
+
     for (unsigned i = 0; i < CODE_WORDS; i++) {
         if (random_below(4) == 0)
             code[i] = random_half() | (uint32_t)random_half() << 16;
         else
-            code[i] = random_word();
+            code[i] = random_word(plain);
     }
     code[CODE_WORDS - 1] = 0x0000006f; /* j . */
 }
 
-/* On behind the word that trapped. Words are aligned, so halves are skipped together. */
+/*
+ * On behind the word that trapped. Words are aligned, so halves are skipped together. Who has
+ * left the code for good comes back to some word of it.
+ */
 static const uint32_t handler[] = {
     0x340f9ff3, /* csrrw x31, mscratch, x31 */
-    0x34102ff3, /* csrr x31, mepc */
-    0xffcfff93, /* andi x31, x31, -4 */
-    0x004f8f93, /* addi x31, x31, 4 */
-    0x341f9073, /* csrw mepc, x31 */
+    0x00000f97, /* auipc x31, 0 */
+    0x21efb023, /* sd x30, 0x200(x31) */
+    0x34102f73, /* csrr x30, mepc */
+    0xffcf7f13, /* andi x30, x30, -4 */
+    0x004f0f13, /* addi x30, x30, 4 */
+    0x409f0fb3, /* sub x31, x30, x9 */
+    0x00dfdf93, /* srli x31, x31, 13 */
+    0x000f8a63, /* beqz x31, 1f */
+    0xb0202f73, /* csrr x30, minstret */
+    0x035f1f13, /* slli x30, x30, 53 */
+    0x033f5f13, /* srli x30, x30, 51 */
+    0x009f0f33, /* add x30, x30, x9 */
+    0x341f1073, /* 1: csrw mepc, x30 */
+    0x00000f97, /* auipc x31, 0 */
+    0x1ccfbf03, /* ld x30, 0x1cc(x31) */
     0x340f9ff3, /* csrrw x31, mscratch, x31 */
     0x30200073, /* mret */
 };
@@ -211,19 +274,55 @@ static void run_steps(struct vm *vm, uint64_t limit)
     vm->engine->run(&vm->hart[0]);
 }
 
-enum way { WAY_USUAL, WAY_EXACT, WAY_SINGLE, WAY_DROP, WAYS };
+/* How the programs run, which must not show. */
+struct way {
+    const char *name;
+    const struct engine *engine;
+    uint64_t stride;   /* steps a run */
+    bool exact, drop;  /* the interpreter's exact table; the TLB emptied before each run */
+    bool cold, narrow; /* only what is hot is translated; the code cache is small */
+};
 
-static const char *const way_names[WAYS] = {"usual", "exact", "single step", "empty TLB"};
+static const struct way ways[] = {
+    {"usual",                   &engine_interp, STEPS, .exact = false},
+    {"exact",                   &engine_interp, STEPS, .exact = true },
+    {"single step",             &engine_interp, 1,     .exact = false},
+    {"empty TLB",               &engine_interp, 37,    .drop = true  },
+#ifdef TOLLGATE_DBT
+    {"translated",              &engine_dbt,    STEPS, .exact = false},
+    {"translated, empty TLB",   &engine_dbt,    211,   .drop = true  },
+    {"translated, small cache", &engine_dbt,    STEPS, .narrow = true},
+    {"translated when hot",     &engine_dbt,    STEPS, .cold = true  },
+#endif
+};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static int run_way(const struct vm_config *config, const uint32_t *code, uint64_t seed,
-                   enum way way, struct run *out)
+/* Takes away what the way does without. */
+static void way_prepare(const struct way *way, struct interp *in)
+{
+    in->exact = way->exact;
+#ifdef TOLLGATE_DBT
+    struct dbt *d = in->translator;
+
+    if (!d)
+        return;
+    if (!way->cold)
+        d->heat = 0;
+    if (way->narrow) {
+        d->cache.segment_size = 20000;
+        d->cache.nsegments = 2;
+    }
+#endif
+}
+
+static int run_way(struct vm_config *config, const uint32_t *code, uint64_t seed,
+                   const struct way *way, struct run *out)
 {
     struct error err = {0};
     struct vm vm;
     struct hart_state state;
     struct interp *in;
-    uint64_t stride = way == WAY_SINGLE ? 1 : way == WAY_DROP ? 37 : STEPS;
-
+    config->engine = way->engine;
     if (vm_create(&vm, config, &err) != 0) {
         fprintf(stderr, "diff: %s\n", err.text);
         return -1;
@@ -248,13 +347,15 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
     state.x[CODE_REG] = PLAT_DRAM_BASE;
     state.pc = PLAT_DRAM_BASE;
     state.mtvec = HANDLER;
+    state.pmpcfg[0] = 0x1f; /* all memory is open to S and U: NAPOT, R, W, X */
+    state.pmpaddr[0] = (1ull << 54) - 1;
     state.mstatus |= 3ull << 13;
     state.fcsr = random_below(5) << 5;
     vm.engine->state_set(&vm.hart[0], &state);
     in = vm.hart[0].engine_state;
-    in->exact = way == WAY_EXACT;
-    for (uint64_t at = stride; at <= STEPS; at += stride) {
-        if (way == WAY_DROP)
+    way_prepare(way, in);
+    for (uint64_t at = way->stride; at <= STEPS; at += way->stride) {
+        if (way->drop)
             rv_tlb_flush(&in->hart);
         run_steps(&vm, at);
     }
@@ -288,7 +389,7 @@ static void explain(const struct run *a, const struct run *b)
 }
 
 /* One program, every way. */
-static bool run_program(const struct vm_config *config, uint64_t seed, uint64_t *digest)
+static bool run_program(struct vm_config *config, uint64_t seed, uint64_t *digest)
 {
     static uint32_t code[CODE_WORDS];
     struct run run[WAYS];
@@ -297,12 +398,12 @@ static bool run_program(const struct vm_config *config, uint64_t seed, uint64_t 
     random_state = seed;
     make_program(code);
     for (unsigned way = 0; way < WAYS; way++)
-        if (run_way(config, code, seed, (enum way)way, &run[way]) != 0)
+        if (run_way(config, code, seed, &ways[way], &run[way]) != 0)
             return false;
     for (unsigned way = 1; way < WAYS; way++) {
         if (same(&run[0], &run[way]))
             continue;
-        printf("FAIL seed %llu: %s\n", (unsigned long long)seed, way_names[way]);
+        printf("FAIL seed %llu: %s\n", (unsigned long long)seed, ways[way].name);
         explain(&run[0], &run[way]);
         good = false;
     }

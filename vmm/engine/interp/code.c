@@ -21,7 +21,14 @@ static void page_clear(struct code_page *page)
     page->op[PAGE_SLOTS + 1] = end;
 }
 
-struct code_page *code_page_new(void)
+void code_page_cold(struct code_page *page)
+{
+    memset(page->entry, 0, sizeof(page->entry));
+    memset(page->heat, 0, sizeof(page->heat));
+    page->serial = 0;
+}
+
+struct code_page *code_page_new(bool translated)
 {
     size_t size =
         (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
@@ -29,6 +36,8 @@ struct code_page *code_page_new(void)
 
     if (page)
         page_clear(page);
+    if (page && translated)
+        code_page_cold(page);
     return page;
 }
 
@@ -48,7 +57,7 @@ void code_drop(struct rv_hart *h)
 }
 
 /* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
-static void page_refresh(struct code_page *page, const uint8_t *host)
+static void page_refresh(struct code_page *page, const uint8_t *host, bool translated)
 {
     uint8_t now[MEM_PAGE_SIZE];
 
@@ -57,6 +66,8 @@ static void page_refresh(struct code_page *page, const uint8_t *host)
         return;
     memcpy(page->bytes, now, sizeof(now));
     page_clear(page);
+    if (translated)
+        code_page_cold(page);
 }
 
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
@@ -73,7 +84,7 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
     if (!page) {
         if (in->npages >= CODE_PAGES_MAX)
             code_drop(h);
-        page = code_page_new();
+        page = code_page_new(in->translator);
         if (!page)
             return NULL;
         page->gpa = gpa;
@@ -84,7 +95,7 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
         *bucket = page;
         in->npages++;
     } else if (page->epoch != in->epoch) {
-        page_refresh(page, host);
+        page_refresh(page, host, in->translator);
         page->epoch = in->epoch;
     }
     return page;

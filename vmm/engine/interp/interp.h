@@ -141,7 +141,15 @@ struct code_page {
     uint64_t epoch;
     bool guarded;           /* no op runs from it, see code_page_get */
     struct code_page *next; /* same hash bucket */
+    /*
+     * The translator's, where there is one: the code of each halfword and how often it was
+     * entered untranslated. serial says whether the cache still holds that code (cache.h).
+     */
+    uint32_t entry[PAGE_SLOTS];
+    uint8_t heat[PAGE_SLOTS];
+    uint32_t serial;
 };
+_Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
 
 #define CODE_BUCKETS   1024u
 #define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
@@ -159,6 +167,10 @@ struct interp {
     bool kernel;              /* S-mode ecalls are calls to the monitor */
     bool crowded;             /* harts are threads, more than the host has processors for */
     bool exact;               /* every stop exact: budgets, single step */
+    bool stepping;            /* run by interp_step: no way on leads past the end of the step */
+    bool stopped;             /* a step came to that end */
+    const struct rv_op *behind; /* it: the op to go on with, or NULL: at h->pc, after a look */
+    void *translator;           /* struct dbt, or NULL */
     struct interp_next next;
 };
 
@@ -191,6 +203,59 @@ void interp_fence_i(struct rv_hart *h);
 enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,
                       struct vm_exit *exit);
 
+/*
+ * What the translator has the interpreter do. interp_step runs one instruction, at h->pc, whose
+ * op is `op`; with `on` also those that follow it up to the first jump that is taken, the end
+ * of the page, or one that has the loop look at interrupts. True: h->pc and h->left are exact,
+ * go on there; in->behind is the op that follows when it follows in sequence. False: leave.
+ */
+bool interp_step(struct rv_hart *h, const struct rv_op *op, bool on);
+
+/* The parts of the loop: the decoded page of h->pc, NULL after a trap, which interp_take_trap
+ * then enters (false: leave); requests and interrupts at h->pc (false: leave). */
+struct code_page *interp_fetch_page(struct rv_hart *h);
+bool interp_take_trap(struct rv_hart *h);
+bool interp_attend(struct rv_hart *h);
+
+/*
+ * A chunk ends: its steps are counted. interp_chunk_over: what is due when the loop goes on;
+ * false: the budget is spent, leave.
+ */
+void interp_count_steps(struct rv_hart *h, int64_t left);
+bool interp_chunk_over(struct rv_hart *h);
+void interp_budget_exit(struct rv_hart *h);
+
+/* The page of h->pc when it is in the fetch table, which nearly always it is. */
+INLINE struct code_page *interp_fetch_hit(struct rv_hart *h)
+{
+    const struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+
+    return LIKELY(e->tag == (h->pc & RV_PAGE_MASK)) ? e->page : NULL;
+}
+
+/* Engine operations that the translator shares. */
+int interp_hart_create(struct hart *hart);
+void interp_hart_destroy(struct hart *hart);
+void interp_kick(struct hart *hart);
+void interp_hart_irq(struct hart *hart, unsigned irq, bool level);
+bool interp_irq_pending(struct hart *hart);
+void interp_set_timer(struct hart *hart, uint64_t ticks);
+uint64_t interp_timer_deadline(struct hart *hart);
+void interp_set_mtimer(struct hart *hart, uint64_t ticks);
+uint64_t interp_steps(struct hart *hart);
+void interp_set_step_limit(struct hart *hart, uint64_t steps);
+void interp_fence(struct hart *hart, const struct hart_fence *fence);
+int interp_state_get(struct hart *hart, struct hart_state *state);
+int interp_state_set(struct hart *hart, const struct hart_state *state);
+int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len);
+enum call_route interp_call_route(struct vm *vm, uint64_t ext);
+const char *interp_isa_string(struct vm *vm);
+const char *const *interp_isa_extensions(struct vm *vm);
+const char *interp_mmu_type(struct vm *vm);
+uint64_t interp_counter_get(struct hart *hart, unsigned counter);
+void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
+
 /* --- code.c --- */
 
 /*
@@ -198,7 +263,9 @@ enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, u
  * fetched with its own permission check.
  */
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
-struct code_page *code_page_new(void);
+struct code_page *code_page_new(bool translated);
+/* Forgets the translations of a page. */
+void code_page_cold(struct code_page *page);
 void code_decode(const struct rv_op *op);
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
 void code_drop(struct rv_hart *h);

@@ -118,6 +118,8 @@ struct rv_hart {
     uint64_t x[33];         /* x[32] takes writes to x0 */
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
+    uint64_t page_va;       /* translated code: the virtual page it runs in */
+    const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
     uint64_t f[32];         /* NaN-boxed */
     uint64_t pc;            /* exact outside the engine's loop */
     struct hart *hart;

@@ -1,0 +1,103 @@
+/* block.c: the walk over a page's decoded code that makes a block of it. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/dbt/dbt.h"
+
+/* The op of a slot, decoded; NULL when it cannot run from its page. */
+static const struct rv_op *op_at(struct code_page *page, unsigned slot)
+{
+    const struct rv_op *op = &page->op[slot];
+
+    if (op->code >> 1 == OP_undecoded)
+        code_decode(op);
+    return op->code >> 1 == OP_single ? NULL : op;
+}
+
+/* Instructions after which the interpreter never goes on in sequence. */
+static bool ends_block(unsigned id)
+{
+    switch (id) {
+    case RV_INSN_ILLEGAL:
+    case RV_INSN_ecall:
+    case RV_INSN_ebreak:
+    case RV_INSN_sret:
+    case RV_INSN_mret:
+    case RV_INSN_wfi:
+    case RV_INSN_fence_i:
+    case RV_INSN_sfence_vma:
+    case RV_INSN_sinval_vma: return true;
+    default: return false;
+    }
+}
+
+static void walk(struct dbt *d, struct target_block *b, struct code_page *page, unsigned slot)
+{
+    unsigned steps = 0;
+
+    for (;;) {
+        const struct rv_op *op = slot < PAGE_SLOTS ? op_at(page, slot) : NULL;
+
+        /* Where other code stands already, it is run on in. */
+        if (!op || steps == d->block_steps || (steps > 0 && page->entry[slot]))
+            break;
+        if (target_lower(b, op, slot, ++steps) == LOWERED_END)
+            return;
+        slot += op->code & 1 ? 1 : 2;
+        if (ends_block(op->code >> 1))
+            break;
+    }
+    target_fall(b, slot, steps);
+}
+
+/* Forgets what pages have in the segment that is filled anew. */
+static void forget(struct dbt *d, uint32_t serial)
+{
+    for (unsigned i = 0; serial && i < CODE_BUCKETS; i++)
+        for (struct code_page *page = d->in->bucket[i]; page; page = page->next)
+            if (page->serial == serial)
+                code_page_cold(page);
+    d->evictions += serial != 0;
+}
+
+/* All code of a page is in one segment, so that jumps between its blocks live as long as both.
+ */
+static void claim(struct dbt *d, struct code_page *page)
+{
+    if (page->serial == cache_serial(&d->cache))
+        return;
+    if (page->serial)
+        code_page_cold(page);
+    page->serial = cache_serial(&d->cache);
+}
+
+/* Once in the segment being filled; 0: it did not fit. */
+static uint64_t attempt(struct dbt *d, struct code_page *page, unsigned slot)
+{
+    struct target_block *b;
+    uint64_t room, size;
+    uint8_t *at = cache_room(&d->cache, &room);
+
+    claim(d, page);
+    b = target_block_begin(d, page, slot, at, room);
+    if (!b)
+        return 0;
+    walk(d, b, page, slot);
+    size = target_block_end(b);
+    if (size) {
+        page->entry[slot] = (uint32_t)(at - d->cache.write);
+        cache_take(&d->cache, size);
+        d->translations++;
+    }
+    return size;
+}
+
+uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot)
+{
+    if (page->guarded || !op_at(page, slot))
+        return 0;
+    if (attempt(d, page, slot) == 0) {
+        forget(d, cache_next_segment(&d->cache));
+        if (attempt(d, page, slot) == 0)
+            return 0;
+    }
+    return page->entry[slot];
+}

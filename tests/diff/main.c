@@ -33,6 +33,13 @@
 #define BASE_REG   8u /* points at DATA; no instruction writes it */
 #define CODE_REG   9u /* points at the code; likewise */
 
+/*
+ * Kinds of programs. Wild ones have everything. Plain ones have little of what leads to the
+ * handler, and nothing that would keep them there, so that they run through all of their code;
+ * so have those that are mostly of floating point.
+ */
+enum kind { WILD, PLAIN, FLOAT, KINDS };
+
 static uint64_t random_state;
 
 static uint64_t random_next(void)
@@ -70,7 +77,7 @@ static bool csr_avoided(uint32_t csr)
     return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
 }
 
-static uint32_t random_csr(bool plain)
+static uint32_t random_csr(enum kind kind)
 {
     static const uint16_t harmless[] = {0x001, 0x002, 0x003, 0x140, 0x141, 0x142, 0x143, 0x106,
                                         0x342, 0x343, 0xb00, 0xb02, 0xc00, 0xc02, 0xf14, 0x301};
@@ -80,7 +87,9 @@ static uint32_t random_csr(bool plain)
                                       0xc00, 0xc02, 0xf14, 0x180, 0x106};
     uint32_t csr;
 
-    if (plain)
+    if (kind == FLOAT && random_below(16) != 0)
+        return harmless[0]; /* few rounding modes that a write makes up are legal */
+    if (kind != WILD)
         return harmless[random_below(sizeof(harmless) / sizeof(harmless[0]))];
     if (random_below(10) < 8)
         return common[random_below(sizeof(common) / sizeof(common[0]))];
@@ -126,34 +135,85 @@ static bool writes_pinned(uint32_t word)
     return rd == BASE_REG || rd == CODE_REG;
 }
 
-/*
- * Half of the programs are plain: they have little of what leads to the handler, and nothing
- * that would keep them there, so that they run through all of their code.
- */
-static bool is_rare(uint32_t word)
+static bool is_float(uint32_t opcode)
 {
-    uint32_t opcode = word & 0x7f;
-
-    return opcode == 0x73 || opcode == 0x53 || opcode == 0x0f ||
+    return opcode == 0x53 || opcode == 0x07 || opcode == 0x27 ||
            (opcode >= 0x43 && opcode <= 0x4f);
 }
 
-static const struct row *random_row(bool plain)
+/* What a kind has little of. */
+static bool is_rare(uint32_t opcode, enum kind kind)
 {
+    if (kind == WILD)
+        return false;
+    return opcode == 0x73 || opcode == 0x0f ||
+           (kind == PLAIN ? opcode == 0x53 || (opcode >= 0x43 && opcode <= 0x4f)
+                          : !is_float(opcode));
+}
+
+static const struct row *random_row(enum kind kind)
+{
+    /* Without fresh numbers all registers would soon be NaNs. */
+    bool load = kind == FLOAT && random_below(3) == 0;
     const struct row *row;
 
     do
         row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
-    while (plain && is_rare(row->match) && random_below(64) != 0);
+    while (load ? (row->match & 0x7f) != 0x07
+                : is_rare(row->match & 0x7f, kind) &&
+                      random_below(kind == FLOAT ? 16 : 64) != 0);
     return row;
 }
 
-static uint32_t random_word(bool plain)
+/* Most often the dynamic rounding mode, as compilers have it; where there is such a field. */
+static uint32_t random_rounding(uint32_t word, uint32_t mask)
 {
-    const struct row *row = random_row(plain);
+    if ((mask & 0x7000) || random_below(3) == 0)
+        return word;
+    return word | 0x7000;
+}
+
+/* A double, single or whatever, now and then one of those that have rules of their own. */
+static uint64_t random_float(void)
+{
+    static const uint64_t special[] = {
+        0,
+        0x8000000000000000,
+        0x3ff0000000000000,
+        0x7ff0000000000000,
+        0xfff8000000000001,
+        0x7ff0000000000001,
+        0x0010000000000000,
+        0x8000000000000001,
+        0x41e0000000000000,
+        0xc3e0000000000000,
+        0xffffffff00000000,
+        0xffffffff80000000,
+        0xffffffff3f800000,
+        0xffffffff7f800000,
+        0xffffffffffc00001,
+        0xffffffff7f800001,
+        0xffffffff00800000,
+        0xffffffff80000001,
+        0xffffffff4f000000,
+        0xffffffffdf000000,
+    };
+
+    switch (random_below(4)) {
+    case 0: return special[random_below(sizeof(special) / sizeof(special[0]))];
+    case 1: return random_next() | 0xffffffff00000000;
+    case 2: /* near one, so that sums cancel and conversions fit */
+        return (random_next() & 0x803fffffffffffff) | 0x3fc0000000000000;
+    default: return random_next();
+    }
+}
+
+static uint32_t random_word(enum kind kind)
+{
+    const struct row *row = random_row(kind);
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
 
-    if (random_below(plain ? 1024 : 64) == 0)
+    if (random_below(kind == WILD ? 64 : 1024) == 0)
         return (uint32_t)random_next() | 3;
     switch (word & 0x7f) {
     case 0x03:
@@ -172,17 +232,26 @@ static uint32_t random_word(bool plain)
         break;
     case 0x73:
         if ((word & 0x3000) || (word & 0x1000))
-            word = set_field(word, 20, 12, random_csr(plain));
+            word = set_field(word, 20, 12, random_csr(kind));
         break;
     case 0x53:
         if (random_below(4) != 0)
             word = row->match | (word & ~row->mask & ~0x7000u) | (row->mask & row->match);
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
+        break;
+    case 0x43:
+    case 0x47:
+    case 0x4b:
+    case 0x4f:
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
         break;
     default: break;
     }
     if (row->id == RV_INSN_wfi || writes_pinned(word))
         return 0x00000013; /* nothing would ever wake it; and the pinned registers stay */
-    if (plain && (row->id == RV_INSN_mret || row->id == RV_INSN_sret))
+    if (kind != WILD && (row->id == RV_INSN_mret || row->id == RV_INSN_sret))
         return 0x00000013; /* back to the last trap, from where it comes here again, for ever */
     return word;
 }
@@ -213,13 +282,13 @@ static uint16_t random_half(void)
 
 static void make_program(uint32_t *code)
 {
-    bool plain = random_below(2) == 0;
+    enum kind kind = (enum kind)random_below(KINDS);
 
     for (unsigned i = 0; i < CODE_WORDS; i++) {
         if (random_below(4) == 0)
             code[i] = random_half() | (uint32_t)random_half() << 16;
         else
-            code[i] = random_word(plain);
+            code[i] = random_word(kind);
     }
     code[CODE_WORDS - 1] = 0x0000006f; /* j . */
 }
@@ -332,16 +401,14 @@ static int run_way(struct vm_config *config, const uint32_t *code, uint64_t seed
     mem_write(&vm.mem, HANDLER, handler, sizeof(handler));
     random_state = seed;
     for (gpa_t at = DATA - 2048; at < DATA + 2048; at += 8) {
-        uint64_t value = random_next();
+        uint64_t value = random_below(2) ? random_next() : random_float();
 
         mem_write(&vm.mem, at, &value, 8);
     }
     vm.engine->state_get(&vm.hart[0], &state);
     for (unsigned i = 1; i < 32; i++) {
         state.x[i] = random_below(3) == 0 ? random_below(64) : random_next();
-        state.f[i] = random_next();
-        if (random_below(2) == 0)
-            state.f[i] |= 0xffffffff00000000u;
+        state.f[i] = random_float();
     }
     state.x[BASE_REG] = DATA;
     state.x[CODE_REG] = PLAT_DRAM_BASE;

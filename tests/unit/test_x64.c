@@ -27,6 +27,8 @@ static const x86_reg names[4][16] = {
 
 static x86_reg reg_name(unsigned reg, unsigned width)
 {
+    if (width == 128)
+        return (x86_reg)(X86_REG_XMM0 + (int)reg);
     return names[width == 8 ? 0 : width == 16 ? 1 : width == 32 ? 2 : 3][reg];
 }
 
@@ -36,7 +38,7 @@ struct wanted {
     unsigned n;
     struct operand {
         x86_op_type type;
-        unsigned reg, width;
+        unsigned reg, width; /* of 128 bits: an xmm register */
         int64_t imm;
         struct x64_mem mem;
     } operand[3];
@@ -131,7 +133,7 @@ static void check(const struct emitted *e, const struct wanted *want)
 
 /* --- rows of x64.def --- */
 
-enum shape { RM, MR, LEA, SX8, SX16, SX32, VRM, VMR };
+enum shape { RM, MR, LEA, SX8, SX16, SX32, VRM, VMR, XX, XM, XR, RX, VXX };
 
 static const struct row {
     enum x64_op op;
@@ -146,7 +148,7 @@ static const struct row {
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* Of the operand behind the first. */
+/* Of an operand in memory or in a general register behind the first. */
 static unsigned source_width(const struct row *row)
 {
     return row->shape == SX8    ? 8
@@ -155,44 +157,87 @@ static unsigned source_width(const struct row *row)
                                 : row->width;
 }
 
+static bool has_three(const struct row *row)
+{
+    return row->shape == VRM || row->shape == VMR || row->shape == VXX;
+}
+
 static bool needs_memory(const struct row *row)
 {
-    return row->shape == LEA || strncmp(row->mnemonic, "lock", 4) == 0;
+    return row->shape == LEA || row->shape == XM || strncmp(row->mnemonic, "lock", 4) == 0;
+}
+
+static unsigned reg_width(const struct row *row)
+{
+    enum shape shape = row->shape;
+
+    return shape == XX || shape == XM || shape == XR || shape == VXX ? 128 : row->width;
+}
+
+static unsigned rm_width(const struct row *row)
+{
+    enum shape shape = row->shape;
+
+    return shape == XX || shape == RX || shape == VXX ? 128 : source_width(row);
+}
+
+/* Of a scalar in memory: what the mnemonic says. */
+static unsigned memory_width(const struct row *row)
+{
+    if (row->shape == LEA || strncmp(row->mnemonic, "comis", 5) == 0)
+        return 0; /* Capstone 4 says 16 bytes of these */
+    if (row->shape == RX)
+        return strstr(row->mnemonic, "ss2si") ? 32 : 64;
+    return source_width(row);
 }
 
 static void check_registers(const struct row *row, unsigned reg, unsigned rm)
 {
     struct wanted want = {.mnemonic = row->mnemonic, .n = 2};
-    unsigned first = row->shape == MR ? rm : reg, second = row->shape == MR ? reg : rm;
     struct emitted e;
 
     x64_rr(begin(&e), row->op, reg, rm);
-    want.operand[0] = reg_operand(first, row->width);
-    want.operand[1] = reg_operand(second, source_width(row));
+    want.operand[row->shape == MR] = reg_operand(reg, reg_width(row));
+    want.operand[row->shape != MR] = reg_operand(rm, rm_width(row));
     check(&e, &want);
 }
 
 static void check_three(const struct row *row, unsigned reg, unsigned vvvv, unsigned rm)
 {
     struct wanted want = {.mnemonic = row->mnemonic, .n = 3};
+    unsigned width = reg_width(row);
     struct emitted e;
 
     x64_vrr(begin(&e), row->op, reg, vvvv, rm);
-    want.operand[0] = reg_operand(reg, row->width);
-    want.operand[1] = reg_operand(row->shape == VRM ? vvvv : rm, row->width);
-    want.operand[2] = reg_operand(row->shape == VRM ? rm : vvvv, row->width);
+    want.operand[0] = reg_operand(reg, width);
+    want.operand[1] = reg_operand(row->shape == VMR ? rm : vvvv, width);
+    want.operand[2] = reg_operand(row->shape == VMR ? vvvv : rm, width);
+    check(&e, &want);
+}
+
+static void check_three_memory(const struct row *row, unsigned reg, unsigned vvvv,
+                               struct x64_mem mem)
+{
+    struct wanted want = {.mnemonic = row->mnemonic, .n = 3};
+    unsigned width = reg_width(row);
+    struct emitted e;
+
+    x64_vrm(begin(&e), row->op, reg, vvvv, mem);
+    want.operand[0] = reg_operand(reg, width);
+    want.operand[row->shape == VMR ? 2 : 1] = reg_operand(vvvv, width);
+    want.operand[row->shape == VMR ? 1 : 2] = mem_operand(mem, row->width);
     check(&e, &want);
 }
 
 static void check_memory(const struct row *row, unsigned reg, struct x64_mem mem)
 {
+    bool stores = row->shape == MR || row->shape == XM;
     struct wanted want = {.mnemonic = row->mnemonic, .n = 2};
-    struct operand address = mem_operand(mem, row->shape == LEA ? 0 : source_width(row));
     struct emitted e;
 
     x64_rm(begin(&e), row->op, reg, mem);
-    want.operand[row->shape == MR] = reg_operand(reg, row->width);
-    want.operand[row->shape != MR] = address;
+    want.operand[stores] = reg_operand(reg, reg_width(row));
+    want.operand[!stores] = mem_operand(mem, memory_width(row));
     check(&e, &want);
 }
 
@@ -200,7 +245,7 @@ static void test_register_forms(void)
 {
     for (unsigned i = 0; i < ROWS; i++) {
         for (unsigned pair = 0; pair < 256; pair++) {
-            if (rows[i].shape == VRM || rows[i].shape == VMR)
+            if (has_three(&rows[i]))
                 check_three(&rows[i], pair & 15, pair >> 4, (pair * 7 + 3) & 15);
             else if (!needs_memory(&rows[i]))
                 check_registers(&rows[i], pair & 15, pair >> 4);
@@ -213,14 +258,17 @@ static void test_memory_forms(void)
     static const int32_t disps[] = {0, 8, -128, 127, 128, -129, 0x12345678, INT32_MIN};
 
     for (unsigned i = 0; i < ROWS; i++) {
-        if (rows[i].shape == VRM || rows[i].shape == VMR)
-            continue;
         for (unsigned n = 0; n < 16 * 16; n++) {
-            unsigned base = n & 15, index = n >> 4;
+            unsigned base = n & 15, index = n >> 4, reg = (n * 5 + 1) & 15;
             int32_t disp = disps[n % 8];
 
-            check_memory(&rows[i], (n * 5 + 1) & 15, X64_MEM(base, disp));
-            check_memory(&rows[i], (n * 3 + 2) & 15, X64_INDEXED(base, index, n % 4, disp));
+            if (has_three(&rows[i])) {
+                check_three_memory(&rows[i], reg, n & 15, X64_MEM(base, disp));
+                check_three_memory(&rows[i], reg, n >> 4, X64_INDEXED(base, index, 3, disp));
+            } else {
+                check_memory(&rows[i], reg, X64_MEM(base, disp));
+                check_memory(&rows[i], reg, X64_INDEXED(base, index, n % 4, disp));
+            }
         }
     }
 }
@@ -274,7 +322,10 @@ static void test_stored_immediates(void)
 
         want.operand[0] = mem_operand(mem, 64);
         want.operand[1] = imm_operand(imm);
-        x64_store_imm(begin(&e), mem, imm);
+        x64_store_imm(begin(&e), true, mem, imm);
+        check(&e, &want);
+        want.operand[0].width = want.operand[1].width = 32;
+        x64_store_imm(begin(&e), false, mem, imm);
         check(&e, &want);
         want.mnemonic = "test";
         want.operand[0] = mem_operand(mem, 32);
@@ -382,6 +433,19 @@ static void test_one_operand(void)
     }
 }
 
+static void test_control(void)
+{
+    struct emitted e;
+
+    for (unsigned base = 0; base < 16; base++) {
+        struct x64_mem mem = X64_MEM(base, 0x98);
+        struct wanted want = {.n = 1, .operand = {mem_operand(mem, 32)}};
+
+        want.mnemonic = "ldmxcsr", x64_ldmxcsr(begin(&e), mem), check(&e, &want);
+        want.mnemonic = "stmxcsr", x64_stmxcsr(begin(&e), mem), check(&e, &want);
+    }
+}
+
 static void test_no_operand(void)
 {
     struct wanted want = {.mnemonic = "ret"};
@@ -474,6 +538,7 @@ void suite_x64(void)
     CU_add_test(suite, "immediates to registers", test_loaded_immediates);
     CU_add_test(suite, "shifts", test_shifts);
     CU_add_test(suite, "one operand", test_one_operand);
+    CU_add_test(suite, "floating-point control", test_control);
     CU_add_test(suite, "no operand", test_no_operand);
     CU_add_test(suite, "jumps", test_jumps);
     CU_add_test(suite, "addresses by rip", test_rip);

@@ -31,9 +31,11 @@ struct dbt {
     unsigned heat, block_steps;
     bool leaving; /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
-    uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
-    uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
-    uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_enter;  /* void f(struct rv_hart *, const uint8_t *code) */
+    uint32_t stub_leave;  /* keeps rax as h->pc, goes back to who entered */
+    uint32_t stub_step;   /* one instruction by the interpreter */
+    uint32_t stub_fp;     /* gives the guest the host's FPU, if it may have it */
+    const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
 };

@@ -139,6 +139,16 @@ void x64_vrr(struct x64_code *c, enum x64_op op, unsigned reg, unsigned vvvv, un
     modrm_reg(c, reg, rm);
 }
 
+void x64_vrm(struct x64_code *c, enum x64_op op, unsigned reg, unsigned vvvv,
+             struct x64_mem mem)
+{
+    const struct form *f = &forms[op];
+
+    vex(c, f->flags, high_bits(reg, mem.index, mem.base), vvvv);
+    x64_byte(c, f->opcode);
+    modrm_mem(c, reg, mem);
+}
+
 void x64_ri(struct x64_code *c, enum x64_alu alu, bool wide, unsigned reg, int32_t imm)
 {
     prefixes(c, wide ? X64_W : 0, high_bits(0, 0, reg), false);
@@ -161,9 +171,9 @@ void x64_mi(struct x64_code *c, enum x64_alu alu, bool wide, struct x64_mem mem,
         put32(c, (uint32_t)imm);
 }
 
-void x64_store_imm(struct x64_code *c, struct x64_mem mem, int32_t imm)
+void x64_store_imm(struct x64_code *c, bool wide, struct x64_mem mem, int32_t imm)
 {
-    prefixes(c, X64_W, high_bits(0, mem.index, mem.base), false);
+    prefixes(c, wide ? X64_W : 0, high_bits(0, mem.index, mem.base), false);
     x64_byte(c, 0xc7);
     modrm_mem(c, 0, mem);
     put32(c, (uint32_t)imm);
@@ -268,6 +278,23 @@ void x64_pop(struct x64_code *c, unsigned reg)
 void x64_ret(struct x64_code *c)
 {
     x64_byte(c, 0xc3);
+}
+
+static void mxcsr(struct x64_code *c, unsigned number, struct x64_mem mem)
+{
+    prefixes(c, X64_0F, high_bits(0, mem.index, mem.base), false);
+    x64_byte(c, 0xae);
+    modrm_mem(c, number, mem);
+}
+
+void x64_ldmxcsr(struct x64_code *c, struct x64_mem mem)
+{
+    mxcsr(c, 2, mem);
+}
+
+void x64_stmxcsr(struct x64_code *c, struct x64_mem mem)
+{
+    mxcsr(c, 3, mem);
 }
 
 static void indirect(struct x64_code *c, unsigned number, unsigned reg)

@@ -61,6 +61,8 @@ enum x64_cond {
     CC_BE = 6,
     CC_A = 7,
     CC_S = 8,
+    CC_P = 10,
+    CC_NP = 11,
     CC_L = 12,
     CC_GE = 13,
     CC_LE = 14,
@@ -101,11 +103,14 @@ void x64_rr(struct x64_code *c, enum x64_op op, unsigned reg, unsigned rm);
 void x64_rm(struct x64_code *c, enum x64_op op, unsigned reg, struct x64_mem mem);
 void x64_vrr(struct x64_code *c, enum x64_op op, unsigned reg, unsigned vvvv, unsigned rm);
 
+void x64_vrm(struct x64_code *c, enum x64_op op, unsigned reg, unsigned vvvv,
+             struct x64_mem mem);
+
 /* op r/m, imm; `wide`: 64 bits, else 32. */
 void x64_ri(struct x64_code *c, enum x64_alu alu, bool wide, unsigned reg, int32_t imm);
 void x64_mi(struct x64_code *c, enum x64_alu alu, bool wide, struct x64_mem mem, int32_t imm);
-void x64_store_imm(struct x64_code *c, struct x64_mem mem, int32_t imm); /* 64 bits */
-void x64_test_imm(struct x64_code *c, struct x64_mem mem, int32_t imm);  /* 32 bits */
+void x64_store_imm(struct x64_code *c, bool wide, struct x64_mem mem, int32_t imm);
+void x64_test_imm(struct x64_code *c, struct x64_mem mem, int32_t imm); /* 32 bits */
 
 void x64_shift(struct x64_code *c, enum x64_shift shift, bool wide, unsigned reg,
                unsigned count);
@@ -121,6 +126,8 @@ void x64_mov_imm(struct x64_code *c, unsigned reg, uint64_t imm);
 void x64_push(struct x64_code *c, unsigned reg);
 void x64_pop(struct x64_code *c, unsigned reg);
 void x64_ret(struct x64_code *c);
+void x64_ldmxcsr(struct x64_code *c, struct x64_mem mem);
+void x64_stmxcsr(struct x64_code *c, struct x64_mem mem);
 void x64_jmp_reg(struct x64_code *c, unsigned reg);
 void x64_call_reg(struct x64_code *c, unsigned reg);
 /* lea reg, [rip + distance to target]. */

@@ -97,7 +97,10 @@ static struct cold *cold_add(struct target_block *b, enum cold_kind kind, uint8_
         b->ncold = 0;
     }
     cold = &b->cold[b->ncold++];
-    *cold = (struct cold){.kind = kind, .site = site, .op = b->op, .steps = b->steps};
+    *cold = (struct cold){.kind = kind, .site = site, .op = b->op};
+    cold->slot = b->slot;
+    cold->length = b->length;
+    cold->steps = b->steps;
     return cold;
 }
 
@@ -118,6 +121,23 @@ void x64_step_if(struct target_block *b, enum x64_cond cc)
     cold_add(b, COLD_STEP, x64_jcc(&b->code, cc, NULL));
 }
 
+void x64_fp_begin(struct target_block *b)
+{
+    struct cold *cold;
+
+    if (b->fp_live)
+        return;
+    x64_test_imm(&b->code, HART(fp_live), 1);
+    cold = cold_add(b, COLD_FP, x64_jcc(&b->code, CC_E, NULL));
+    cold->back = b->code.at;
+    b->fp_live = b->fp_dirty = b->fp_on = true;
+}
+
+void x64_boxed(struct target_block *b, unsigned f, bool boxed)
+{
+    b->boxed = (b->boxed & ~(1u << f)) | (uint32_t)boxed << f;
+}
+
 /* Gives the cold parts that lead back to the instruction at work their way back: here. */
 static void cold_land(struct target_block *b)
 {
@@ -132,6 +152,23 @@ static void site_land(struct target_block *b, uint8_t *site)
         x64_link(site, b->code.at);
 }
 
+/*
+ * The FPU cannot be the guest's while FS is not dirty or the rounding mode is none of the
+ * host's: the interpreter does the instruction and the block is left, whose rest counts on the
+ * FPU.
+ */
+static void cold_fp(struct target_block *b, struct cold cold)
+{
+    site_land(b, cold.site);
+    x64_call(&b->code, x64_at(b, b->dbt->stub_fp));
+    x64_test_imm(&b->code, HART(fp_live), 1);
+    x64_jcc(&b->code, CC_NE, cold.back);
+    step_call(b, cold.op, cold.steps);
+    x64_address(b, RAX, (int64_t)cold.slot * 2 + cold.length);
+    x64_ri(&b->code, ALU_SUB, true, REG_LEFT, (int32_t)cold.steps);
+    x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
+}
+
 static void cold_emit(struct target_block *b, struct cold cold)
 {
     switch (cold.kind) {
@@ -140,6 +177,7 @@ static void cold_emit(struct target_block *b, struct cold cold)
         step_call(b, cold.op, cold.steps);
         x64_jmp(&b->code, cold.back);
         break;
+    case COLD_FP: cold_fp(b, cold); break;
     case COLD_JUMP:
         site_land(b, cold.site);
         x64_jump(b, cold.target, cold.steps);
@@ -347,8 +385,10 @@ static enum lowered lower(struct target_block *b, unsigned id)
     case OP_bgeu_near: return lower_branch(b, CC_AE, true);
     default: break;
     }
-    if (!x64_lower_int(b) && !x64_lower_bit(b) && !x64_lower_mem(b))
-        x64_step(b);
+    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b))
+        return LOWERED;
+    x64_step(b);
+    b->boxed = 0;
     return LOWERED;
 }
 

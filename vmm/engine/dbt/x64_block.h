@@ -40,6 +40,7 @@
 enum cold_kind {
     COLD_STEP, /* the instruction by the interpreter, then back */
     COLD_JUMP, /* a branch that is taken */
+    COLD_FP,   /* the FPU is not the guest's yet */
     COLD_EXIT, /* no steps left at a jump within the page, or its target has no code yet */
 };
 
@@ -49,8 +50,8 @@ struct cold {
     uint8_t *link; /* COLD_EXIT: the jump to be linked later, or NULL */
     uint8_t *back; /* COLD_STEP */
     const struct rv_op *op;
-    int32_t target; /* offset from the page's start */
-    unsigned steps;
+    int32_t target;               /* offset from the page's start */
+    unsigned slot, length, steps; /* of the instruction */
 };
 
 #define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
@@ -64,8 +65,10 @@ struct target_block {
     /* The instruction at work. */
     const struct rv_op *op;
     unsigned slot, length, steps;
-    bool fp_on;    /* FS was tested in this block */
-    bool fp_dirty; /* and is dirty since */
+    bool fp_on;     /* FS was tested in this block */
+    bool fp_dirty;  /* and is dirty since */
+    bool fp_live;   /* the FPU has been the guest's since */
+    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
     unsigned ncold;
     struct cold cold[COLD_MAX];
 };
@@ -94,6 +97,11 @@ void x64_move(struct target_block *b, unsigned to, unsigned from);
 void x64_step(struct target_block *b);
 void x64_step_if(struct target_block *b, enum x64_cond cc);
 
+/* From here on the FPU has the guest's rounding mode and flags; FS is dirty then. */
+void x64_fp_begin(struct target_block *b);
+/* The register holds a boxed single from here on, or may not. */
+void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
 
@@ -108,5 +116,6 @@ void x64_address(struct target_block *b, unsigned host, int64_t offset);
 bool x64_lower_int(struct target_block *b);
 bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
+bool x64_lower_float(struct target_block *b);
 
 #endif

@@ -104,6 +104,7 @@ static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
         x64_rr(&b->code, X64_OR, RAX, RCX);
     }
     x64_rm(&b->code, X64_STORE, RAX, HART_AT(f, 8 * b->op->rd));
+    x64_boxed(b, b->op->rd, size == 4);
 }
 
 static void lower_fstore(struct target_block *b, enum x64_op store, unsigned size)
@@ -200,7 +201,7 @@ static void lower_sc(struct target_block *b, bool wide)
         x64_link(over, c->at);
     x64_setcc(c, CC_NE, RAX);
     x64_rr(c, X64_MOVZX8, RAX, RAX);
-    x64_store_imm(c, HART(reserve_host), -1); /* RV_NO_RESERVATION */
+    x64_store_imm(c, true, HART(reserve_host), -1); /* RV_NO_RESERVATION */
     x64_put(b, b->op->rd, RAX);
 }
 

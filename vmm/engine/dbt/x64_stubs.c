@@ -12,10 +12,11 @@ static const uint8_t kept[] = {RBX, RBP, R12, R13, R14, R15};
 
 int target_probe(char *why, size_t size)
 {
-    static const char need[] = "this processor lacks BMI1, BMI2, LZCNT or POPCNT";
+    static const char need[] = "this processor lacks BMI1, BMI2, FMA, LZCNT or POPCNT";
 
     if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-        __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("lzcnt"))
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") &&
+        __builtin_cpu_supports("lzcnt"))
         return 0;
     snprintf(why, size, "%s", need);
     return -ENOTSUP;
@@ -50,13 +51,93 @@ static void leave(struct x64_code *c)
     x64_ret(c);
 }
 
+/* MXCSR as C programs have it: all exceptions masked, to nearest (volume 1, section 10.2.3). */
+#define MXCSR_DEFAULT  0x1f80
+#define MXCSR_RC_SHIFT 13
+#define MXCSR_FLAGS    0x3f
+
+/* The flags of fflags (unprivileged specification, section "F", table of fflags) for the six of
+ * MXCSR: invalid, denormal (there is none here), by zero, overflow, underflow, inexact. */
+static uint8_t flags_of(unsigned mxcsr)
+{
+    return (uint8_t)((mxcsr & 1) << 4 | (mxcsr & 4) << 1 | (mxcsr & 8) >> 1 |
+                     (mxcsr & 16) >> 3 | (mxcsr & 32) >> 5);
+}
+
+static const uint8_t *emit_flags(struct x64_code *c)
+{
+    const uint8_t *table = c->at;
+
+    for (unsigned i = 0; i <= MXCSR_FLAGS; i++)
+        x64_byte(c, flags_of(i));
+    return table;
+}
+
+/* Takes the FPU back from the guest, its flags to the hart. Uses rax and rcx. */
+static void fp_drop(struct x64_code *c, const uint8_t *table)
+{
+    uint8_t *over;
+
+    x64_test_imm(c, HART(fp_live), 1);
+    over = x64_jcc(c, CC_E, NULL);
+    x64_stmxcsr(c, HART(mxcsr));
+    x64_rm(c, X64_MOV32, RAX, HART(mxcsr));
+    x64_ri(c, ALU_AND, false, RAX, MXCSR_FLAGS);
+    x64_lea_rip(c, RCX, table);
+    x64_rm(c, X64_MOVZX8, RAX, X64_INDEXED(RCX, RAX, 0, 0));
+    x64_rm(c, X64_MOVZX8, RCX, HART(fp.flags));
+    x64_rr(c, X64_OR32, RAX, RCX);
+    x64_rm(c, X64_STORE8, RAX, HART(fp.flags));
+    x64_store_imm(c, false, HART(mxcsr), MXCSR_DEFAULT);
+    x64_ldmxcsr(c, HART(mxcsr));
+    x64_store_imm(c, false, HART(fp_live), 0);
+    x64_link(over, c->at);
+}
+
+/*
+ * Gives the FPU to the guest when FS is dirty and the host has the rounding mode: to nearest,
+ * to zero, down and up are 0 to 3 here, and 0, 3, 1 and 2 there. Uses rax and rcx.
+ */
+static void emit_fp(struct dbt *d, struct x64_code *c)
+{
+    enum { MODES = 0 | 3 << 2 | 1 << 4 | 2 << 6 };
+    uint8_t *off, *none;
+
+    d->stub_fp = offset_of(d, c);
+    x64_rm(c, X64_MOV32, RAX, HART(mstatus));
+    x64_ri(c, ALU_AND, false, RAX, RV_FS);
+    x64_ri(c, ALU_CMP, false, RAX, RV_FS);
+    off = x64_jcc(c, CC_NE, NULL);
+    x64_rm(c, X64_MOVZX8, RCX, HART(frm));
+    x64_ri(c, ALU_CMP, false, RCX, 3);
+    none = x64_jcc(c, CC_A, NULL);
+    x64_rr(c, X64_ADD32, RCX, RCX);
+    x64_mov_imm(c, RAX, MODES);
+    x64_shift_cl(c, SHIFT_SHR, false, RAX);
+    x64_ri(c, ALU_AND, false, RAX, 3);
+    x64_shift(c, SHIFT_SHL, false, RAX, MXCSR_RC_SHIFT);
+    x64_ri(c, ALU_OR, false, RAX, MXCSR_DEFAULT);
+    x64_rm(c, X64_STORE32, RAX, HART(mxcsr));
+    x64_ldmxcsr(c, HART(mxcsr));
+    x64_store_imm(c, false, HART(fp_live), 1);
+    x64_link(off, c->at);
+    x64_link(none, c->at);
+    x64_ret(c);
+}
+
 /* At offset 0 of the cache, where entries without code lead; rax is the program counter. */
 static void emit_leave(struct dbt *d, struct x64_code *c)
 {
+    uint8_t *rest;
+
     d->stub_leave = offset_of(d, c);
     x64_rm(c, X64_STORE, RAX, HART(pc));
     x64_rm(c, X64_STORE, REG_LEFT, HART(left));
+    rest = x64_jmp(c, NULL); /* over the table, which stands near */
+    d->flags = emit_flags(c);
+    x64_link(rest, c->at);
     pins_store(c);
+    fp_drop(c, d->flags);
     leave(c);
 }
 
@@ -78,7 +159,7 @@ static void emit_step(struct dbt *d, struct x64_code *c)
 {
     uint64_t (*step)(struct rv_hart *, const struct rv_op *, int64_t) = dbt_step;
     uint64_t address;
-    uint8_t *ends;
+    uint8_t *ends, *back, *refused;
 
     memcpy(&address, &step, sizeof(address)); /* ISO C has no such conversion */
     d->stub_step = offset_of(d, c);
@@ -87,15 +168,25 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     x64_rr(c, X64_SUB, RDX, RCX);
     x64_rr(c, X64_MOV, RSI, RAX);
     x64_rm(c, X64_LEA, RDI, X64_MEM(REG_HART, -HART_BIAS));
+    x64_rm(c, X64_MOV32, RAX, HART(fp_live));
+    x64_push(c, RAX); /* kept, and the stack aligned */
+    fp_drop(c, d->flags);
     x64_mov_imm(c, RAX, address);
-    x64_ri(c, ALU_SUB, true, RSP, 8);
     x64_call_reg(c, RAX);
-    x64_ri(c, ALU_ADD, true, RSP, 8);
+    x64_pop(c, RCX);
     x64_rr(c, X64_TEST, RAX, RAX);
     ends = x64_jcc(c, CC_NE, NULL);
+    /* A block that had the FPU has it again, or is left. */
+    x64_rr(c, X64_TEST, RCX, RCX);
+    back = x64_jcc(c, CC_E, NULL);
+    x64_call(c, d->cache.write + d->stub_fp);
+    x64_test_imm(c, HART(fp_live), 1);
+    refused = x64_jcc(c, CC_E, NULL);
+    x64_link(back, c->at);
     pins_load(c);
     x64_ret(c);
     x64_link(ends, c->at);
+    x64_link(refused, c->at);
     x64_ri(c, ALU_ADD, true, RSP, 8); /* not back into the block */
     leave(c);
 }
@@ -106,6 +197,7 @@ void target_stubs(struct dbt *d)
 
     emit_leave(d, &c);
     emit_enter(d, &c);
+    emit_fp(d, &c);
     emit_step(d, &c);
 }
 

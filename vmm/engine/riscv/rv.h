@@ -120,6 +120,8 @@ struct rv_hart {
     struct rv_fetch *fetch; /* of the current privilege */
     uint64_t page_va;       /* translated code: the virtual page it runs in */
     const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
+    uint32_t fp_live;       /* 1: the host's FPU has the guest's rounding mode and flags */
+    uint32_t mxcsr;         /* on its way to and from the FPU */
     uint64_t f[32];         /* NaN-boxed */
     uint64_t pc;            /* exact outside the engine's loop */
     struct hart *hart;

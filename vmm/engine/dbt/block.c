@@ -48,25 +48,21 @@ static void walk(struct dbt *d, struct target_block *b, struct code_page *page, 
     target_fall(b, slot, steps);
 }
 
-/* Forgets what pages have in the segment that is filled anew. */
-static void forget(struct dbt *d, uint32_t serial)
-{
-    for (unsigned i = 0; serial && i < CODE_BUCKETS; i++)
-        for (struct code_page *page = d->in->bucket[i]; page; page = page->next)
-            if (page->serial == serial)
-                code_page_cold(page);
-    d->evictions += serial != 0;
-}
-
-/* All code of a page is in one segment, so that jumps between its blocks live as long as both.
+/*
+ * Begins the next segment. Pages that have code there lose all they have: jumps lead from one
+ * block of a page to another without a look, so all of them live or none.
  */
-static void claim(struct dbt *d, struct code_page *page)
+static void evict(struct dbt *d)
 {
-    if (page->serial == cache_serial(&d->cache))
-        return;
-    if (page->serial)
-        code_page_cold(page);
-    page->serial = cache_serial(&d->cache);
+    uint64_t bit;
+
+    cache_next_segment(&d->cache);
+    bit = 1ull << d->cache.segment;
+    for (unsigned i = 0; i < CODE_BUCKETS; i++)
+        for (struct code_page *page = d->in->bucket[i]; page; page = page->next)
+            if (page->segments & bit)
+                code_page_cold(page);
+    d->evictions++;
 }
 
 /* Once in the segment being filled; 0: it did not fit. */
@@ -76,13 +72,13 @@ static uint64_t attempt(struct dbt *d, struct code_page *page, unsigned slot)
     uint64_t room, size;
     uint8_t *at = cache_room(&d->cache, &room);
 
-    claim(d, page);
     b = target_block_begin(d, page, slot, at, room);
     if (!b)
         return 0;
     walk(d, b, page, slot);
     size = target_block_end(b);
     if (size) {
+        page->segments |= 1ull << d->cache.segment;
         page->entry[slot] = (uint32_t)(at - d->cache.write);
         cache_take(&d->cache, size);
         d->translations++;
@@ -95,7 +91,7 @@ uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot)
     if (page->guarded || !op_at(page, slot))
         return 0;
     if (attempt(d, page, slot) == 0) {
-        forget(d, cache_next_segment(&d->cache));
+        evict(d);
         if (attempt(d, page, slot) == 0)
             return 0;
     }

@@ -19,9 +19,7 @@ int cache_create(struct cache *cache, uint64_t fixed, uint64_t segment_size, uns
                             .size = size,
                             .fixed = fixed,
                             .segment_size = segment_size,
-                            .nsegments = nsegments,
-                            .last_serial = 1,
-                            .serial = {1}};
+                            .nsegments = nsegments};
     return 0;
 }
 
@@ -43,15 +41,8 @@ void cache_take(struct cache *cache, uint64_t size)
     cache->used += size;
 }
 
-uint32_t cache_next_segment(struct cache *cache)
+void cache_next_segment(struct cache *cache)
 {
-    uint32_t gone;
-
     cache->segment = (cache->segment + 1) % cache->nsegments;
     cache->used = 0;
-    gone = cache->serial[cache->segment];
-    if (++cache->last_serial == 0) /* 0 is no serial */
-        cache->last_serial = 1;
-    cache->serial[cache->segment] = cache->last_serial;
-    return gone;
 }

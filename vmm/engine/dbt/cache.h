@@ -12,8 +12,7 @@
 /*
  * The same memory mapped twice, writable and executable, never both. A part at the start holds
  * the fixed stubs; the rest is divided into segments, filled one after the other, the oldest
- * one again when all are full. Each filling of a segment has a serial number of its own: code
- * of a page is there exactly while page->serial is its segment's.
+ * one again when all are full.
  */
 struct cache {
     uint8_t *write;
@@ -24,8 +23,6 @@ struct cache {
     unsigned nsegments;
     unsigned segment; /* being filled */
     uint64_t used;    /* of it */
-    uint32_t last_serial;
-    uint32_t serial[CACHE_SEGMENTS_MAX]; /* 0: never filled */
 };
 
 /* Maps it, with its first segment begun. 0 or -errno. */
@@ -38,15 +35,7 @@ uint8_t *cache_room(const struct cache *cache, uint64_t *size);
 /* The first `size` bytes of the room are code now. */
 void cache_take(struct cache *cache, uint64_t size);
 
-/*
- * Begins the next segment. Returns the serial of the code that stood there and is no more; 0:
- * there was none.
- */
-uint32_t cache_next_segment(struct cache *cache);
-
-static inline uint32_t cache_serial(const struct cache *cache)
-{
-    return cache->serial[cache->segment];
-}
+/* Begins the next segment; the code that stood there is no more. */
+void cache_next_segment(struct cache *cache);
 
 #endif

@@ -90,8 +90,8 @@ static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
  */
 static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, uint32_t code)
 {
+    uint64_t evictions;
     unsigned slot;
-    uint32_t serial;
 
     for (;;) {
         d->leaving = false;
@@ -102,12 +102,12 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         page = interp_fetch_hit(h);
         if (!page)
             return true;
-        serial = page->serial;
+        evictions = d->evictions;
         slot = (unsigned)(h->pc & ~RV_PAGE_MASK) / 2;
         code = code_of(d, page, slot);
         if (!code)
             return interpret(h, page, slot);
-        if (page->serial == serial)
+        if (d->evictions == evictions)
             target_link(d, h->link, code);
     }
 }

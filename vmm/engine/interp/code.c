@@ -25,7 +25,7 @@ void code_page_cold(struct code_page *page)
 {
     memset(page->entry, 0, sizeof(page->entry));
     memset(page->heat, 0, sizeof(page->heat));
-    page->serial = 0;
+    page->segments = 0;
 }
 
 struct code_page *code_page_new(bool translated)

@@ -142,12 +142,12 @@ struct code_page {
     bool guarded;           /* no op runs from it, see code_page_get */
     struct code_page *next; /* same hash bucket */
     /*
-     * The translator's, where there is one: the code of each halfword and how often it was
-     * entered untranslated. serial says whether the cache still holds that code (cache.h).
+     * The translator's, where there is one: the code of each halfword, how often it was entered
+     * untranslated, and in which segments of the cache its code is, a bit each.
      */
     uint32_t entry[PAGE_SLOTS];
     uint8_t heat[PAGE_SLOTS];
-    uint32_t serial;
+    uint64_t segments;
 };
 _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
 

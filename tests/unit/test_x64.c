@@ -133,7 +133,7 @@ static void check(const struct emitted *e, const struct wanted *want)
 
 /* --- rows of x64.def --- */
 
-enum shape { RM, MR, LEA, SX8, SX16, SX32, VRM, VMR, XX, XM, XR, RX, VXX };
+enum shape { RM, MR, LEA, SX8, SX16, SX32, VRM, VMR, XX, XM, XR, RX, RX_TO, VXX };
 
 static const struct row {
     enum x64_op op;
@@ -171,7 +171,9 @@ static unsigned reg_width(const struct row *row)
 {
     enum shape shape = row->shape;
 
-    return shape == XX || shape == XM || shape == XR || shape == VXX ? 128 : row->width;
+    return shape == XX || shape == XM || shape == XR || shape == RX_TO || shape == VXX
+               ? 128
+               : row->width;
 }
 
 static unsigned rm_width(const struct row *row)
@@ -194,11 +196,12 @@ static unsigned memory_width(const struct row *row)
 static void check_registers(const struct row *row, unsigned reg, unsigned rm)
 {
     struct wanted want = {.mnemonic = row->mnemonic, .n = 2};
+    bool to = row->shape == MR || row->shape == RX_TO;
     struct emitted e;
 
     x64_rr(begin(&e), row->op, reg, rm);
-    want.operand[row->shape == MR] = reg_operand(reg, reg_width(row));
-    want.operand[row->shape != MR] = reg_operand(rm, rm_width(row));
+    want.operand[to] = reg_operand(reg, reg_width(row));
+    want.operand[!to] = reg_operand(rm, rm_width(row));
     check(&e, &want);
 }
 
@@ -231,7 +234,7 @@ static void check_three_memory(const struct row *row, unsigned reg, unsigned vvv
 
 static void check_memory(const struct row *row, unsigned reg, struct x64_mem mem)
 {
-    bool stores = row->shape == MR || row->shape == XM;
+    bool stores = row->shape == MR || row->shape == XM || row->shape == RX_TO;
     struct wanted want = {.mnemonic = row->mnemonic, .n = 2};
     struct emitted e;
 

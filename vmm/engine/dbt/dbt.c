@@ -48,6 +48,27 @@ static bool chunk_next(struct rv_hart *h)
     return interp_attend(h);
 }
 
+/* The code to go on with at h->pc after a step that ended a block; STEP_LEAVE: there is none.
+ */
+static uint64_t step_ahead(struct rv_hart *h)
+{
+    struct code_page *page;
+    uint32_t code;
+
+    if (h->left <= 0)
+        return STEP_LEAVE;
+    if (!interp_attend(h)) {
+        dbt_of(h)->leaving = true;
+        return STEP_LEAVE;
+    }
+    page = interp_fetch_hit(h);
+    code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
+    if (!code)
+        return STEP_LEAVE;
+    h->page_va = h->pc & RV_PAGE_MASK;
+    return code;
+}
+
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
     const struct rv_op *behind = op + (op->code & 1 ? 1 : 2);
@@ -58,9 +79,9 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
     dbt_of(h)->stepped++;
     if (!interp_step(h, op, false)) {
         dbt_of(h)->leaving = true;
-        return 1;
+        return STEP_LEAVE;
     }
-    return interp_of(h)->behind != behind;
+    return interp_of(h)->behind == behind ? STEP_ON : step_ahead(h);
 }
 
 /* By the interpreter, from h->pc to the next jump or for one step. False: leave. */

@@ -31,10 +31,12 @@ struct dbt {
     unsigned heat, block_steps;
     bool leaving; /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
-    uint32_t stub_enter;  /* void f(struct rv_hart *, const uint8_t *code) */
-    uint32_t stub_leave;  /* keeps rax as h->pc, goes back to who entered */
-    uint32_t stub_step;   /* one instruction by the interpreter */
-    uint32_t stub_fp;     /* gives the guest the host's FPU, if it may have it */
+    uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
+    uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
+    uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
+    uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
+    uint32_t stub_clear;
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
@@ -73,7 +75,12 @@ void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code);
 /* Makes the jump at `site` lead to the code at the offset. */
 void target_link(struct dbt *d, const uint8_t *site, uint32_t code);
 
-/* One instruction by the interpreter, called by translated code; 0: go on behind it. */
+/*
+ * One instruction by the interpreter, called by translated code, which then goes on: behind it
+ * (STEP_ON), at the code with the offset returned, or back to who entered (STEP_LEAVE).
+ */
+#define STEP_ON    0u
+#define STEP_LEAVE 1u
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left);
 
 /*

@@ -118,6 +118,21 @@ static void lower_rev8(struct target_block *b)
     x64_put(b, b->op->rd, to);
 }
 
+/* 0xff for each byte that is not 0. */
+static void lower_orc(struct target_block *b)
+{
+    enum { XMM0, XMM1 };
+    struct x64_code *c = &b->code;
+    unsigned from = x64_source(b, b->op->rs1, RAX);
+
+    x64_rr(c, X64_MOVQ_TO, XMM0, from);
+    x64_rr(c, X64_XORPS, XMM1, XMM1);
+    x64_rr(c, X64_PCMPEQB, XMM0, XMM1);
+    x64_rr(c, X64_MOVQ_FROM, XMM0, RAX);
+    x64_unary(c, UNARY_NOT, true, RAX);
+    x64_put(b, b->op->rd, RAX);
+}
+
 static bool lower_zbb(struct target_block *b, unsigned id)
 {
     switch (id) {
@@ -143,6 +158,7 @@ static bool lower_zbb(struct target_block *b, unsigned id)
     case RV_INSN_rori: lower_rotate_imm(b, true); return true;
     case RV_INSN_roriw: lower_rotate_imm(b, false); return true;
     case RV_INSN_rev8: lower_rev8(b); return true;
+    case RV_INSN_orc_b: lower_orc(b); return true;
     case RV_INSN_packw: /* zext.h is its only common use */
         if (rs2(b) != 0)
             return false;

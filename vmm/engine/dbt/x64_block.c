@@ -385,7 +385,8 @@ static enum lowered lower(struct target_block *b, unsigned id)
     case OP_bgeu_near: return lower_branch(b, CC_AE, true);
     default: break;
     }
-    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b))
+    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b) ||
+        x64_lower_csr(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;

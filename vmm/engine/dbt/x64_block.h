@@ -117,5 +117,6 @@ bool x64_lower_int(struct target_block *b);
 bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
 bool x64_lower_float(struct target_block *b);
+bool x64_lower_csr(struct target_block *b);
 
 #endif

@@ -2,24 +2,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "guest/abi/platform.h"
+
 #define TABLE_LOAD  offsetof(struct rv_tlb, load)
 #define TABLE_STORE offsetof(struct rv_tlb, store)
 
 /*
- * rax = the host address of [rs1 + imm, +size), or the interpreter does the instruction. The
+ * rax = the host address of [rax, +size), or the interpreter does the instruction. The
  * tag is compared with the page of the last byte, so what crosses a page misses. Nothing but an
  * entry that matched makes an address of the host: no guest address reaches the monitor's
  * memory.
  */
-static void lower_place(struct target_block *b, int32_t imm, unsigned size, size_t table)
+static void lower_lookup(struct target_block *b, unsigned size, size_t table)
 {
     struct x64_code *c = &b->code;
-    unsigned base = x64_source(b, b->op->rs1, RAX);
 
-    if (imm)
-        x64_rm(c, X64_LEA, RAX, X64_MEM(base, imm));
-    else
-        x64_move(b, RAX, base);
     x64_rorx(c, false, RCX, RAX, 8); /* the page's number, times the 16 bytes of an entry */
     x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
     if (size > 1)
@@ -31,6 +28,18 @@ static void lower_place(struct target_block *b, int32_t imm, unsigned size, size
     x64_step_if(b, CC_NE);
     x64_rm(c, X64_ADD, RAX,
            X64_INDEXED(REG_TLB, RCX, 0, table + offsetof(struct rv_tlb_entry, addend)));
+}
+
+/* The same of [rs1 + imm, +size). */
+static void lower_place(struct target_block *b, int32_t imm, unsigned size, size_t table)
+{
+    unsigned base = x64_source(b, b->op->rs1, RAX);
+
+    if (imm)
+        x64_rm(&b->code, X64_LEA, RAX, X64_MEM(base, imm));
+    else
+        x64_move(b, RAX, base);
+    lower_lookup(b, size, table);
 }
 
 static void lower_load(struct target_block *b, enum x64_op load, unsigned size)
@@ -237,11 +246,42 @@ static bool lower_fence(struct target_block *b)
     return imm != PAUSE;
 }
 
+/*
+ * cbo.zero, with which Linux clears pages. menvcfg has to allow it below M-mode, senvcfg in
+ * U-mode; M-mode without menvcfg's leave takes the slow way.
+ */
+static void lower_zero(struct target_block *b)
+{
+    enum { XMM0 };
+    struct x64_code *c = &b->code;
+    uint8_t *above;
+
+    x64_test_imm(c, HART(menvcfg), RV_ENVCFG_CBZE);
+    x64_step_if(b, CC_E);
+    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
+    x64_rr(c, X64_TEST, RAX, RAX);
+    above = x64_jcc(c, CC_NE, NULL);
+    x64_test_imm(c, HART(senvcfg), RV_ENVCFG_CBZE);
+    x64_step_if(b, CC_E);
+    if (!c->full)
+        x64_link(above, c->at);
+    x64_get(b, RAX, b->op->rs1);
+    x64_ri(c, ALU_AND, true, RAX, -(int32_t)PLAT_CACHE_BLOCK);
+    lower_lookup(b, PLAT_CACHE_BLOCK, TABLE_STORE);
+    x64_rr(c, X64_XORPS, XMM0, XMM0);
+    for (int32_t at = 0; at < (int32_t)PLAT_CACHE_BLOCK; at += 16)
+        x64_rm(c, X64_STOREUPS, XMM0, X64_MEM(RAX, at));
+}
+
 bool x64_lower_mem(struct target_block *b)
 {
     unsigned id = b->op->code >> 1;
 
     if (id == RV_INSN_fence)
         return lower_fence(b);
+    if (id == RV_INSN_cbo_zero) {
+        lower_zero(b);
+        return true;
+    }
     return lower_integer(b, id) || lower_float(b, id) || lower_atomic(b, id);
 }

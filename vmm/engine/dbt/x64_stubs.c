@@ -165,7 +165,7 @@ static void emit_step(struct dbt *d, struct x64_code *c)
 {
     uint64_t (*step)(struct rv_hart *, const struct rv_op *, int64_t) = dbt_step;
     uint64_t address;
-    uint8_t *ends, *back, *refused;
+    uint8_t *ends, *back, *refused, *ahead;
 
     memcpy(&address, &step, sizeof(address)); /* ISO C has no such conversion */
     d->stub_step = offset_of(d, c);
@@ -192,9 +192,84 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     pins_load(c);
     x64_ret(c);
     x64_link(ends, c->at);
-    x64_link(refused, c->at);
     x64_ri(c, ALU_ADD, true, RSP, 8); /* not back into the block */
+    x64_ri(c, ALU_CMP, true, RAX, STEP_LEAVE);
+    ahead = x64_jcc(c, CC_NE, NULL);
     leave(c);
+    x64_link(refused, c->at);
+    x64_ri(c, ALU_ADD, true, RSP, 8);
+    leave(c);
+    x64_link(ahead, c->at);
+    x64_rm(c, X64_MOV, REG_LEFT, HART(left));
+    x64_lea_rip(c, RCX, d->cache.write);
+    x64_rr(c, X64_ADD, RAX, RCX);
+    pins_load(c);
+    x64_jmp_reg(c, RAX);
+}
+
+/* The bits of sstatus that are read (csr.c): SIE, SPIE, SPP, FS, SUM, MXR, UXL; and SD. */
+#define SSTATUS_BITS (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR | RV_UXL)
+
+/*
+ * Sets or clears bits of sstatus, those in rcx: none, SIE or SUM, in S-mode, which is nearly
+ * all that kernels do all day. rax = what sstatus was; rdx = 0: this is none of those, or SIE
+ * would let an interrupt in that is pending: nothing has happened.
+ */
+static void emit_sstatus(struct dbt *d, struct x64_code *c, bool set)
+{
+    uint8_t *sum, *other, *none, *pending = NULL, *soft = NULL, *user, *done, *clean;
+
+    *(set ? &d->stub_set : &d->stub_clear) = offset_of(d, c);
+    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
+    x64_ri(c, ALU_CMP, false, RAX, PRIV_S);
+    user = x64_jcc(c, CC_NE, NULL);
+    x64_rm(c, X64_MOV, RAX, HART(mstatus));
+    x64_ri(c, ALU_CMP, true, RCX, RV_SUM);
+    sum = x64_jcc(c, CC_E, NULL);
+    x64_rr(c, X64_MOV, RDX, RCX);
+    x64_ri(c, ALU_AND, true, RDX, ~(int32_t)RV_SIE);
+    other = x64_jcc(c, CC_NE, NULL);
+    x64_rr(c, X64_TEST, RCX, RCX);
+    none = x64_jcc(c, CC_E, NULL);
+    if (set) {
+        x64_rm(c, X64_MOV, RDX, HART(mip));
+        x64_rm(c, X64_AND, RDX, HART(mie));
+        pending = x64_jcc(c, CC_NE, NULL);
+        x64_rm(c, X64_MOVZX8, RDX, HART(seip_soft));
+        x64_rr(c, X64_TEST, RDX, RDX);
+        soft = x64_jcc(c, CC_NE, NULL);
+        x64_rm(c, X64_OR_TO, RCX, HART(mstatus));
+    } else {
+        x64_unary(c, UNARY_NOT, true, RCX);
+        x64_rm(c, X64_AND_TO, RCX, HART(mstatus));
+    }
+    done = x64_jmp(c, NULL);
+    x64_link(sum, c->at);
+    if (!set)
+        x64_unary(c, UNARY_NOT, true, RCX);
+    x64_rm(c, set ? X64_OR_TO : X64_AND_TO, RCX, HART(mstatus));
+    x64_rm(c, X64_LEA, REG_TLB, HART(tlbs[set ? RV_CTX_S_SUM : RV_CTX_S]));
+    x64_rm(c, X64_STORE, REG_TLB, HART(tlb));
+    x64_link(none, c->at);
+    x64_link(done, c->at);
+    x64_mov_imm(c, RDX, SSTATUS_BITS);
+    x64_rr(c, X64_AND, RAX, RDX);
+    x64_mov_imm(c, RDX, 1);
+    x64_rr(c, X64_MOV32, RCX, RAX);
+    x64_ri(c, ALU_AND, false, RCX, RV_FS);
+    x64_ri(c, ALU_CMP, false, RCX, RV_FS);
+    clean = x64_jcc(c, CC_NE, NULL);
+    x64_bit(c, BIT_BTS, RAX, 63); /* SD */
+    x64_link(clean, c->at);
+    x64_ret(c);
+    x64_link(user, c->at);
+    x64_link(other, c->at);
+    if (set) {
+        x64_link(pending, c->at);
+        x64_link(soft, c->at);
+    }
+    x64_mov_imm(c, RDX, 0);
+    x64_ret(c);
 }
 
 void target_stubs(struct dbt *d)
@@ -204,6 +279,8 @@ void target_stubs(struct dbt *d)
     emit_leave(d, &c);
     emit_enter(d, &c);
     emit_fp(d, &c);
+    emit_sstatus(d, &c, true);
+    emit_sstatus(d, &c, false);
     emit_step(d, &c);
 }
 

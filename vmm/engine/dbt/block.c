@@ -58,10 +58,9 @@ static void evict(struct dbt *d)
 
     cache_next_segment(&d->cache);
     bit = 1ull << d->cache.segment;
-    for (unsigned i = 0; i < CODE_BUCKETS; i++)
-        for (struct code_page *page = d->in->bucket[i]; page; page = page->next)
-            if (page->segments & bit)
-                code_page_cold(page);
+    for (unsigned i = 0; i < CODE_SLOTS; i++)
+        if (d->in->code[i].key && d->in->code[i].page->segments & bit)
+            code_page_cold(d->in->code[i].page);
     d->evictions++;
 }
 

@@ -272,6 +272,7 @@ NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
         h->trap_tval = h->pc;
         return NULL;
     }
+    h->fetches_used |= (uint8_t)(1u << (h->fetch - h->fetches));
     e->tag = h->pc & RV_PAGE_MASK;
     e->page = page;
     return page;
@@ -388,9 +389,7 @@ OP(single)
 void interp_fence_i(struct rv_hart *h)
 {
     interp_of(h)->epoch++;
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
-            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    rv_fetch_flush(h);
 }
 
 /* --- entering --- */
@@ -455,6 +454,8 @@ int interp_hart_create(struct hart *hart)
     if (!in)
         return -ENOMEM;
     in->hart.loop = in;
+    in->hart.tlbs_used = (1u << RV_CONTEXTS) - 1; /* zeros are no empty entries */
+    in->hart.fetches_used = 7;
     in->hart.hart = hart;
     in->hart.vm = hart->vm;
     in->hart.step_limit = config->max_steps;

@@ -138,9 +138,7 @@ struct code_page {
     struct rv_op op[PAGE_SLOTS + 2]; /* the last ones lead to the next page */
     uint8_t bytes[MEM_PAGE_SIZE];
     gpa_t gpa;
-    uint64_t epoch;
-    bool guarded;           /* no op runs from it, see code_page_get */
-    struct code_page *next; /* same hash bucket */
+    bool guarded; /* no op runs from it, see code_page_get */
     /*
      * The translator's, where there is one: the code of each halfword, how often it was entered
      * untranslated, and in which segments of the cache its code is, a bit each.
@@ -151,13 +149,26 @@ struct code_page {
 };
 _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
 
-#define CODE_BUCKETS   1024u
 #define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
+
+/*
+ * Where the decoded page of an address is, in a table of open addressing that is at most half
+ * full. Here and not in the page, because fields of pages all fall into the same few sets of
+ * the host's caches: a search through them took 5 % of a shell script's time.
+ */
+struct code_slot {
+    uint64_t key; /* gpa | CODE_KEY | guarded; 0: free */
+    struct code_page *page;
+    uint64_t epoch; /* in which it was last compared with memory */
+};
+
+#define CODE_SLOTS (2 * CODE_PAGES_MAX)
+#define CODE_KEY   2u
 
 /* What the interpreter has beside the shared hart: rv_hart.loop. */
 struct interp {
     struct rv_hart hart;
-    struct code_page *bucket[CODE_BUCKETS];
+    struct code_slot code[CODE_SLOTS];
     unsigned npages;
     uint64_t epoch;
     uint64_t refresh_steps;   /* at which all pages are due to be compared with memory again */

@@ -168,8 +168,9 @@ struct rv_hart {
     uint64_t instret_base,
         cycle_base; /* added to the counts; the value itself when inhibited */
 
-    void *loop;               /* the engine's own, beside the shared state */
-    struct rv_large large[2]; /* in the lower and the upper half of the address space */
+    void *loop;                      /* the engine's own, beside the shared state */
+    uint8_t tlbs_used, fetches_used; /* which of these may have entries, a bit each */
+    struct rv_large large[2];        /* in the lower and the upper half of the address space */
     struct rv_tlb tlbs[RV_CONTEXTS];
     struct rv_fetch fetches[3]; /* U, S, M */
 };
@@ -275,6 +276,7 @@ void rv_context_update(struct rv_hart *h);
  * too. */
 void rv_tlb_flush(struct rv_hart *h);
 void rv_tlb_flush_page(struct rv_hart *h, uint64_t va);
+void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
 
 /* --- pmp.c --- */
 

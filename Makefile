@@ -65,6 +65,10 @@ include guest/guest.mk
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# For tests that take a binary: the same with the translator.
+$(B)/tollgate-dbt: tests/tools/tollgate-dbt.sh $(B)/tollgate
+	install -m 755 $< $@
+
 $(B)/libtollgate.a: $(call obj,$(LIB_SRC))
 	@rm -f $@
 	$(AR) rcs $@ $^

@@ -48,6 +48,15 @@ static bool chunk_next(struct rv_hart *h)
     return interp_attend(h);
 }
 
+/* Requests and interrupts, most often none. False: leave. */
+static bool look(struct rv_hart *h)
+{
+    if (LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
+               !(rv_mip(h) & h->mie)))
+        return true;
+    return interp_attend(h);
+}
+
 /* The code to go on with at h->pc after a step that ended a block; STEP_LEAVE: there is none.
  */
 static uint64_t step_ahead(struct rv_hart *h)
@@ -57,7 +66,7 @@ static uint64_t step_ahead(struct rv_hart *h)
 
     if (h->left <= 0)
         return STEP_LEAVE;
-    if (!interp_attend(h)) {
+    if (!look(h)) {
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
@@ -73,11 +82,15 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
     const struct rv_op *behind = op + (op->code & 1 ? 1 : 2);
     size_t slot = (size_t)(op - page_of(op)->op);
+    enum crossing crossing;
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
+    crossing = dbt_cross(h, op);
+    if (crossing == CROSSING_DONE)
+        return step_ahead(h);
     dbt_of(h)->stepped++;
-    if (!interp_step(h, op, false)) {
+    if (crossing == CROSSING_LEAVE || !interp_step(h, op, false)) {
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
@@ -89,7 +102,7 @@ static bool interpret(struct rv_hart *h, struct code_page *page, unsigned slot)
 {
     bool on = steps_rest(h) > RUN_ON_SLACK;
 
-    return interp_step(h, &page->op[slot], on) && (h->left <= 0 || interp_attend(h));
+    return interp_step(h, &page->op[slot], on) && (h->left <= 0 || look(h));
 }
 
 /* The code of a slot, translated when it has become hot; 0: there is none. */
@@ -119,7 +132,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         d->entered++;
         target_enter(d, h, code);
         if (!h->link || h->left <= 0)
-            return !d->leaving && (h->left <= 0 || interp_attend(h));
+            return !d->leaving && (h->left <= 0 || look(h));
         page = interp_fetch_hit(h);
         if (!page)
             return true;

@@ -19,6 +19,14 @@
 #define BLOCK_HEAT 8
 #endif
 
+/* A call's handler, or that it takes the gate, for as long as the epoch lasts. */
+#define DBT_WAYS 64
+struct dbt_way {
+    uint64_t ext, fn;
+    struct call_way way;
+    bool filled, usable;
+};
+
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
  * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
@@ -37,6 +45,7 @@ struct dbt {
     uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
+    struct dbt_way way[DBT_WAYS];
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
@@ -46,6 +55,16 @@ static inline struct dbt *dbt_of(struct rv_hart *h)
 {
     return interp_of(h)->translator;
 }
+
+/* --- crossing.c --- */
+
+/*
+ * Calls, traps into the guest's own handler and returns from it, at h->pc with h->left as
+ * before the step. NONE: nothing has happened, it is the interpreter's. DONE: on at h->pc,
+ * after a look at requests and interrupts. LEAVE: run returns.
+ */
+enum crossing { CROSSING_NONE, CROSSING_DONE, CROSSING_LEAVE };
+enum crossing dbt_cross(struct rv_hart *h, const struct rv_op *op);
 
 /* --- block.c --- */
 

@@ -24,7 +24,7 @@ GUEST_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-pr
 	-Wundef -Wformat=2 -Wcast-qual -Wpointer-arith -Wimplicit-fallthrough -Wconversion \
 	-Wno-sign-conversion
 # Loops must not become calls of the very functions that they implement.
-GUEST_FLAGS := -I. -std=gnu11 -O2 -g -mcmodel=medany -ffreestanding -fno-pic -fno-common \
+GUEST_FLAGS := -I. -I$(B)/gen -std=gnu11 -O2 -g -mcmodel=medany -ffreestanding -fno-pic -fno-common \
 	-fno-stack-protector -fno-tree-loop-distribute-patterns -ffile-prefix-map=$(CURDIR)=. \
 	$(GUEST_WARN) $(WERROR)
 # Kernel guests touch no floating point: a trap need not save it.
@@ -41,20 +41,20 @@ GUEST_PROGRAM_LIB_OBJS := $(B)/guest/obj/lib/program/start.S.o $(B)/guest/obj/li
 	$(GUEST_HOSTILE:%=$(B)/guest/obj/hostile/%.c.o) $(GUEST_PROGRAM_LIB_OBJS)
 guests: $(GUEST_ELFS)
 
-$(B)/guest/obj/%.o: guest/%
+$(B)/guest/obj/%.o: guest/% | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_KERNEL_FLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/guest/obj/program/%.o: guest/program/%
+$(B)/guest/obj/program/%.o: guest/program/% | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/guest/obj/lib/program/%.o: guest/lib/program/%
+$(B)/guest/obj/lib/program/%.o: guest/lib/program/% | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) -MMD -MP -c -o $@ $<
 
 # Shared source, but another ABI than the kernels'.
-$(B)/guest/obj/lib/program/string.c.o: guest/lib/string.c
+$(B)/guest/obj/lib/program/string.c.o: guest/lib/string.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) -MMD -MP -c -o $@ $<
 

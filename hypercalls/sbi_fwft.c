@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_fwft.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 #include "vmm/snapshot.h"
@@ -53,7 +54,7 @@ static int feature_check(struct hart *hart, const struct fwft_hart *fh, uint32_t
     return feature_error(engine_set(hart, feature, fh->value[feature]));
 }
 
-static enum call_disp fwft_set(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_fwft_set(void *self, struct hart *hart, struct call *c)
 {
     struct fwft *fwft = self;
     struct fwft_hart *fh = &fwft->hart[hart->index];
@@ -74,7 +75,7 @@ static enum call_disp fwft_set(void *self, struct hart *hart, struct call *c)
     return sbi_error(c, SBI_SUCCESS);
 }
 
-static enum call_disp fwft_get(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_fwft_get(void *self, struct hart *hart, struct call *c)
 {
     struct fwft *fwft = self;
     const struct fwft_hart *fh = &fwft->hart[hart->index];
@@ -136,30 +137,12 @@ static int fwft_create(struct module_instance *inst, struct error *err)
     return 0;
 }
 
-static const struct call_desc fwft_calls[] = {
-    {
-     .name = "sbi.fwft.set",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_FWFT,
-     .fn = SBI_FWFT_SET,
-     .handler = fwft_set,
-     .effects = CALL_HART_STATE,
-     },
-    {
-     .name = "sbi.fwft.get",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_FWFT,
-     .fn = SBI_FWFT_GET,
-     .handler = fwft_get,
-     },
-};
-
 const struct module module_sbi_fwft = {
     .name = "sbi-fwft",
     .summary = "SBI FWFT: features of the hart that firmware switches",
     .starts = MODULE_KERNEL,
-    .calls = fwft_calls,
-    .ncalls = sizeof(fwft_calls) / sizeof(fwft_calls[0]),
+    .calls = sbi_fwft_calls,
+    .ncalls = sizeof(sbi_fwft_calls) / sizeof(sbi_fwft_calls[0]),
     .create = fwft_create,
     .destroy = free,
     .save = fwft_save,

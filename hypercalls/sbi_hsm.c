@@ -1,6 +1,7 @@
 /* sbi_hsm.c: the SBI HSM extension: harts start, stop, suspend. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_hsm.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
@@ -8,7 +9,7 @@
  * SBI 3.0, section 9.1. Hart, then address, then state, as OpenSBI checks them. A hart whose
  * start is pending, or that is suspended, counts as started already.
  */
-static enum call_disp hsm_hart_start(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_hsm_hart_start(void *self, struct hart *hart, struct call *c)
 {
     struct vm *vm = hart->vm;
 
@@ -23,7 +24,7 @@ static enum call_disp hsm_hart_start(void *self, struct hart *hart, struct call 
 }
 
 /* Section 9.2: does not return, and cannot fail here. */
-static enum call_disp hsm_hart_stop(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_hsm_hart_stop(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     (void)c;
@@ -31,7 +32,7 @@ static enum call_disp hsm_hart_stop(void *self, struct hart *hart, struct call *
     return CALL_STOPPED;
 }
 
-static enum call_disp hsm_get_status(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_hsm_hart_get_status(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     if (c->arg[0] >= hart->vm->nharts)
@@ -45,7 +46,7 @@ static enum call_disp hsm_get_status(void *self, struct hart *hart, struct call 
  * above is ignored (kvm-unit-tests, riscv/sbi.c, demand it). Not checked for a retentive
  * suspend: the address, which is unused then.
  */
-static enum call_disp hsm_hart_suspend(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_hsm_hart_suspend(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     switch ((uint32_t)c->arg[0]) {
@@ -62,44 +63,10 @@ static enum call_disp hsm_hart_suspend(void *self, struct hart *hart, struct cal
     }
 }
 
-static const struct call_desc hsm_calls[] = {
-    {
-     .name = "sbi.hsm.hart_start",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_HSM,
-     .fn = SBI_HSM_HART_START,
-     .handler = hsm_hart_start,
-     .effects = CALL_HART_STATE,
-     },
-    {
-     .name = "sbi.hsm.hart_stop",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_HSM,
-     .fn = SBI_HSM_HART_STOP,
-     .handler = hsm_hart_stop,
-     .effects = CALL_HART_STATE | CALL_STOPS,
-     },
-    {
-     .name = "sbi.hsm.hart_get_status",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_HSM,
-     .fn = SBI_HSM_HART_GET_STATUS,
-     .handler = hsm_get_status,
-     },
-    {
-     .name = "sbi.hsm.hart_suspend",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_HSM,
-     .fn = SBI_HSM_HART_SUSPEND,
-     .handler = hsm_hart_suspend,
-     .effects = CALL_HART_STATE | CALL_BLOCKS,
-     },
-};
-
 const struct module module_sbi_hsm = {
     .name = "sbi-hsm",
     .summary = "SBI HSM: harts start, stop, suspend",
     .starts = MODULE_KERNEL,
-    .calls = hsm_calls,
-    .ncalls = sizeof(hsm_calls) / sizeof(hsm_calls[0]),
+    .calls = sbi_hsm_calls,
+    .ncalls = sizeof(sbi_hsm_calls) / sizeof(sbi_hsm_calls[0]),
 };

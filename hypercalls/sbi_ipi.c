@@ -1,11 +1,12 @@
 /* sbi_ipi.c: the SBI IPI extension: interrupts from hart to hart. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_ipi.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
 /* SBI 3.0, section 7.1. */
-static enum call_disp ipi_send(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_ipi_send_ipi(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
@@ -16,21 +17,10 @@ static enum call_disp ipi_send(void *self, struct hart *hart, struct call *c)
     return sbi_error(c, error);
 }
 
-static const struct call_desc ipi_calls[] = {
-    {
-     .name = "sbi.ipi.send_ipi",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_IPI,
-     .fn = SBI_IPI_SEND_IPI,
-     .handler = ipi_send,
-     .effects = CALL_HART_STATE,
-     },
-};
-
 const struct module module_sbi_ipi = {
     .name = "sbi-ipi",
     .summary = "SBI IPI: interrupts from hart to hart",
     .starts = MODULE_KERNEL,
-    .calls = ipi_calls,
-    .ncalls = sizeof(ipi_calls) / sizeof(ipi_calls[0]),
+    .calls = sbi_ipi_calls,
+    .ncalls = sizeof(sbi_ipi_calls) / sizeof(sbi_ipi_calls[0]),
 };

@@ -1,12 +1,13 @@
 /* sbi_legacy.c: the SBI legacy extensions 0-8, each a call of its own. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_legacy.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
 /* SBI 3.0, section 5: a6 is ignored, a0 returns the result, a1 is preserved. */
 
-static enum call_disp legacy_set_timer(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_set_timer(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     sbi_count(hart, SBI_PMU_FW_SET_TIMER);
@@ -14,14 +15,14 @@ static enum call_disp legacy_set_timer(void *self, struct hart *hart, struct cal
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_putchar(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_putchar(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     console_putc(&hart->vm->console, (uint8_t)c->arg[0]);
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_getchar(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_getchar(void *self, struct hart *hart, struct call *c)
 {
     uint8_t byte;
 
@@ -36,7 +37,7 @@ static enum call_disp legacy_getchar(void *self, struct hart *hart, struct call 
  * returns 0 here, as in OpenSBI: an engine tells the pending interrupts that are enabled, no
  * others, and a guest that wants to know reads sip.SSIP.
  */
-static enum call_disp legacy_clear_ipi(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_clear_ipi(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     hart_irq(hart, IRQ_S_SOFT, false);
@@ -72,7 +73,7 @@ static enum call_disp legacy_harts(struct hart *hart, struct call *c, uint64_t *
     return error == SBI_SUCCESS ? CALL_PASS : sbi_legacy_result(c, error);
 }
 
-static enum call_disp legacy_send_ipi(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_send_ipi(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     enum call_disp disp = legacy_harts(hart, c, &harts);
@@ -84,7 +85,7 @@ static enum call_disp legacy_send_ipi(void *self, struct hart *hart, struct call
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_fence_i(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_remote_fence_i(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     enum call_disp disp = legacy_harts(hart, c, &harts);
@@ -96,7 +97,8 @@ static enum call_disp legacy_fence_i(void *self, struct hart *hart, struct call 
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_sfence_vma(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_remote_sfence_vma(void *self, struct hart *hart,
+                                                   struct call *c)
 {
     uint64_t harts;
     enum call_disp disp = legacy_harts(hart, c, &harts);
@@ -113,7 +115,8 @@ static enum call_disp legacy_sfence_vma(void *self, struct hart *hart, struct ca
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_sfence_vma_asid(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_remote_sfence_vma_asid(void *self, struct hart *hart,
+                                                        struct call *c)
 {
     uint64_t harts;
     enum call_disp disp = legacy_harts(hart, c, &harts);
@@ -131,7 +134,7 @@ static enum call_disp legacy_sfence_vma_asid(void *self, struct hart *hart, stru
     return sbi_legacy_result(c, 0);
 }
 
-static enum call_disp legacy_shutdown(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_legacy_shutdown(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     (void)c;
@@ -139,31 +142,10 @@ static enum call_disp legacy_shutdown(void *self, struct hart *hart, struct call
     return CALL_STOPPED;
 }
 
-#define LEGACY_CALL(call_name, number, function, effect)                                       \
-    {                                                                                          \
-        .name = "sbi.legacy." call_name, .personality = CALL_SBI, .ext = number,               \
-        .fn = CALL_ANY_FN, .handler = function, .effects = effect, .legacy = true,             \
-    }
-
-static const struct call_desc legacy_calls[] = {
-    LEGACY_CALL("set_timer", SBI_EXT_LEGACY_SET_TIMER, legacy_set_timer, CALL_HART_STATE),
-    LEGACY_CALL("putchar", SBI_EXT_LEGACY_CONSOLE_PUTCHAR, legacy_putchar, CALL_WRITES_HOST),
-    LEGACY_CALL("getchar", SBI_EXT_LEGACY_CONSOLE_GETCHAR, legacy_getchar, CALL_READS_HOST),
-    LEGACY_CALL("clear_ipi", SBI_EXT_LEGACY_CLEAR_IPI, legacy_clear_ipi, CALL_HART_STATE),
-    LEGACY_CALL("send_ipi", SBI_EXT_LEGACY_SEND_IPI, legacy_send_ipi, CALL_HART_STATE),
-    LEGACY_CALL("remote_fence_i", SBI_EXT_LEGACY_REMOTE_FENCE_I, legacy_fence_i,
-                CALL_HART_STATE),
-    LEGACY_CALL("remote_sfence_vma", SBI_EXT_LEGACY_REMOTE_SFENCE_VMA, legacy_sfence_vma,
-                CALL_HART_STATE),
-    LEGACY_CALL("remote_sfence_vma_asid", SBI_EXT_LEGACY_REMOTE_SFENCE_VMA_ASID,
-                legacy_sfence_vma_asid, CALL_HART_STATE),
-    LEGACY_CALL("shutdown", SBI_EXT_LEGACY_SHUTDOWN, legacy_shutdown, CALL_STOPS),
-};
-
 const struct module module_sbi_legacy = {
     .name = "sbi-legacy",
     .summary = "SBI legacy extensions 0-8: timer, console, IPIs, fences, shutdown",
     .starts = MODULE_KERNEL,
-    .calls = legacy_calls,
-    .ncalls = sizeof(legacy_calls) / sizeof(legacy_calls[0]),
+    .calls = sbi_legacy_calls,
+    .ncalls = sizeof(sbi_legacy_calls) / sizeof(sbi_legacy_calls[0]),
 };

@@ -1,6 +1,7 @@
 /* sbi_rfence.c: the SBI RFENCE extension: fences executed by other harts. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_rfence.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
@@ -9,7 +10,7 @@
  * is NOT_SUPPORTED, which is the answer that SBI 3.0, sections 8.4-8.7 want then.
  */
 
-static enum call_disp rfence_fence_i(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_rfence_fence_i(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
@@ -20,7 +21,7 @@ static enum call_disp rfence_fence_i(void *self, struct hart *hart, struct call 
     return sbi_error(c, error);
 }
 
-static enum call_disp rfence_sfence_vma(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_rfence_sfence_vma(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
@@ -36,7 +37,7 @@ static enum call_disp rfence_sfence_vma(void *self, struct hart *hart, struct ca
     return sbi_error(c, error);
 }
 
-static enum call_disp rfence_sfence_vma_asid(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_rfence_sfence_vma_asid(void *self, struct hart *hart, struct call *c)
 {
     uint64_t harts;
     int error = sbi_harts(hart->vm, c->arg[0], c->arg[1], &harts);
@@ -55,37 +56,10 @@ static enum call_disp rfence_sfence_vma_asid(void *self, struct hart *hart, stru
     return sbi_error(c, error);
 }
 
-static const struct call_desc rfence_calls[] = {
-    {
-     .name = "sbi.rfence.fence_i",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_RFENCE,
-     .fn = SBI_RFENCE_FENCE_I,
-     .handler = rfence_fence_i,
-     .effects = CALL_HART_STATE,
-     },
-    {
-     .name = "sbi.rfence.sfence_vma",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_RFENCE,
-     .fn = SBI_RFENCE_SFENCE_VMA,
-     .handler = rfence_sfence_vma,
-     .effects = CALL_HART_STATE,
-     },
-    {
-     .name = "sbi.rfence.sfence_vma_asid",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_RFENCE,
-     .fn = SBI_RFENCE_SFENCE_VMA_ASID,
-     .handler = rfence_sfence_vma_asid,
-     .effects = CALL_HART_STATE,
-     },
-};
-
 const struct module module_sbi_rfence = {
     .name = "sbi-rfence",
     .summary = "SBI RFENCE: fences executed by other harts",
     .starts = MODULE_KERNEL,
-    .calls = rfence_calls,
-    .ncalls = sizeof(rfence_calls) / sizeof(rfence_calls[0]),
+    .calls = sbi_rfence_calls,
+    .ncalls = sizeof(sbi_rfence_calls) / sizeof(sbi_rfence_calls[0]),
 };

@@ -1,6 +1,7 @@
 /* sbi_srst.c: the SBI SRST extension: shutdown and reboot. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_srst.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
@@ -9,7 +10,7 @@
  * is in HSM's suspend type. Reserved values, and vendor's and implementation's, of which there
  * are none here, are INVALID_PARAM.
  */
-static enum call_disp srst_system_reset(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_srst_system_reset(void *self, struct hart *hart, struct call *c)
 {
     uint32_t type = (uint32_t)c->arg[0];
     uint32_t reason = (uint32_t)c->arg[1];
@@ -33,21 +34,10 @@ static enum call_disp srst_system_reset(void *self, struct hart *hart, struct ca
     }
 }
 
-static const struct call_desc srst_calls[] = {
-    {
-     .name = "sbi.srst.system_reset",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_SRST,
-     .fn = SBI_SRST_SYSTEM_RESET,
-     .handler = srst_system_reset,
-     .effects = CALL_STOPS,
-     },
-};
-
 const struct module module_sbi_srst = {
     .name = "sbi-srst",
     .summary = "SBI SRST: shutdown and reboot",
     .starts = MODULE_KERNEL,
-    .calls = srst_calls,
-    .ncalls = sizeof(srst_calls) / sizeof(srst_calls[0]),
+    .calls = sbi_srst_calls,
+    .ncalls = sizeof(sbi_srst_calls) / sizeof(sbi_srst_calls[0]),
 };

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_sta.h"
 #include "hypercalls/sbi.h"
 #include "vmm/host.h"
 #include "vmm/module.h"
@@ -142,7 +143,7 @@ static int sta_begin(struct sta *sta, struct hart *hart, gpa_t gpa)
 }
 
 /* A refused call leaves what was set up before as it is. */
-static enum call_disp sta_set_shmem(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_sta_set_shmem(void *self, struct hart *hart, struct call *c)
 {
     struct sta *sta = self;
     uint64_t lo = c->arg[0], hi = c->arg[1];
@@ -253,23 +254,12 @@ static void sta_destroy(void *self)
     free(sta);
 }
 
-static const struct call_desc sta_calls[] = {
-    {
-     .name = "sbi.sta.set_shmem",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_STA,
-     .fn = SBI_STA_SET_SHMEM,
-     .handler = sta_set_shmem,
-     .effects = CALL_WRITES_MEM | CALL_READS_HOST,
-     },
-};
-
 const struct module module_sbi_sta = {
     .name = "sbi-sta",
     .summary = "SBI STA: how long others had the guest's processors",
     .starts = MODULE_KERNEL,
-    .calls = sta_calls,
-    .ncalls = sizeof(sta_calls) / sizeof(sta_calls[0]),
+    .calls = sbi_sta_calls,
+    .ncalls = sizeof(sbi_sta_calls) / sizeof(sbi_sta_calls[0]),
     .create = sta_create,
     .destroy = sta_destroy,
     .save = sta_save,

@@ -1,6 +1,7 @@
 /* sbi_susp.c: the SBI SUSP extension: the whole system sleeps. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/abi/sbi.h"
+#include "hypercalls/calls/sbi_susp.h"
 #include "hypercalls/sbi.h"
 #include "vmm/module.h"
 
@@ -20,7 +21,7 @@ static bool susp_alone(const struct hart *self)
  * above is ignored. Any interrupt that is enabled in sie wakes the system. The other harts
  * cannot start meanwhile, since nobody is left to start them.
  */
-static enum call_disp susp_system_suspend(void *self, struct hart *hart, struct call *c)
+static enum call_disp sbi_susp_system_suspend(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     if ((uint32_t)c->arg[0] != SBI_SUSP_SUSPEND_TO_RAM)
@@ -34,21 +35,10 @@ static enum call_disp susp_system_suspend(void *self, struct hart *hart, struct 
     return CALL_REPLACED;
 }
 
-static const struct call_desc susp_calls[] = {
-    {
-     .name = "sbi.susp.system_suspend",
-     .personality = CALL_SBI,
-     .ext = SBI_EXT_SUSP,
-     .fn = SBI_SUSP_SYSTEM_SUSPEND,
-     .handler = susp_system_suspend,
-     .effects = CALL_HART_STATE | CALL_BLOCKS,
-     },
-};
-
 const struct module module_sbi_susp = {
     .name = "sbi-susp",
     .summary = "SBI SUSP: the whole system sleeps until an interrupt",
     .starts = MODULE_KERNEL,
-    .calls = susp_calls,
-    .ncalls = sizeof(susp_calls) / sizeof(susp_calls[0]),
+    .calls = sbi_susp_calls,
+    .ncalls = sizeof(sbi_susp_calls) / sizeof(sbi_susp_calls[0]),
 };

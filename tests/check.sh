@@ -59,7 +59,7 @@ translator=
 variant() { make -s -j"$jobs" B="build/$1" "${@:2}"; }
 
 step setup sh tests/tools/setup.sh check
-step build-gcc make -s -j"$jobs" all unit guests diff CC=gcc
+step build-gcc make -s -j"$jobs" all unit guests diff lockstep CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
@@ -84,18 +84,30 @@ step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
 [ -z "$translator" ] || step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+step policy bash tests/guest/policy.sh build/tollgate build
+step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
+step files bash tests/guest/files.sh build/tollgate build/guest
+step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step abi bash tests/guest/abi.sh build/tollgate build
+step abi-asan bash tests/guest/abi.sh build/asan/tollgate build
+step modules bash tests/guest/modules.sh build/tollgate build
+step release bash tests/release-test.sh build/tollgate
+step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 [ -z "$translator" ] || step linux-dbt bash tests/guest/linux.sh build/tollgate-dbt 5
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate \
 	${translator:+build/tollgate-dbt}
+step perf bash tests/guest/perf.sh build/tollgate build/guest
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
@@ -110,7 +122,12 @@ if [ -n "$translator" ]; then
 		--skip tests/conformance/arch-test.skip -- --misaligned trap
 	step kvm-tests-dbt bash tests/conformance/kvm-unit-tests.sh build/hot/tollgate-dbt "${KVM_UNIT_TESTS:-}"
 fi
-step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+step lockstep bash tests/conformance/lockstep.sh build/lockstep random:300
+for folder in ${LOCKSTEP:-}; do
+	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
+		--skip tests/conformance/lockstep.skip
+done
+step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

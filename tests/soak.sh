@@ -4,9 +4,13 @@
 #
 # Stages, in this order; SOAK_ONLY=stage runs one:
 #
-#   fuzz         every fuzz target for SOAK_MINUTES (60), in rounds of at most 10 minutes a target, a seed a round
+#   fuzz         SOAK_INPUTS (10000000) inputs for every fuzz target, or those that FUZZ_ONLY matches, in rounds of at most a
+#                million for each, a seed a round; inputs of the corpus, which come first in each, are not counted
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
 #   boot         SOAK_BOOTS (200) boots of Debian's kernel on 4 harts to its first process and off
+#   det          SOAK_DET (10) deterministic boots of Debian's kernel on 1 and on 4 harts by each of gcc and clang, release
+#                and debug builds: all of one number of harts end with the same state
+#   stress       stress-ng --verify on 4 harts of a Debian kernel, SOAK_STRESS (10) minutes
 #   riscv-tests  the binaries in the folder RISCV_TESTS, when it is set
 #
 # What is done stands in ${TOLLGATE_CACHE:-.cache}/soak/state, for the commit and the changes on top of it: a rerun goes on
@@ -26,24 +30,26 @@ jobs=$(nproc)
 # A boot takes seconds; one that takes this many hangs.
 boot_limit=600
 
-# Short names are for `make soak SOAK=10 BOOTS=5`.
-minutes=${SOAK_MINUTES:-${SOAK:-60}}
+# Short names are for `make soak INPUTS=1000000 BOOTS=5`.
+inputs=${SOAK_INPUTS:-${INPUTS:-10000000}}
 programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
 boots=${SOAK_BOOTS:-${BOOTS:-200}}
+det=${SOAK_DET:-10}
+stress=${SOAK_STRESS:-10}
 only=${SOAK_ONLY:-}
 batch=500
-slice=$((minutes < 10 ? minutes : 10))
 
-for number in "$minutes" "$programs" "$boots"; do
+for number in "$inputs" "$programs" "$boots" "$det" "$stress"; do
 	if ! [[ $number =~ ^[1-9][0-9]{0,8}$ ]]; then
 		echo "soak: '$number' is not a whole number above 0" >&2
 		exit 2
 	fi
 done
+slice=$((inputs < 1000000 ? inputs : 1000000))
 case $only in
-'' | fuzz | diff | boot | riscv-tests) ;;
+'' | fuzz | diff | boot | det | stress | riscv-tests) ;;
 *)
-	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, riscv-tests" >&2
+	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, det, stress, riscv-tests" >&2
 	exit 2
 	;;
 esac
@@ -56,7 +62,7 @@ if [ -n "$(git status --porcelain)" ]; then
 	dirty=true
 	key=$commit+$({ git diff HEAD --binary && git ls-files -o --exclude-standard -z | xargs -0 -r sha256sum 2>/dev/null; } | sha256sum | cut -c 1-12)
 fi
-declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [riscv-tests]=0)
+declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
 passed=0 failed=0
 unprepared=0 # stages, this time; a rerun may do better
 
@@ -112,19 +118,44 @@ prepare_fuzz() {
 	make -s -j"$jobs" B=build/fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
 }
 
-total_fuzz() { echo $(((minutes + slice - 1) / slice)); }
+# fuzz_left: the targets that have not had all their inputs; ${finished[NAME]} counts them.
+fuzz_left() {
+	local file name
+	for file in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$file" .c)
+		if [[ $name =~ ${FUZZ_ONLY:-.} ]] && [ "${finished[$name]:-0}" -lt "$inputs" ]; then
+			echo "$name"
+		fi
+	done
+}
 
+total_fuzz() {
+	local name left most=0
+	for name in $(fuzz_left); do
+		left=$((inputs - ${finished[$name]:-0}))
+		most=$((left > most ? left : most))
+	done
+	echo $((finished[fuzz] + (most + slice - 1) / slice))
+}
+
+# A target that has finished counts even when the round is interrupted.
 item_fuzz() {
-	local seed=$(($1 + 1)) log=$soak/fuzz.log word name rest
-	SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60)) >"$log" 2>&1 </dev/null
-	[ "$interrupted" = 0 ] || return 0
+	local seed=$(($1 + 1)) log=$soak/fuzz.log names word name rest count
+	names=$(fuzz_left | paste -s -d '|')
+	SEED=$seed FUZZ_ONLY="^($names)\$" bash tests/fuzz/run.sh build/fuzz inputs "$slice" >"$log" 2>&1 </dev/null
 	while read -r word name rest; do
-		case $word in
-		ok) record fuzz "$name" "$seed" "$(tr -cd 0-9 <<<"$rest")" pass "build/fuzz/$name -seed=$seed" ;;
-		FAIL) record fuzz "$name" "$seed" 0 fail "build/fuzz/$name $rest" ;;
-		esac
+		if [ "$word" = ok ]; then
+			count=$(tr -cd 0-9 <<<"$rest")
+			finished[$name]=$((${finished[$name]:-0} + count))
+			record fuzz "$name" "$seed" "$count" pass "build/fuzz/$name -seed=$seed -runs=$count"
+		elif [ "$word" = FAIL ] && [ "$interrupted" = 0 ]; then
+			record fuzz "$name" "$seed" 0 fail "build/fuzz/$name $rest"
+		fi
 	done <"$log"
-	grep -qE '^(ok|FAIL) ' "$log" || record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60))"
+	if [ "$interrupted" = 0 ] && ! grep -qE '^(ok|FAIL) ' "$log"; then
+		record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz inputs $slice"
+	fi
+	state_write
 }
 
 prepare_diff() {
@@ -167,6 +198,71 @@ item_boot() {
 		cp "$log" "$soak/boot-${key:0:12}-$(($1 + 1)).log"
 		record boot "$(($1 + 1)) of $boots (status $status, $((SECONDS - start)) s)" null 1 fail \
 			"build/tollgate run $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
+	fi
+}
+
+# A build of each, in the order in which items take them.
+det_builds=(gcc clang gcc-debug clang-debug)
+
+prepare_det() {
+	local build how
+	prepare_boot || return 1
+	for build in "${det_builds[@]}"; do
+		how=("B=build/det/$build" CC=gcc)
+		[ "${build%-debug}" = gcc ] || how+=(CC=clang-14)
+		[ "$build" = "${build%-debug}" ] || how+=(DEBUG=1)
+		make -s -j"$jobs" "${how[@]}" "build/det/$build/tollgate" || return 1
+	done
+}
+
+total_det() { echo $((det * 2 * ${#det_builds[@]})); }
+
+# The first run of this commit on so many harts is the measure of the others.
+item_det() {
+	local build=${det_builds[$1 % ${#det_builds[@]}]} harts=$(($1 / ${#det_builds[@]} % 2 ? 4 : 1))
+	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure steps hash
+	local words="--deterministic -m 512M -c $harts -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' $cache/debian-riscv64/Image"
+	rm -f "$report"
+	timeout --foreground -k 5 "$boot_limit" "build/det/$build/tollgate" run --report "$report" --deterministic -m 512M \
+		-c "$harts" -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' "$cache/debian-riscv64/Image" \
+		>"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	this="$status $(sed -nE 's/^ *"(steps|state_hash)": "?([0-9a-f]+)"?,$/\2/p' "$report" | tr '\n' ' ')$(sha256sum <"$log")"
+	[ "$1" -ge $((2 * ${#det_builds[@]})) ] || [ "$build" != "${det_builds[0]}" ] || echo "$this" >"$soak/det-$harts"
+	measure=$(cat "$soak/det-$harts")
+	[ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log" && [ "$this" = "$measure" ] &&
+		[[ $this =~ ^0\ [0-9]+\ [0-9a-f]{64}\  ]] || result=fail
+	read -r _ steps hash _ <<<"$this"
+	record det "$build, $harts hart(s): $steps steps, $hash" null 1 "$result" "build/det/$build/tollgate run $words"
+}
+
+# stress-ng with the libraries that it loads.
+stress_packages='stress-ng libacl1 libapparmor1 libbsd0 libc6 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1 libgcc-s1
+	libgles2 libglvnd0 libgmp10 libjpeg62-turbo libjudydebian1 libkmod2 liblzma5 libmd0 libmpfr6 libsctp1 libssl3t64
+	libstdc++6 libwayland-server0 libxxhash0 libzstd1 zlib1g'
+
+prepare_stress() {
+	prepare_boot || return 1
+	# shellcheck disable=SC2086 # a list
+	sh guest/linux/packages.sh "$cache/stress-ng.cpio" $stress_packages || return 1
+	cat build/initramfs.cpio "$cache/stress-ng.cpio" >build/stress.cpio
+}
+
+total_stress() { echo 1; }
+
+item_stress() {
+	local log=$soak/stress.log status=0 run
+	run="stress-ng --verify --timeout $((stress * 60))s --cpu 1 --matrix 1 --vm 1 --vm-bytes 64M --mmap 1 --mmap-bytes 64M"
+	run+=" --fork 1 --pipe 1 --futex 1 --switch 1 --atomic 1 --fp 1 --memcpy 1 --timer 1"
+	timeout --foreground -k 5 $((stress * 60 + boot_limit)) build/tollgate run -c 4 -m 1G -i build/stress.cpio \
+		-p "console=hvc0 tg.run=\"$run\"" "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	if [ "$status" -eq 0 ] && grep -aq 'TOLLGATE-STATUS 0' "$log" && grep -aq 'failed: 0' "$log" &&
+		! grep -aqE 'Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task' "$log"; then
+		record stress "$stress minutes: $(sed -n 's/.*\(passed: .*\)/\1/p' "$log" | tr -d '\r')" null 1 pass "SOAK_ONLY=stress"
+	else
+		cp "$log" "$soak/stress-${key:0:12}.log"
+		record stress "$stress minutes (status $status)" null 1 fail "see $soak/stress-${key:0:12}.log"
 	fi
 }
 
@@ -217,7 +313,7 @@ interrupted=0
 trap 'interrupted=1' INT TERM
 state_read
 state_write
-for stage in fuzz diff boot riscv-tests; do
+for stage in fuzz diff boot det stress riscv-tests; do
 	run_stage "$stage"
 done
 echo "results: $results"

@@ -10,6 +10,8 @@
 #include "vmm/error.h"
 #include "vmm/hart.h"
 #include "vmm/module.h"
+#include "vmm/observe.h"
+#include "vmm/phases.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
 
@@ -19,7 +21,7 @@ struct call_link {
     void *self;
     const struct call_desc *desc;
     const char *module;
-    bool allowed; /* the policy is frozen, so its verdict is too */
+    const struct policy_check *check; /* NULL: policy allows it outright */
 };
 
 struct call_key {
@@ -29,12 +31,14 @@ struct call_key {
 
 /*
  * A slot of the hash table. Each extension has one under CALL_ANY_FN, whose chain is empty when
- * no descriptor answers every function: that slot says that the extension is there.
+ * no descriptor answers every function: that slot says that the extension is present.
  */
 struct call_slot {
     struct call_key key;
-    bool used;
+    bool used, present;
     const struct call_link *first, *end;
+    const struct call_link
+        *plain; /* the first, when neither check nor buffer stands before it */
 };
 
 struct call_index {
@@ -43,9 +47,10 @@ struct call_index {
     struct call_link *link;
 };
 
-/* The slot of a key, or the unused one where it belongs. */
-static struct call_slot *slot_find(const struct call_index *index, enum personality personality,
-                                   uint64_t ext, uint64_t fn)
+/* The slot of a key, or the unused one where it belongs. In line: every call passes here. */
+static inline __attribute__((always_inline)) struct call_slot *
+slot_find(const struct call_index *index, enum personality personality, uint64_t ext,
+          uint64_t fn)
 {
     uint64_t hash = (ext ^ (fn << 32 | fn >> 32) ^ personality) * 0x9e3779b97f4a7c15u;
     size_t i = (size_t)(hash >> 32) & index->mask;
@@ -57,12 +62,14 @@ static struct call_slot *slot_find(const struct call_index *index, enum personal
     return &index->slot[i];
 }
 
-static void slot_claim(struct call_index *index, const struct call_desc *desc, uint64_t fn)
+static struct call_slot *slot_claim(struct call_index *index, const struct call_desc *desc,
+                                    uint64_t fn)
 {
     struct call_slot *slot = slot_find(index, desc->personality, desc->ext, fn);
 
     slot->key = (struct call_key){desc->ext, fn, desc->personality};
     slot->used = true;
+    return slot;
 }
 
 /* A call that the engine hides is nobody's. */
@@ -131,8 +138,21 @@ static int module_check(const struct module *module, struct error *err)
 static size_t chain_collect(struct vm *vm, const struct call_key *key, uint64_t fn,
                             struct call_link *out)
 {
-    size_t n = 0;
+    size_t n = 0, nnumbers;
+    const struct call_desc *numbers = policy_numbers(vm, &nnumbers);
 
+    /* What a rule names by number comes first: it passes on what it does not refuse. */
+    for (size_t i = 0; i < nnumbers; i++) {
+        if (numbers[i].personality != key->personality || numbers[i].ext != key->ext ||
+            numbers[i].fn != fn || desc_hidden(vm, &numbers[i]))
+            continue;
+        if (out)
+            out[n] = (struct call_link){.handler = numbers[i].handler,
+                                        .desc = &numbers[i],
+                                        .module = "policy",
+                                        .check = policy_check_of(vm, &numbers[i])};
+        n++;
+    }
     for (unsigned i = 0; i < vm->ninstances; i++) {
         const struct module_instance *inst = &vm->instance[i];
 
@@ -148,7 +168,7 @@ static size_t chain_collect(struct vm *vm, const struct call_key *key, uint64_t 
                     .self = inst->self,
                     .desc = desc,
                     .module = inst->module->name,
-                    .allowed = policy_allows(vm, desc),
+                    .check = policy_check_of(vm, desc),
                 };
             n++;
         }
@@ -188,6 +208,12 @@ static int chain_check(const struct call_link *first, const struct call_link *en
 /* Enters every call and its extension; the chains are still empty. */
 static void index_claim_slots(struct vm *vm, struct call_index *index)
 {
+    size_t nnumbers;
+    const struct call_desc *numbers = policy_numbers(vm, &nnumbers);
+
+    for (size_t i = 0; i < nnumbers; i++)
+        if (!desc_hidden(vm, &numbers[i]))
+            slot_claim(index, &numbers[i], numbers[i].fn);
     for (unsigned i = 0; i < vm->ninstances; i++) {
         const struct module *module = vm->instance[i].module;
 
@@ -195,7 +221,7 @@ static void index_claim_slots(struct vm *vm, struct call_index *index)
             if (desc_hidden(vm, &module->calls[j]))
                 continue;
             slot_claim(index, &module->calls[j], module->calls[j].fn);
-            slot_claim(index, &module->calls[j], CALL_ANY_FN);
+            slot_claim(index, &module->calls[j], CALL_ANY_FN)->present = true;
         }
     }
 }
@@ -220,6 +246,9 @@ static int index_fill(struct vm *vm, struct call_index *index, struct error *err
         slot->first = next;
         next += chain_fill(vm, &slot->key, next);
         slot->end = next;
+        if (slot->first < next && !slot->first->check &&
+            slot->first->desc->buf_kind == CALL_BUF_NONE)
+            slot->plain = slot->first;
         int rc = chain_check(slot->first, slot->end, err);
         if (rc < 0)
             return rc;
@@ -229,8 +258,9 @@ static int index_fill(struct vm *vm, struct call_index *index, struct error *err
 
 int call_index_build(struct vm *vm, struct error *err)
 {
-    size_t rows = 0, slots = 16;
+    size_t rows, slots = 16;
 
+    policy_numbers(vm, &rows);
     for (unsigned i = 0; i < vm->ninstances; i++) {
         int rc = module_check(vm->instance[i].module, err);
         if (rc < 0)
@@ -272,11 +302,10 @@ bool call_ext_present(const struct vm *vm, enum personality personality, uint64_
 {
     if (personality == CALL_TG && ext == TG_EXT_EXIT)
         return true; /* the core's own */
-    return slot_find(vm->calls, personality, ext, CALL_ANY_FN)->used;
+    return slot_find(vm->calls, personality, ext, CALL_ANY_FN)->present;
 }
 
-/* An error of the wrapper's own: the SBI's, or the same meaning in a program's numbers. */
-static void call_fail(struct call *c, bool legacy, int sbi_error, int program_error)
+void call_fail(struct call *c, bool legacy, int sbi_error, int program_error)
 {
     bool program = c->personality == CALL_PROGRAM;
 
@@ -289,22 +318,46 @@ static const struct call_link *chain_run_buffered(const struct call_link *link,
                                                   const struct call_link *end,
                                                   struct hart *hart, struct call *c);
 
-/* Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered. */
+/* Apart: the usual way pays a test and no more. */
+static __attribute__((noinline)) enum call_disp handler_timed(const struct call_link *link,
+                                                              struct hart *hart, struct call *c)
+{
+    enum call_disp disp;
+
+    phase_mark(hart, MARK_HANDLER);
+    disp = link->handler(link->self, hart, c);
+    phase_mark(hart, MARK_DONE);
+    return disp;
+}
+
+static inline enum call_disp handler_run(const struct call_link *link, struct hart *hart,
+                                         struct call *c)
+{
+    if (hart_timed(hart))
+        return handler_timed(link, hart, c);
+    return link->handler(link->self, hart, c);
+}
+
+/*
+ * Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered.
+ * checked: the first has passed policy.
+ */
 static inline const struct call_link *chain_run(const struct call_link *link,
                                                 const struct call_link *end, struct hart *hart,
-                                                struct call *c)
+                                                struct call *c, bool checked)
 {
     c->disp = CALL_PASS;
-    for (; link < end; link++) {
-        if (!link->allowed) {
-            call_fail(c, link->desc->legacy, SBI_ERR_DENIED, -EPERM);
+    for (; link < end; link++, checked = false) {
+        if (link->check && !checked && !policy_pass(link->check, hart, c))
             return NULL;
-        }
         if (link->desc->buf_kind != CALL_BUF_NONE && !c->buf)
             return chain_run_buffered(link, end, hart, c);
-        c->disp = link->handler(link->self, hart, c);
-        if (c->disp != CALL_PASS)
+        c->disp = handler_run(link, hart, c);
+        if (c->disp != CALL_PASS) {
+            if (c->disp == CALL_PARK && link->check)
+                policy_undo(link->check, c);
             return link;
+        }
         c->error = 0;
         c->value = 0;
     }
@@ -334,12 +387,16 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     if (desc->buf_kind == CALL_BUF_OUT)
         memset(buf, 0, c->buf_len); /* nothing of ours leaks, whatever the handler fills */
     c->buf = buf;
+    if (vm_observed(hart->vm) && desc->buf_kind == CALL_BUF_IN)
+        observe_buffer(hart, buf, c->buf_len);
 
-    const struct call_link *by = chain_run(link, end, hart, c);
+    const struct call_link *by = chain_run(link, end, hart, c, true);
     c->buf = NULL;
     if (by && by->desc->buf_kind == CALL_BUF_OUT && c->error >= 0 &&
         (c->disp == CALL_RET1 || c->disp == CALL_RET2)) {
         size_t out = c->value < c->buf_len ? (size_t)c->value : c->buf_len;
+        if (vm_observed(hart->vm))
+            observe_buffer(hart, buf, out);
         if (mem_write(&hart->vm->mem, gpa, buf, out) < 0)
             call_fail(c, desc->legacy, SBI_ERR_FAILED, -EFAULT);
     }
@@ -356,6 +413,75 @@ static const struct call_slot *slot_of_call(const struct call_index *index,
     return slot->used ? slot : slot_find(index, personality, ext, CALL_ANY_FN);
 }
 
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+
+    return slot->first == slot->end ? NULL : slot->first->desc;
+}
+
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return fn == TG_EXIT_STOP; /* the core's own */
+    return call_find(vm, personality, ext, fn) != NULL;
+}
+
+/* What a0 may hold, by the row. A program's errors are the host's, which no row lists. */
+static bool error_allowed(const struct call_desc *desc, const struct call *c)
+{
+    if (!(desc->errors & CALL_CONTRACT) || c->personality == CALL_PROGRAM ||
+        (c->disp != CALL_RET1 && c->disp != CALL_RET2))
+        return true;
+    if (c->error > 0)
+        return desc->legacy && desc->result.kind != KIND_NONE; /* it is the result */
+    return c->error > -32 && (c->error == 0 || (desc->errors & CALL_ERROR(c->error)) != 0);
+}
+
+void call_error_check(struct hart *hart, const struct call_desc *desc, struct call *c)
+{
+    const struct call_desc *none = NULL;
+
+    if (error_allowed(desc, c))
+        return;
+    atomic_compare_exchange_strong(&hart->vm->breach, &none, desc);
+    atomic_fetch_add(&hart->vm->breaches, 1);
+#ifdef CALL_STRICT
+    vm_stop(hart->vm, CAUSE_ENGINE, STATUS_INTERNAL, hart,
+            "call %s answered %lld, which its row does not list", desc->name,
+            (long long)c->error);
+#endif
+    call_fail(c, desc->legacy, SBI_ERR_FAILED, -EIO);
+}
+
+/* Deterministic runs: the hart's cycles pass as the row says. A parked call is not made yet. */
+static __attribute__((noinline)) void
+cycles_charge(struct hart *hart, const struct call_desc *desc, const struct call *c)
+{
+    uint64_t cycles = desc->cycles;
+
+    if (c->disp == CALL_PARK || c->disp == CALL_PASS)
+        return;
+    if (desc->cycles_per_kib != 0)
+        cycles += ((uint64_t)c->buf_len + 1023) / 1024 * desc->cycles_per_kib;
+    if (cycles != 0 && hart->vm->engine->cycles_add)
+        hart->vm->engine->cycles_add(hart, cycles);
+}
+
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    unsigned effects = 0;
+
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return CALL_STOPS;
+    for (const struct call_link *link = slot->first; link < slot->end; link++)
+        effects |= link->desc->effects;
+    return effects;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);
@@ -364,7 +490,21 @@ void call_dispatch(struct hart *hart, struct call *c)
     c->value = 0;
     c->buf = NULL;
     c->buf_len = 0;
-    chain_run(slot->first, slot->end, hart, c);
+    const struct call_link *by = slot->plain;
+    if (by) { /* the short way: 26.2 ns for a loop around an SBI Base call, 27.5 by chain_run */
+        c->disp = by->handler(by->self, hart, c);
+        if (c->disp == CALL_PASS) {
+            c->error = 0;
+            c->value = 0;
+            by = chain_run(by + 1, slot->end, hart, c, false);
+        }
+    } else {
+        by = chain_run(slot->first, slot->end, hart, c, false);
+    }
+    if (by && c->error != 0)
+        call_error_check(hart, by->desc, c);
+    if (by && hart->vm->det)
+        cycles_charge(hart, by->desc, c);
 
     /*
      * SBI 2.0, section 3: an unsupported extension or function is NOT_SUPPORTED; section 5: the
@@ -383,14 +523,15 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || slot->first == slot->end)
+    if (vm->config->slow_calls || vm_observed(vm) || vm->det || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
-    if (!link->allowed || link->desc->buf_kind != CALL_BUF_NONE ||
+    if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||
         (link->desc->effects & not_plain))
         return false;
     way->handler = link->handler;
     way->self = link->self;
+    way->desc = link->desc;
     return true;
 }
 

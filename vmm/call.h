@@ -67,6 +67,42 @@ typedef enum call_disp call_handler(void *self, struct hart *hart, struct call *
 
 enum call_buf_kind { CALL_BUF_NONE, CALL_BUF_IN, CALL_BUF_OUT };
 
+/*
+ * What an argument or a result means, for whoever prints, checks or invents one. The names are
+ * those of the table (hypercalls/abi.tbl), without KIND_ and in small letters.
+ */
+enum call_kind {
+    KIND_NONE,     /* a call without a result */
+    KIND_WORD,     /* any number */
+    KIND_INT,      /* the same, with a sign */
+    KIND_FLAGS,    /* bits */
+    KIND_HART,     /* a hart's number */
+    KIND_HARTMASK, /* harts: bit 0 is the hart of the argument behind it */
+    KIND_LENGTH,   /* of the buffer behind it, in bytes */
+    KIND_IN,       /* low half of a buffer's guest-physical address; the wrapper copies it in */
+    KIND_OUT,      /* the same; the wrapper copies the result's count of bytes out */
+    KIND_HIGH,     /* high half of the address before it */
+    KIND_STRING,   /* low half of the address of a NUL-terminated string */
+    KIND_MEMORY,   /* low half of the address of memory that the handler looks after itself */
+    KIND_ADDRESS,  /* a guest-physical address, in one word */
+    KIND_VIRTUAL,  /* a guest-virtual address */
+    KIND_FD,       /* a file that the service has opened */
+    KIND_LEVEL,    /* how important a message is */
+    KIND_TIME,     /* nanoseconds, or ticks of the time CSR */
+    KIND_MODE,     /* permissions of a file, octal */
+    KIND_ID,       /* a thing that an earlier call has named */
+    CALL_KINDS,
+};
+
+struct call_arg {
+    const char *name;
+    enum call_kind kind;
+};
+
+/* Bits of call_desc.errors. */
+#define CALL_CONTRACT    0x1u            /* the row lists its errors: any other is a bug */
+#define CALL_ERROR(code) (1u << -(code)) /* an SBI error of the list */
+
 /* A row of the table of calls. */
 struct call_desc {
     const char *name; /* "sbi.dbcn.write" */
@@ -84,6 +120,19 @@ struct call_desc {
      */
     enum call_buf_kind buf_kind;
     uint8_t buf_len_arg;
+
+    /*
+     * The rest of the contract. The build fills it in from the table; a descriptor written by
+     * hand may leave it out, and is then neither checked nor charged.
+     */
+    uint8_t nargs;
+    uint32_t errors; /* CALL_CONTRACT and the errors that the handler may answer; 0: unknown */
+    uint32_t cycles; /* charged in deterministic runs, and for each KiB of the buffer begun */
+    uint32_t cycles_per_kib;
+    const struct call_arg *args; /* nargs of them: a0, a1, ... */
+    struct call_arg result;      /* KIND_NONE: the value says nothing */
+    const char *since;           /* version of the table that has had the call first: "1.0" */
+    const char *contract;        /* a paragraph for people */
 };
 
 /* Where a call leads, by (personality, extension, function). Built once, before harts run. */
@@ -98,16 +147,44 @@ struct error;
 int call_index_build(struct vm *vm, struct error *err);
 void call_index_destroy(struct vm *vm);
 
+/* The descriptor that answers a call first, or NULL: nobody's. */
+const struct call_desc *call_find(const struct vm *vm, enum personality personality,
+                                  uint64_t ext, uint64_t fn);
+
+/*
+ * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own
+ * exit; 0 too when nobody answers.
+ */
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 
-/* The wrapper: look up, policy, copy in, handler, copy out. Fills c->error, value and disp. */
+/*
+ * True when some module, or the core, answers the function. A call that policy refuses is there
+ * all the same: the refusal says more than its absence would.
+ */
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn);
+
+/*
+ * The wrapper: look up, policy, copy in, handler, the error against the contract, copy out,
+ * cycles (deterministic runs). Fills c->error, value and disp. An error that the call's row
+ * does not list is a bug of its module: the guest gets FAILED, vm->breaches counts it, and a
+ * build with CALL_STRICT (SAN=1, DEBUG=1) ends the machine.
+ */
 void call_dispatch(struct hart *hart, struct call *c);
 
 /*
+ * Fills *c with an error of the wrapper's own: the SBI's, or the same meaning in a program's
+ * numbers. legacy: a1 stays.
+ */
+void call_fail(struct call *c, bool legacy, int sbi_error, int program_error);
+
+/*
  * The handler of a plain call, for generated code that calls it without the gate. Plain: no
- * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed, and
- * nobody watches it.
+ * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed
+ * outright by policy (no check), and nobody watches it or counts its cycles.
  *
  * The epoch rule. Whoever changes what a call leads to (modules, policy, trace, record) makes
  * the change and then calls call_epoch_bump(). A way may be used while vm->call_epoch, loaded
@@ -117,12 +194,14 @@ void call_dispatch(struct hart *hart, struct call *c);
  *
  * Who uses a way does what the gate would: counts hart->exits[EXIT_CALL], fills ext, fn, arg
  * and personality, sets error, value, buf and buf_len to 0. A handler that answers CALL_PASS
- * had no effect: the call then takes the gate, uncounted so far. Another disposition than
+ * had no effect: the call then takes the gate, uncounted so far. An error that is not 0 passes
+ * call_error_check(). Another disposition than
  * CALL_RET1 and CALL_RET2 is committed as if the gate had answered it.
  */
 struct call_way {
     call_handler *handler;
     void *self;
+    const struct call_desc *desc;
     uint64_t epoch;
 };
 
@@ -133,6 +212,9 @@ struct call_way {
  */
 bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn,
                struct call_way *way);
+
+/* Holds a handler's answer against its row, as call_dispatch says. */
+void call_error_check(struct hart *hart, const struct call_desc *desc, struct call *c);
 
 /* Ends the use of every way that call_fast() has given. Any thread. */
 void call_epoch_bump(struct vm *vm);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include "guest/abi/platform.h"
 #include "vmm/cli_parser.h"
+#include "vmm/command.h"
+#include "vmm/observe.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -156,9 +158,10 @@ const struct cli_option *cli_option_find(const char *word, size_t len)
     return NULL;
 }
 
-static const struct cli_verb *verb_nearest(const char *word)
+/* The name of the command that the word is most like; NULL: it is like none. */
+static const char *verb_nearest(const char *word)
 {
-    const struct cli_verb *nearest = NULL;
+    const char *nearest = NULL;
     size_t best = SIZE_MAX;
 
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
@@ -166,7 +169,15 @@ static const struct cli_verb *verb_nearest(const char *word)
 
         if (score < best) {
             best = score;
-            nearest = verb;
+            nearest = verb->name;
+        }
+    }
+    for (size_t i = 0; command_list[i] != NULL; i++) {
+        size_t score = word_score(word, strlen(word), command_list[i]->name);
+
+        if (score < best) {
+            best = score;
+            nearest = command_list[i]->name;
         }
     }
     return nearest;
@@ -376,8 +387,23 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_SAVE_STATE: p->cli->save_state = value; break;
     case CLI_DEVICE: return device_add(p, opt, value);
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
+    case CLI_MODULE_FILE:
+        return name_add(p, opt, value, config->module_file, &config->nmodule_files);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);
+    case CLI_POLICY: config->policy = value; break;
+    case CLI_ALLOW: return name_add(p, opt, value, config->allow, &config->nallow);
     case CLI_DENY: return name_add(p, opt, value, config->deny, &config->ndeny);
+    case CLI_TRACE: return watch_parse(value, &config->trace, p->err);
+    case CLI_TRACE_FILE: config->trace_file = value; break;
+    case CLI_STATS: config->stats = true; break;
+    case CLI_STATS_JSON: config->stats_json = value; break;
+    case CLI_SYMBOLS: config->symbols = value; break;
+    case CLI_KEEP: p->cli->keep = value; break;
+    case CLI_RATE: return name_add(p, opt, value, config->rate, &config->nrate);
+    case CLI_POLICY_LEARN:
+        p->cli->policy_learn = value;
+        config->policy_learn = true;
+        break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);
@@ -487,12 +513,20 @@ static const struct {
     enum cli_option_id a, b;
     const char *why;
 } contradictions[] = {
-    {CLI_PROGRAM,  CLI_INITRD,   "a program has no initial RAM disk"           },
-    {CLI_PROGRAM,  CLI_APPEND,   "a program has its own arguments"             },
-    {CLI_PROGRAM,  CLI_RAW,      "a program is always an ELF file"             },
-    {CLI_PROGRAM,  CLI_DTB,      "a program has no device tree"                },
-    {CLI_PROGRAM,  CLI_DUMP_DTB, "a program has no device tree"                },
-    {CLI_DUMP_DTB, CLI_REPORT,   "no guest runs, so there is nothing to report"},
+    {CLI_PROGRAM,      CLI_INITRD,     "a program has no initial RAM disk"                   },
+    {CLI_PROGRAM,      CLI_APPEND,     "a program has its own arguments"                     },
+    {CLI_PROGRAM,      CLI_RAW,        "a program is always an ELF file"                     },
+    {CLI_PROGRAM,      CLI_DTB,        "a program has no device tree"                        },
+    {CLI_PROGRAM,      CLI_DUMP_DTB,   "a program has no device tree"                        },
+    {CLI_DUMP_DTB,     CLI_REPORT,     "no guest runs, so there is nothing to report"        },
+    {CLI_DUMP_DTB,     CLI_KEEP,       "no guest runs, so there is nothing to keep"          },
+    {CLI_KEEP,         CLI_TRACE_FILE, "the trace is kept in the folder"                     },
+    {CLI_POLICY_LEARN, CLI_POLICY,     "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_ALLOW,      "every call passes"                                   },
+    {CLI_POLICY_LEARN, CLI_DENY,       "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_RATE,       "what is learned must not be refused"                 },
+    {CLI_POLICY_LEARN, CLI_DUMP_DTB,   "no guest runs, so there is nothing to learn"         },
+    {CLI_POLICY_LEARN, CLI_FIRMWARE,   "calls of a firmware start do not come to the monitor"},
 };
 
 static int contradictions_check(struct cli_parser *p)
@@ -714,19 +748,24 @@ static int help_parse(struct cli_parser *p)
             return 0;
         }
     }
-    return error_set(p->err, STATUS_USAGE, "help: no topic '%.80s'; give run, or nothing",
-                     word);
+    p->cli->command = command_find(word);
+    if (p->cli->command != NULL) {
+        p->cli->action = CLI_DO_HELP_COMMAND;
+        return 0;
+    }
+    return error_set(p->err, STATUS_USAGE,
+                     "help: no topic '%.80s'; give run or another command, or nothing", word);
 }
 
 const struct cli_verb cli_verbs[] = {
     {"run",  "[options] KERNEL", "Run a guest until it ends", run_parse },
-    {"help", "[run]",            "Explain a command",         help_parse},
+    {"help", "[COMMAND]",        "Explain a command",         help_parse},
     {NULL,   NULL,               NULL,                        NULL      },
 };
 
 static int verb_unknown(struct cli_parser *p, const char *word)
 {
-    const struct cli_verb *near = verb_nearest(word);
+    const char *near = verb_nearest(word);
 
     if (word[0] == '-')
         return error_set(
@@ -736,7 +775,7 @@ static int verb_unknown(struct cli_parser *p, const char *word)
             word);
     if (near != NULL)
         return error_set(p->err, STATUS_USAGE, "unknown command '%.80s'; did you mean %s?",
-                         word, near->name);
+                         word, near);
     return error_set(p->err, STATUS_USAGE,
                      "unknown command '%.80s'; a kernel is started with: tollgate run KERNEL",
                      word);
@@ -760,7 +799,14 @@ static int verb_parse(struct cli_parser *p)
         if (strcmp(verb->name, word) == 0)
             return verb->parse(p);
     }
-    return verb_unknown(p, word);
+    p->cli->command = command_find(word);
+    if (p->cli->command == NULL)
+        return verb_unknown(p, word);
+    p->cli->command_argc = p->argc - 1;
+    p->cli->command_argv = p->argv + 1;
+    if (p->argc == 3 && (strcmp(p->argv[2], "--help") == 0 || strcmp(p->argv[2], "-h") == 0))
+        return action_set(p, CLI_DO_HELP_COMMAND);
+    return action_set(p, CLI_DO_COMMAND);
 }
 
 static void cli_defaults(struct cli *cli)

@@ -56,6 +56,8 @@ enum cli_action {
     CLI_DO_MAN,
     CLI_DO_COMPLETION,
     CLI_DO_MARKDOWN,
+    CLI_DO_HELP_COMMAND,
+    CLI_DO_COMMAND,
 };
 
 /* A command: the first word after `tollgate`. The list ends with a NULL name. */
@@ -81,9 +83,14 @@ struct json_t;
 struct cli {
     enum cli_action action;
     struct vm_config config;
-    const char *dump_dtb;   /* or NULL; "-": standard output */
-    const char *report;     /* likewise */
-    const char *save_state; /* or NULL */
+    const struct command *command; /* of CLI_DO_COMMAND and CLI_DO_HELP_COMMAND */
+    int command_argc;              /* its words, in argv */
+    char *const *command_argv;
+    const char *dump_dtb;     /* or NULL; "-": standard output */
+    const char *report;       /* likewise */
+    const char *policy_learn; /* likewise */
+    const char *save_state;   /* or NULL */
+    const char *keep;         /* or NULL */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */
@@ -124,6 +131,8 @@ int cli_parse_size(const char *text, uint64_t *bytes);
 void cli_print_version(FILE *out);
 void cli_print_help(FILE *out);
 void cli_print_help_run(FILE *out);
+struct command;
+void cli_print_help_command(FILE *out, const struct command *command);
 void cli_print_man(FILE *out);
 void cli_print_completion(FILE *out, const struct module *const *modules);
 void cli_print_markdown(FILE *out);

@@ -3,6 +3,7 @@
 #include "vmm/cli.h"
 
 #include <string.h>
+#include "vmm/command.h"
 #include "vmm/version.h"
 
 #define HELP_WIDTH 79 /* columns of --help */
@@ -19,12 +20,15 @@ static const char description[] =
 static const char option_file[] =
     "The file of --config holds one JSON object. Its keys are the long options without dashes. "
     "An option without an argument takes true or false. --mem takes a string or a number of "
-    "MiB, and options whose argument is N take a number. --device, --without and --deny take a "
-    "string or an array of strings, --program a string or an array of the program and its "
+    "MiB, and options whose argument is N take a number. --device, --without, --module, "
+    "--allow, --deny and --rate take a string or an array of strings, --program a string or an "
+    "array of the program and its "
     "arguments; every other option takes a string. File names are relative to the current "
     "directory. What the command line gives wins: an option there takes the place of the "
     "file's, --program there that of the file's kernel and firmware and the other way round, "
-    "and --device or --without decides about its module; calls denied by either are denied. "
+    "and --device or --without decides about its module; rules of --allow, --deny and --rate "
+    "add "
+    "up, and a call denied by either is denied. "
     "--config, --list-modules, --version and --help are no keys.";
 
 static const char *const group_names[] = {
@@ -47,10 +51,12 @@ static const struct {
     {"70",    "An internal error."                                                        },
     {"71",    "The host refused memory, threads or descriptors."                          },
     {"73",    "An output file cannot be written."                                         },
+    {"76",    "A file is of another version of its format."                               },
     {"78",    "Options contradict each other, or modules do."                             },
     {"100",   "The guest did what no machine can continue from."                          },
     {"101",   "A program made a call that nobody answers."                                },
     {"103",   "The step budget (--max-steps) is spent."                                   },
+    {"104",   "The guest broke a rule of its policy that stops it."                       },
     {"128+N", "Signal N asked the monitor to end."                                        },
 };
 
@@ -146,6 +152,8 @@ void cli_print_help(FILE *out)
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
         fprintf(out, "%s tollgate %s %s\n", verb == cli_verbs ? "Usage:" : "      ", verb->name,
                 verb->args);
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        fprintf(out, "       tollgate %s %s\n", command_list[i]->name, command_list[i]->args);
     fputs("       tollgate --version | --help\n\n", out);
     text_wrap(out, description, 0);
     fputs("\nCommands:\n", out);
@@ -153,11 +161,27 @@ void cli_print_help(FILE *out)
         snprintf(term, sizeof(term), "%s %s", verb->name, verb->args);
         term_print(out, term, verb->summary, HELP_TEXT);
     }
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        term_print(out, command_list[i]->name, command_list[i]->summary, HELP_TEXT);
     fputs("\nExamples:\n", out);
     for (size_t i = 0; i < COUNT(examples); i++)
         fprintf(out, "  %s\n", examples[i].command);
     statuses_print(out);
     fputs("\n'tollgate help run' lists the options of run.\n", out);
+}
+
+void cli_print_help_command(FILE *out, const struct command *command)
+{
+    fprintf(out, "Usage: tollgate %s %s\n\n%s.\n", command->name, command->args,
+            command->summary);
+    if (command->description != NULL) {
+        fputc('\n', out);
+        text_wrap(out, command->description, 0);
+    }
+    if (command->terms != NULL)
+        fputc('\n', out);
+    for (const struct command_term *t = command->terms; t != NULL && t->term != NULL; t++)
+        term_print(out, t->term, t->help, HELP_TEXT);
 }
 
 void cli_print_help_run(FILE *out)
@@ -237,6 +261,11 @@ static void roff_synopsis(FILE *out)
         roff_text(out, verb->args);
         fputs("\\fR\n", out);
     }
+    for (size_t i = 0; command_list[i] != NULL; i++) {
+        fprintf(out, ".br\n\\fBtollgate %s\\fR \\fI", command_list[i]->name);
+        roff_text(out, command_list[i]->args);
+        fputs("\\fR\n", out);
+    }
     fputs(".br\n\\fBtollgate run\\fR \\fI[options]\\fR \\fB\\-\\-program\\fR \\fIELF "
           "[ARG...]\\fR\n"
           ".br\n\\fBtollgate\\fR \\fB\\-\\-version\\fR | \\fB\\-\\-help\\fR\n",
@@ -258,6 +287,19 @@ static void roff_options(FILE *out)
     }
 }
 
+/* A section for each command: its name in capitals, as section headings are. */
+static void roff_command(FILE *out, const struct command *command)
+{
+    fputs(".SH ", out);
+    for (const char *c = command->name; *c != '\0'; c++)
+        fputc(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c, out);
+    fputc('\n', out);
+    roff_text(out, command->description != NULL ? command->description : command->summary);
+    fputc('\n', out);
+    for (const struct command_term *t = command->terms; t != NULL && t->term != NULL; t++)
+        roff_term(out, t->term, t->help);
+}
+
 void cli_print_man(FILE *out)
 {
     fputs(".TH TOLLGATE 1 \"\" \"tollgate " TG_VERSION "\" \"User Commands\"\n"
@@ -271,7 +313,11 @@ void cli_print_man(FILE *out)
     fputs("\n.SH COMMANDS\n", out);
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
         roff_term(out, verb->name, verb->summary);
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        roff_term(out, command_list[i]->name, command_list[i]->summary);
     roff_options(out);
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        roff_command(out, command_list[i]);
     fputs(".SH OPTION FILE\n", out);
     roff_text(out, option_file);
     fputs("\n.SH KEYS\nWhen standard input is a terminal:\n", out);
@@ -347,6 +393,28 @@ static void completion_values(FILE *out, const struct module *const *modules)
     fputs("' ;;\n    esac\n", out);
 }
 
+static void commands_print(FILE *out)
+{
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        fprintf(out, "%s ", command_list[i]->name);
+}
+
+/* Behind a command: the first word of each of its terms; files by bash's default. */
+static void completion_commands(FILE *out)
+{
+    for (size_t i = 0; command_list[i] != NULL; i++) {
+        const struct command_term *t = command_list[i]->terms;
+
+        fprintf(out, "    if [[ ${COMP_WORDS[1]} == %s ]]; then\n        words='",
+                command_list[i]->name);
+        for (; t != NULL && t->term != NULL; t++)
+            fprintf(out, "%.*s ", (int)strcspn(t->term, " ="), t->term);
+        fputs("--help'\n        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+              "        return\n    fi\n",
+              out);
+    }
+}
+
 void cli_print_completion(FILE *out, const struct module *const *modules)
 {
     fputs(
@@ -362,13 +430,19 @@ void cli_print_completion(FILE *out, const struct module *const *modules)
         out);
     for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++)
         fprintf(out, "%s ", verb->name);
+    commands_print(out);
     fputs("--version --help'\n"
           "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
           "        return\n    fi\n"
           "    if [[ ${COMP_WORDS[1]} == help ]]; then\n"
-          "        mapfile -t COMPREPLY < <(compgen -W run -- \"$cur\")\n"
-          "        return\n    fi\n"
-          "    [[ ${COMP_WORDS[1]} == run ]] || return\n"
+          "        mapfile -t COMPREPLY < <(compgen -W 'run ",
+          out);
+    commands_print(out);
+    fputs("' -- \"$cur\")\n"
+          "        return\n    fi\n",
+          out);
+    completion_commands(out);
+    fputs("    [[ ${COMP_WORDS[1]} == run ]] || return\n"
           "    # what follows a program belongs to it\n"
           "    for ((i = 2; i < COMP_CWORD - 1; i++)); do\n"
           "        [[ ${COMP_WORDS[i]} == --program && ${COMP_WORDS[i + 1]} != = ]] && return\n"

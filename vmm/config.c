@@ -112,7 +112,8 @@ void cli_error_locate(const struct cli *cli, struct error *err)
 /* May the option be given several times? Then the file has an array. */
 static bool option_repeats(enum cli_option_id id)
 {
-    return id == CLI_DEVICE || id == CLI_WITHOUT || id == CLI_DENY;
+    return id == CLI_DEVICE || id == CLI_WITHOUT || id == CLI_DENY || id == CLI_ALLOW ||
+           id == CLI_RATE || id == CLI_MODULE_FILE;
 }
 
 /* Options that make sense at the prompt only. */

@@ -24,10 +24,35 @@ struct hart_fence;
  * thread enter run at once, and hart->status says nothing about them.
  */
 #define ENGINE_HARTS 0x8u
+/* tells what happens inside the guest to who watches (hart->watch, observe.h) */
+#define ENGINE_WATCH 0x20u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
 #define HART_COUNTER_INSTRET 2u
+#define HART_COUNTER_FIRST   3u /* of the programmable ones */
+
+/*
+ * What a programmable counter counts: selectors of mhpmevent. The first ones are the SBI's
+ * event indices (SBI 3.0, sections 11.1 and 11.2), as OpenSBI uses them when the device tree is
+ * silent. A walk is a translation by the page tables that the engine really made, because its
+ * own store of translations lacked it or does not keep such (devices).
+ */
+#define HART_EVENT_CYCLES       UINT64_C(0x1) /* one for each instruction, as mcycle */
+#define HART_EVENT_INSTRUCTIONS UINT64_C(0x2)
+#define HART_EVENT_LOAD_WALKS   UINT64_C(0x10019) /* dTLB-load-misses */
+#define HART_EVENT_STORE_WALKS  UINT64_C(0x1001b) /* dTLB-store-misses */
+#define HART_EVENT_FETCH_WALKS  UINT64_C(0x10021) /* iTLB-load-misses */
+#define HART_EVENT_EXCEPTIONS   UINT64_C(0x100)   /* traps into the guest, from the privilege */
+#define HART_EVENT_INTERRUPTS   UINT64_C(0x101)   /* that they are taken from */
+#define HART_EVENT_DEVICE       UINT64_C(0x102)   /* loads and stores outside RAM */
+#define HART_EVENT_FENCE_I      UINT64_C(0x103)   /* executed on this hart */
+#define HART_EVENT_SFENCE_VMA   UINT64_C(0x104)   /* likewise; sinval.vma too */
+
+/* Privileges in which an event is not counted. */
+#define HART_EVENT_NOT_M 0x1u
+#define HART_EVENT_NOT_S 0x2u
+#define HART_EVENT_NOT_U 0x4u
 
 /* Who answers an SBI extension's calls. */
 enum call_route {
@@ -116,6 +141,9 @@ struct engine {
     uint64_t (*steps)(struct hart *hart);
     void (*set_step_limit)(struct hart *hart, uint64_t steps);
 
+    /* The pc of the instruction that exited. Own thread, inside the gate. NULL: not told. */
+    uint64_t (*pc)(struct hart *hart);
+
     /*
      * Programs the M-mode timer (mtimecmp): IRQ_M_TIMER is pending exactly while the clock is
      * at `ticks` or later. Any thread; use hart_set_mtimer(), which also wakes the hart. NULL:
@@ -156,12 +184,41 @@ struct engine {
     uint64_t (*timebase_hz)(struct vm *vm);
 
     /*
+     * The `time` CSR as the guest on this hart reads it now, where that is not clock_ticks().
+     * Own thread, outside the guest. NULL: it is.
+     */
+    uint64_t (*time)(struct hart *hart);
+    /*
+     * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
+     * the engine looks them up at each access.
+     */
+    int (*rom_moved)(struct vm *vm);
+
+    /*
      * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction
      * of a hart that has exited with a call reads them. counter_set gives one a value, and lets
      * it count or keeps it still. Own thread. Both NULL: nobody can stop this engine's.
      */
     uint64_t (*counter_get)(struct hart *hart, unsigned counter);
     void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+    /*
+     * Lets that many cycles pass for a hart that has exited with a call, unless its counter is
+     * kept still. Own thread. Engines with ENGINE_EXACT_STEPS have it.
+     */
+    void (*cycles_add)(struct hart *hart, uint64_t cycles);
+
+    /*
+     * Programmable counters: `programmable` of them from HART_COUNTER_FIRST on, for counter_get
+     * and counter_set too, which stop and start them; one that starts has not overflowed,
+     * unless the interrupt of an overflow is still pending. event_known: can they count this?
+     * event_set selects, with HART_EVENT_NOT_*; selector 0: nothing. overflows: bit i tells
+     * that counter i has overflowed since it was started. Own thread. All NULL when there are
+     * none.
+     */
+    unsigned programmable;
+    bool (*event_known)(uint64_t selector);
+    void (*event_set)(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters);
+    uint64_t (*overflows)(struct hart *hart);
 
     /*
      * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a

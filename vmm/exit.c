@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include "guest/abi/tg.h"
+#include "vmm/observe.h"
 #include "vmm/vm.h"
 
 const char *exit_kind_name(enum exit_kind kind)
@@ -19,7 +20,7 @@ const char *exit_kind_name(enum exit_kind kind)
 
 /* Names of exceptions, for the line that tells of a fault (privileged specification, mcause).
  */
-static const char *cause_name(uint64_t cause)
+const char *exit_cause_name(uint64_t cause)
 {
     static const char *const names[] = {
         "instruction address misaligned",
@@ -65,10 +66,18 @@ static bool exit_call(struct hart *hart, struct call *c)
     return true;
 }
 
-void vm_call(struct hart *hart, struct call *call)
+void call_make(struct hart *hart, struct call *call)
 {
     if (!exit_call(hart, call))
         call_dispatch(hart, call);
+}
+
+void vm_call(struct hart *hart, struct call *call)
+{
+    if (vm_observed(hart->vm))
+        observe_call(hart, call);
+    else
+        call_make(hart, call);
 }
 
 static enum gate gate_call(struct hart *hart, struct call *c)
@@ -102,16 +111,15 @@ static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
     if (exit->fault.insn != 0)
         snprintf(insn, sizeof(insn), ", instruction 0x%x", exit->fault.insn);
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
-               "%s, address 0x%llx%s: %s", cause_name(exit->fault.cause),
+               "%s, address 0x%llx%s: %s", exit_cause_name(exit->fault.cause),
                (unsigned long long)exit->fault.tval, insn, exit->fault.why);
     return GATE_LEAVE;
 }
 
-enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
+enum gate exit_take(struct hart *hart, struct vm_exit *exit)
 {
     struct vm *vm = hart->vm;
 
-    hart->exits[exit->kind]++;
     switch (exit->kind) {
     case EXIT_CALL: return gate_call(hart, &exit->call);
     case EXIT_MMIO:
@@ -128,4 +136,13 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
     default: break; /* EXIT_INTR, EXIT_DEBUG: the hart's loop looks at requests */
     }
     return vm->stopping || hart->idle ? GATE_LEAVE : GATE_CONTINUE;
+}
+
+enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
+{
+    hart->exits[exit->kind]++;
+    /* A call is told where it is made: vm_call. */
+    if (exit->kind != EXIT_CALL && vm_observed(hart->vm))
+        return observe_exit(hart, exit);
+    return exit_take(hart, exit);
 }

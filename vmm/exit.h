@@ -68,5 +68,11 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit);
 void vm_call(struct hart *hart, struct call *call);
 
 const char *exit_kind_name(enum exit_kind kind);
+/* "load page fault": an exception of the guest, by its scause. */
+const char *exit_cause_name(uint64_t cause);
+
+/* What vm_gate and vm_call do beside telling vm->observer; for observe.c. */
+enum gate exit_take(struct hart *hart, struct vm_exit *exit);
+void call_make(struct hart *hart, struct call *call);
 
 #endif

@@ -12,6 +12,8 @@ int hart_init(struct hart *hart, struct vm *vm, unsigned index)
     memset(hart, 0, sizeof(*hart));
     hart->vm = vm;
     hart->index = index;
+    if (index == 0)
+        hart->phases = vm->config->phases;
     atomic_init(&hart->status, HART_STOPPED);
     pthread_mutex_init(&hart->lock, NULL);
     host_cond_init(&hart->wake);

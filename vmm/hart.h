@@ -34,6 +34,7 @@ enum hart_status {
 #define IRQ_M_TIMER 7
 #define IRQ_S_EXT   9
 #define IRQ_M_EXT   11
+#define IRQ_COUNTER 13 /* a counter's overflow: LCOFI */
 
 /* A fence asked of another hart. */
 struct hart_fence {
@@ -55,9 +56,12 @@ enum hart_yield {
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
+struct phases;
+
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
+    unsigned watch;     /* WATCH_* (observe.h): what the engine tells; fixed before it runs */
     void *engine_state; /* the engine's own */
 
     _Atomic uint32_t requests; /* HART_REQ_* */
@@ -84,9 +88,22 @@ struct hart {
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
     _Atomic uint64_t events[HART_EVENTS];
-    uint64_t steps; /* brought up to date when run returns */
+    struct phases *phases; /* or NULL: nobody takes time stamps (phases.h) */
+    uint64_t steps;        /* brought up to date when run returns */
     uint64_t instret;
 };
+
+/* Is the engine to tell one of `kinds` (WATCH_*)? See vm_observed. */
+static inline bool hart_watched(const struct hart *hart, unsigned kinds)
+{
+#ifdef TG_NO_OBSERVE
+    (void)hart;
+    (void)kinds;
+    return false;
+#else
+    return __builtin_expect((hart->watch & kinds) != 0, 0);
+#endif
+}
 
 /* Sets request bits and makes the hart look at them soon, whatever it is doing. Any thread. */
 void hart_request(struct hart *hart, uint32_t bits);

@@ -51,6 +51,19 @@ static ssize_t real_write(struct host *host, int fd, const void *buf, size_t len
     return n < 0 ? -errno : n;
 }
 
+uint64_t host_cycles(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__riscv)
+    uint64_t ticks;
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return ticks;
+#else
+    return real_now_ns(NULL);
+#endif
+}
+
 static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
 {
     (void)host;
@@ -79,10 +92,11 @@ void host_yield(void)
     sched_yield();
 }
 
-static void real_random(struct host *host, void *buf, size_t len)
+static int real_random(struct host *host, void *buf, size_t len)
 {
     (void)host;
     host_random(buf, len);
+    return 0;
 }
 
 /* Linux, Documentation/scheduler/sched-stats.rst: time on the processor, time that the thread
@@ -127,6 +141,7 @@ struct host *host_real(void)
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
+        .files = &host_files_real,
     };
     return &host;
 }
@@ -273,6 +288,22 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
                   is_stdout ? "" : "'", is_stdout ? "standard output" : path,
                   is_stdout ? "" : "'", strerror(-r));
     return r;
+}
+
+int host_output_open(const char *what, const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    int r = fd < 0 ? -errno : fd;
+
+    if (r < 0)
+        error_set(err, STATUS_CANT_CREATE, "%s: cannot write '%s': %s", what, path,
+                  strerror(-r));
+    return r;
+}
+
+void host_output_close(int fd)
+{
+    close(fd);
 }
 
 int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size)

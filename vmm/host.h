@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "vmm/error.h"
+#include "vmm/host_files.h"
 
 /*
  * What the monitor asks of its host while a guest runs. Tests put a mock in its place: scripted
@@ -30,8 +31,9 @@ struct host {
      * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
-    /* Bytes that nobody can guess; from the seed in a deterministic VM. */
-    void (*random)(struct host *host, void *buf, size_t len);
+    /* Bytes that nobody can guess; from the seed in a deterministic VM. 0, or -errno: then
+     * there is no chance to be had, and what is in buf is none. */
+    int (*random)(struct host *host, void *buf, size_t len);
     /*
      * How long the scheduler has made a thread wait for a processor while it could have run, in
      * ns. delay_open: a handle for the calling thread, or -errno: this host does not tell;
@@ -41,6 +43,8 @@ struct host {
     int (*delay_open)(struct host *host);
     int (*delay_read)(struct host *host, int handle, uint64_t *ns);
     void (*delay_close)(struct host *host, int handle);
+    /* Files for guests; NULL: this host has none for them. */
+    const struct host_file_ops *files;
 };
 
 /* The real host. */
@@ -72,6 +76,13 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
                     struct error *err);
 
 /*
+ * Opens a file (mode 0666 less umask) for output that goes on while the guest runs; what was in
+ * it is gone. The descriptor, or -errno with *err set (STATUS_CANT_CREATE).
+ */
+int host_output_open(const char *what, const char *path, struct error *err);
+void host_output_close(int fd);
+
+/*
  * Writes bytes into a file that exists, in place. With size 0 it only tells whether that would
  * be allowed. 0 or -errno.
  */
@@ -83,6 +94,12 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
+
+/*
+ * The processor's own count of time, which takes few ns to read; its rate is the reader's to
+ * measure. Where there is none, ns.
+ */
+uint64_t host_cycles(void);
 
 /* Processors that this process may use; and giving the calling thread's turn on one away. */
 unsigned host_processors(void);

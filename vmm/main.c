@@ -5,10 +5,15 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "vmm/cli.h"
+#include "vmm/command.h"
 #include "vmm/host.h"
+#include "vmm/keep.h"
+#include "vmm/observe.h"
+#include "vmm/policy.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -21,7 +26,8 @@
 
 /* A run of one VM, and what signals did to it. */
 struct run {
-    const struct cli *cli;
+    struct cli *cli;
+    struct keep *keep; /* or NULL */
     struct vm vm;
     pthread_mutex_t lock; /* order: before the VM's stop_lock */
     bool attached;        /* the VM can be stopped */
@@ -112,6 +118,13 @@ static void end_print(const struct vm *vm, bool verbose)
 
     if (report_line(vm, line, sizeof(line)) != 0)
         fprintf(stderr, "tollgate: %s\n", line);
+    if (vm->breaches != 0)
+        fprintf(stderr,
+                "tollgate: %" PRIu64
+                " answers outside the contract of their calls, the first of "
+                "%s: a bug of its module\n",
+                vm->breaches, ((const struct call_desc *)vm->breach)->name);
+    policy_print_log(vm, stderr);
     if (!verbose)
         return;
     for (unsigned i = 0; i < vm->nharts; i++)
@@ -133,6 +146,26 @@ static int terminal_take(const struct vm *vm, struct error *err)
     if (ret != 0)
         error_set(err, STATUS_OS, "standard input: cannot set the terminal to raw mode: %s",
                   strerror(-ret));
+    return ret;
+}
+
+/* Writes the policy of what was seen. 0 or -errno. */
+static int policy_write(const struct vm *vm, const char *path, struct error *err)
+{
+    struct policy_doc doc;
+    char *text = NULL;
+    int ret;
+
+    policy_doc_init(&doc);
+    ret = policy_learned(vm, &doc);
+    if (ret == 0)
+        ret = policy_doc_print(&doc, &text);
+    if (ret == 0)
+        ret = host_file_write("--policy-learn", path, text, strlen(text), err);
+    else
+        error_set(err, STATUS_OS, "--policy-learn: no memory for the policy");
+    free(text);
+    policy_doc_free(&doc);
     return ret;
 }
 
@@ -158,8 +191,23 @@ static int vm_execute(struct run *run, struct error *err)
         error_print(cli, err);
     else
         end_print(&run->vm, cli->verbose);
+    if (ret == 0) {
+        ret = observer_finish(&run->vm, stderr, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
+    if (ret == 0 && run->keep != NULL) {
+        ret = keep_end(run->keep, &run->vm, err);
+        if (ret != 0)
+            error_print(cli, err);
+    }
     if (ret == 0 && cli->save_state != NULL &&
         snapshot_save(&run->vm, cli->save_state, err) != 0) {
+        error_print(cli, err);
+        ret = -EIO;
+    }
+    if (ret == 0 && cli->policy_learn != NULL &&
+        policy_write(&run->vm, cli->policy_learn, err) != 0) {
         error_print(cli, err);
         ret = -EIO;
     }
@@ -188,6 +236,9 @@ static int vm_make_and_execute(struct run *run)
     struct error err = {0};
     int status;
 
+    if (run->cli->keep != NULL &&
+        keep_begin(&run->keep, run->cli->keep, &run->cli->config, &err) != 0)
+        return error_print(run->cli, &err);
     if (vm_create(&run->vm, &run->cli->config, &err) != 0)
         return error_print(run->cli, &err);
     if (run->cli->action == CLI_DO_DUMP_DTB) {
@@ -217,15 +268,31 @@ static int guest_run(struct cli *cli)
         return STATUS_OS;
     }
     status = vm_make_and_execute(&run);
+    keep_free(run.keep);
     host_signals_stop();
     pthread_mutex_destroy(&run.lock);
     return status;
 }
 
-/* What is printed instead of a run. */
-static int text_print(enum cli_action action)
+/* A command of its own; it has printed its results, or says why there are none. */
+static int command_run(const struct cli *cli)
 {
-    switch (action) {
+    struct error err = {0};
+    int status = cli->command->run(cli->command_argc, cli->command_argv, &err);
+
+    if (err.status != 0)
+        fprintf(stderr, "tollgate %s: %s\n", cli->command->name, err.text);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_OK) {
+        fprintf(stderr, "tollgate: cannot write standard output: %s\n", strerror(errno));
+        return STATUS_CANT_CREATE;
+    }
+    return status;
+}
+
+/* What is printed instead of a run. */
+static int text_print(const struct cli *cli)
+{
+    switch (cli->action) {
     case CLI_DO_LIST_MODULES: cli_print_modules(stdout, module_list); break;
     case CLI_DO_VERSION: cli_print_version(stdout); break;
     case CLI_DO_HELP: cli_print_help(stdout); break;
@@ -233,7 +300,9 @@ static int text_print(enum cli_action action)
     case CLI_DO_MAN: cli_print_man(stdout); break;
     case CLI_DO_COMPLETION: cli_print_completion(stdout, module_list); break;
     case CLI_DO_MARKDOWN: cli_print_markdown(stdout); break;
+    case CLI_DO_HELP_COMMAND: cli_print_help_command(stdout, cli->command); break;
     case CLI_DO_RUN:
+    case CLI_DO_COMMAND:
     case CLI_DO_DUMP_DTB: break;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -267,8 +336,10 @@ int main(int argc, char **argv)
         return error_print(&cli, &err);
     if (cli.action == CLI_DO_RUN || cli.action == CLI_DO_DUMP_DTB)
         status = guest_run(&cli);
+    else if (cli.action == CLI_DO_COMMAND)
+        status = command_run(&cli);
     else
-        status = text_print(cli.action);
+        status = text_print(&cli);
     cli_free(&cli);
     return status;
 }

@@ -82,6 +82,15 @@ static json_t *hash_json(struct vm *vm)
     return json_string(text);
 }
 
+static json_t *modules_json(const struct vm *vm)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < vm->ninstances; i++)
+        json_array_append_new(list, json_string(vm->instance[i].module->name));
+    return list;
+}
+
 /* NULL when there is no memory for it. */
 static json_t *report_json(struct vm *vm)
 {
@@ -92,13 +101,14 @@ static json_t *report_json(struct vm *vm)
         steps += vm->hart[i].steps;
         json_array_append_new(harts, hart_json(&vm->hart[i]));
     }
-    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:o}", "tollgate",
-                     TG_VERSION, "version", REPORT_VERSION, "cause",
+    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I, s:o, s:o}",
+                     "tollgate", TG_VERSION, "version", REPORT_VERSION, "cause",
                      stop_cause_name(vm->stop.cause), "status", vm->stop.status, "hart",
                      vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart), "pc",
                      pc_json(&vm->stop), "registers", registers_json(&vm->stop), "text",
                      text_json(vm->stop.text), "steps", (json_int_t)steps, "state_hash",
-                     hash_json(vm), "engine", vm->engine->name, "harts", harts);
+                     hash_json(vm), "engine", vm->engine->name, "breaches",
+                     (json_int_t)vm->breaches, "modules", modules_json(vm), "harts", harts);
 }
 
 int report_write(struct vm *vm, const char *path, struct error *err)
@@ -154,6 +164,7 @@ static const char *cause_headline(enum stop_cause cause)
     case CAUSE_KILLED: return "killed";
     case CAUSE_QUIT: return "left";
     case CAUSE_ENGINE: return "engine failed";
+    case CAUSE_POLICY: return "policy";
     }
     return "the guest ended for an unknown cause";
 }

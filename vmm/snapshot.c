@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/host.h"
+#include "vmm/module_file.h"
+#include "vmm/policy.h"
 #include "vmm/vm.h"
 
 /*
  * The file: magic, version, then sections in fixed order: configuration, clock, harts, console,
- * modules (name, length, bytes), memory (address and bytes of each page that is not all zero,
- * ended by an address of all ones), end mark.
+ * policy, modules (name, length, bytes), memory (address and bytes of each page that is not all
+ * zero, ended by an address of all ones), end mark.
  */
 static const char magic[8] = "TGSTATE";
 #define END_MARK   0x444e454554415453ull /* "STATEEND" */
@@ -367,6 +369,7 @@ static int put_all(struct vm *vm, struct state_writer *w)
     for (unsigned i = 0; i < vm->nharts; i++)
         put_hart(&vm->hart[i], w);
     console_save(&vm->console, w);
+    policy_save(vm, w);
     for (unsigned i = 0; i < vm->ninstances; i++)
         put_module(&vm->instance[i], w);
     put_memory(vm, w);
@@ -406,6 +409,7 @@ static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
     }
     check_turn(vm, r);
     console_load(&vm->console, r);
+    policy_load(vm, r);
     for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->ninstances; i++)
         rc = get_module(&vm->instance[i], r, err);
     for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->nharts; i++)
@@ -449,8 +453,10 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc = snapshot_save_bytes(vm, &data, &size, err);
+    int rc = module_files_can_save(vm, err);
 
+    if (rc == 0)
+        rc = snapshot_save_bytes(vm, &data, &size, err);
     if (rc != 0)
         return rc;
     rc = host_file_write("--save-state", path, data, size, err);

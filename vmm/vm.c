@@ -1,6 +1,5 @@
 /* vm.c: making, running, stopping and destroying a virtual machine. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vmm/host.h"
 #include "vmm/vm.h"
 
 #include <errno.h>
@@ -10,6 +9,8 @@
 #include <string.h>
 #include "vmm/boot.h"
 #include "vmm/host.h"
+#include "vmm/module_file.h"
+#include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
 
@@ -26,9 +27,10 @@ const char *stop_cause_name(enum stop_cause cause)
         [CAUSE_KILLED] = "killed",
         [CAUSE_QUIT] = "quit",
         [CAUSE_ENGINE] = "engine",
+        [CAUSE_POLICY] = "policy",
     };
 
-    return cause <= CAUSE_ENGINE ? names[cause] : "unknown";
+    return cause <= CAUSE_POLICY ? names[cause] : "unknown";
 }
 
 /* The pc of a hart that asks from its own thread; others' move while we look. */
@@ -199,11 +201,15 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0 && vm->engine->vm_create)
         rc = vm->engine->vm_create(vm, err);
     if (rc == 0)
-        rc = call_index_build(vm, err);
-    if (rc == 0)
         rc = policy_freeze(vm, err);
     if (rc == 0)
+        rc = call_index_build(vm, err);
+    if (rc == 0)
+        rc = modules_ready(vm, err);
+    if (rc == 0)
         rc = harts_create(vm, err);
+    if (rc == 0)
+        rc = observer_create(vm, err);
     if (rc == 0)
         rc = boot_prepare(vm, err);
     if (rc == 0)
@@ -262,8 +268,11 @@ int vm_run(struct vm *vm, struct error *err)
 
 void vm_destroy(struct vm *vm)
 {
+    observer_destroy(vm);
     call_index_destroy(vm);
+    policy_release(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */
+    module_files_close(vm);
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);

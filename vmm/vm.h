@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/clock.h"
@@ -28,6 +29,8 @@ enum start_kind {
 };
 
 #define VM_REQUESTS_MAX 32
+
+struct phases;
 
 /* What the command line decided. Strings are borrowed and outlive the VM. */
 struct vm_config {
@@ -54,9 +57,25 @@ struct vm_config {
     unsigned nrequests;
     const char *without[VM_REQUESTS_MAX];
     unsigned nwithout;
+    const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    struct phases *phases; /* or NULL: what the first hart's time stamps go to (phases.h) */
+    const char *allow[VM_REQUESTS_MAX];
+    unsigned nallow;
+    const char *rate[VM_REQUESTS_MAX];
+    unsigned nrate;
+    bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
+    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
+    unsigned nmodule_files;
     bool slow_calls; /* every call takes the gate, for tests of the other way */
+    /* observe.h */
+    unsigned trace;         /* WATCH_*, without WATCH_STATS */
+    const char *trace_file; /* or NULL: standard error */
+    FILE *console_copy;     /* what the guest prints goes here too; or NULL */
+    bool stats;             /* print them */
+    const char *stats_json; /* or NULL */
+    const char *symbols;    /* names for pcs, or NULL: the image's */
 };
 
 /* Why a VM ended. */
@@ -71,6 +90,7 @@ enum stop_cause {
     CAUSE_KILLED, /* a signal to the monitor */
     CAUSE_QUIT,   /* the user left */
     CAUSE_ENGINE, /* the engine failed */
+    CAUSE_POLICY, /* a rule stops the guest that breaks it */
 };
 
 /* The first stop wins; what came later is not recorded. */
@@ -98,11 +118,17 @@ struct vm {
     struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
+    struct policy *policy; /* frozen before the index of calls is built */
     struct call_index *calls;
+    struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
+    /* Answers outside their call's contract: how many, and of which call the first was. */
+    _Atomic uint64_t breaches;
+    const struct call_desc *_Atomic breach;
 
     struct module_instance *instance;
     unsigned ninstances;
+    struct module_files *module_files; /* or NULL: nothing was loaded */
 
     struct hart *hart;
     unsigned nharts;
@@ -127,6 +153,20 @@ struct vm {
     struct vm_stop stop;
     _Atomic bool stopping;
 };
+
+/*
+ * Does anybody watch its exits (observe.h)? Built with TG_NO_OBSERVE nobody can, and the
+ * questions cost nothing: tests/bench/off.sh measures what they cost otherwise.
+ */
+static inline bool vm_observed(const struct vm *vm)
+{
+#ifdef TG_NO_OBSERVE
+    (void)vm;
+    return false;
+#else
+    return __builtin_expect(vm->observer != NULL, 0);
+#endif
+}
 
 /*
  * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has

@@ -50,7 +50,7 @@ mkdir -p "$root/DEBIAN"
 umask 022
 "${MAKE:-make}" -s install B="$build" DESTDIR="$root" PREFIX=/usr >/dev/null
 strip --strip-unneeded --remove-section=.comment "$root/usr/bin/tollgate"
-gzip -9n "$root/usr/share/man/man1/tollgate.1"
+gzip -9n "$root"/usr/share/man/man*/*.[1-9]
 # Debian keeps a package's licence in the file `copyright`.
 rm "$doc/LICENSE"
 install -m 644 docs/package/copyright "$doc/copyright"

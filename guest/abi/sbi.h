@@ -7,60 +7,23 @@
  * Source: RISC-V SBI Specification 3.0. Calling convention (section 3): a7 is the extension
  * (EID), a6 the function (FID), a0-a5 the arguments; a0 returns the error, a1 the value, every
  * other register is preserved. Legacy calls (section 5) return in a0 only and preserve a1.
+ *
+ * The numbers of the calls are made from the table (hypercalls/abi.tbl): SBI_EXT_* and one for
+ * each function. Here are the others.
  */
+#include "guest/abi/calls.h"
 
-/* Extension IDs. */
-#define SBI_EXT_LEGACY_SET_TIMER              0x00
-#define SBI_EXT_LEGACY_CONSOLE_PUTCHAR        0x01
-#define SBI_EXT_LEGACY_CONSOLE_GETCHAR        0x02
-#define SBI_EXT_LEGACY_CLEAR_IPI              0x03
-#define SBI_EXT_LEGACY_SEND_IPI               0x04
-#define SBI_EXT_LEGACY_REMOTE_FENCE_I         0x05
-#define SBI_EXT_LEGACY_REMOTE_SFENCE_VMA      0x06
-#define SBI_EXT_LEGACY_REMOTE_SFENCE_VMA_ASID 0x07
-#define SBI_EXT_LEGACY_SHUTDOWN               0x08
-#define SBI_EXT_BASE                          0x10
-#define SBI_EXT_TIME                          0x54494D45
-#define SBI_EXT_IPI                           0x735049
-#define SBI_EXT_RFENCE                        0x52464E43
-#define SBI_EXT_HSM                           0x48534D
-#define SBI_EXT_SRST                          0x53525354
-#define SBI_EXT_DBCN                          0x4442434E
-#define SBI_EXT_PMU                           0x504D55
-#define SBI_EXT_SUSP                          0x53555350
-#define SBI_EXT_STA                           0x535441
-#define SBI_EXT_FWFT                          0x46574654
+/* Legacy extensions (section 5): the names that the specification has. */
+#define SBI_EXT_LEGACY_CONSOLE_PUTCHAR SBI_EXT_LEGACY_PUTCHAR
+#define SBI_EXT_LEGACY_CONSOLE_GETCHAR SBI_EXT_LEGACY_GETCHAR
 
-/* Base (section 4). */
-#define SBI_BASE_GET_SPEC_VERSION 0
-#define SBI_BASE_GET_IMPL_ID      1
-#define SBI_BASE_GET_IMPL_VERSION 2
-#define SBI_BASE_PROBE_EXTENSION  3
-#define SBI_BASE_GET_MVENDORID    4
-#define SBI_BASE_GET_MARCHID      5
-#define SBI_BASE_GET_MIMPID       6
-
-/* TIME (section 6). */
-#define SBI_TIME_SET_TIMER 0
-
-/* IPI (section 7). */
-#define SBI_IPI_SEND_IPI 0
-
-/* RFENCE (section 8). */
-#define SBI_RFENCE_FENCE_I          0
-#define SBI_RFENCE_SFENCE_VMA       1
-#define SBI_RFENCE_SFENCE_VMA_ASID  2
+/* RFENCE (section 8): functions that nobody answers here. */
 #define SBI_RFENCE_HFENCE_GVMA_VMID 3
 #define SBI_RFENCE_HFENCE_GVMA      4
 #define SBI_RFENCE_HFENCE_VVMA_ASID 5
 #define SBI_RFENCE_HFENCE_VVMA      6
 
 /* HSM (section 9). */
-#define SBI_HSM_HART_START      0
-#define SBI_HSM_HART_STOP       1
-#define SBI_HSM_HART_GET_STATUS 2
-#define SBI_HSM_HART_SUSPEND    3
-
 #define SBI_HSM_STARTED         0
 #define SBI_HSM_STOPPED         1
 #define SBI_HSM_START_PENDING   2
@@ -73,8 +36,6 @@
 #define SBI_HSM_SUSPEND_NON_RETENTIVE 0x80000000
 
 /* SRST (section 10). */
-#define SBI_SRST_SYSTEM_RESET 0
-
 #define SBI_SRST_TYPE_SHUTDOWN    0
 #define SBI_SRST_TYPE_COLD_REBOOT 1
 #define SBI_SRST_TYPE_WARM_REBOOT 2
@@ -82,18 +43,7 @@
 #define SBI_SRST_REASON_NONE           0
 #define SBI_SRST_REASON_SYSTEM_FAILURE 1
 
-/* PMU (section 11). */
-#define SBI_PMU_NUM_COUNTERS            0
-#define SBI_PMU_COUNTER_GET_INFO        1
-#define SBI_PMU_COUNTER_CONFIG_MATCHING 2
-#define SBI_PMU_COUNTER_START           3
-#define SBI_PMU_COUNTER_STOP            4
-#define SBI_PMU_COUNTER_FW_READ         5
-#define SBI_PMU_COUNTER_FW_READ_HI      6
-#define SBI_PMU_SNAPSHOT_SET_SHMEM      7
-#define SBI_PMU_EVENT_GET_INFO          8
-
-/* event_idx: the type in bits 19-16, the code below. */
+/* PMU (section 11). event_idx: the type in bits 19-16, the code below. */
 #define SBI_PMU_EVENT(type, code) ((type) << 16 | (code))
 #define SBI_PMU_TYPE_HW           0
 #define SBI_PMU_TYPE_CACHE        1
@@ -126,7 +76,10 @@
 #define SBI_PMU_CFG_SKIP_MATCH  0x01
 #define SBI_PMU_CFG_CLEAR_VALUE 0x02
 #define SBI_PMU_CFG_AUTO_START  0x04
-#define SBI_PMU_CFG_FLAGS       0xff /* the others are filters, which are hints */
+#define SBI_PMU_CFG_SET_UINH    0x20
+#define SBI_PMU_CFG_SET_SINH    0x40
+#define SBI_PMU_CFG_SET_MINH    0x80
+#define SBI_PMU_CFG_FLAGS       0xff /* the others are filters of guests' guests */
 
 #define SBI_PMU_START_SET_INIT_VALUE 0x1
 #define SBI_PMU_START_INIT_SNAPSHOT  0x2
@@ -144,27 +97,20 @@
 #define SBI_PMU_INFO_OUTPUT 4
 #define SBI_PMU_INFO_DATA   8
 
-/* DBCN (section 12). */
-#define SBI_DBCN_CONSOLE_WRITE      0
-#define SBI_DBCN_CONSOLE_READ       1
-#define SBI_DBCN_CONSOLE_WRITE_BYTE 2
+/* DBCN (section 12): the names that the specification has. */
+#define SBI_DBCN_CONSOLE_WRITE      SBI_DBCN_WRITE
+#define SBI_DBCN_CONSOLE_READ       SBI_DBCN_READ
+#define SBI_DBCN_CONSOLE_WRITE_BYTE SBI_DBCN_WRITE_BYTE
 
 /* SUSP (section 13). */
-#define SBI_SUSP_SYSTEM_SUSPEND 0
-
 #define SBI_SUSP_SUSPEND_TO_RAM 0
 
 /* STA (section 16). */
-#define SBI_STA_SET_SHMEM 0
-
 #define SBI_STA_SIZE     64
 #define SBI_STA_SEQUENCE 0
 #define SBI_STA_STEAL    8
 
 /* FWFT (section 18). */
-#define SBI_FWFT_SET 0
-#define SBI_FWFT_GET 1
-
 #define SBI_FWFT_MISALIGNED_EXC_DELEG  0
 #define SBI_FWFT_LANDING_PAD           1
 #define SBI_FWFT_SHADOW_STACK          2

@@ -50,7 +50,13 @@ lacks() {
 	done
 }
 
-pages() { (cd docs && ls -- *.md); }
+made_pages() { (cd docs && ls -- *.md *.json) && printf '%s\n' calls.md options.md policy.json; }
+
+# Below include/tollgate: all that a module from elsewhere may include.
+headers() {
+	(ls -- vmm/*.h guest/abi/*.h && echo guest/abi/calls.h && echo guest/abi/stubs.h) |
+		grep -vE '^vmm/(cli|cli_parser|command|report)\.h$'
+}
 
 # What `make install` must make below PREFIX, with modes.
 expected() {
@@ -59,8 +65,10 @@ expected() {
 		echo '644 share/bash-completion/completions/tollgate'
 		echo '644 share/doc/tollgate/LICENSE'
 		echo '644 share/doc/tollgate/README.md'
-		{ pages && echo options.md; } | sed 's|^|644 share/doc/tollgate/docs/|'
+		made_pages | sed 's|^|644 share/doc/tollgate/docs/|'
+		headers | sed 's|^|644 include/tollgate/|'
 		echo '644 share/man/man1/tollgate.1'
+		echo '644 share/man/man7/tollgate-calls.7'
 	} | sort -k 2
 }
 
@@ -104,6 +112,10 @@ if command -v man >/dev/null && command -v groff >/dev/null; then
 	verdict 'the man page has every option' "$(while read -r option; do
 		grep -qF -e "$option" "$work/page" || echo "$option"
 	done <"$work/options")"
+	MANWIDTH=80 man --warnings -l "$build/docs/tollgate-calls.7" 2>"$work/log" | col -b >"$work/page"
+	verdict 'the man page of the calls renders without a warning' "$(head -n 1 "$work/log")"
+	verdict 'the man page of the calls has every call' "$(awk '/^(sbi|tg|program) / { print $4 }' hypercalls/abi.tbl |
+		while read -r call; do grep -qF -e "$call" "$work/page" || echo "$call"; done)"
 	groff -man -Tutf8 "$man" 2>"$work/log" | sed 's/.\x08//g' >"$work/utf8"
 	verdict 'options can be copied from the man page' "$(lacks "$work/utf8" --max-steps --dump-dtb; grep -m 1 -F '‐‐' "$work/utf8")"
 else
@@ -142,6 +154,10 @@ offers '--config --console' tollgate run --con
 offers 'serial sbi' tollgate run --console s
 offers 'plic' tollgate run --without pl
 offers '' tollgate run --program x --mem
+offers 'policy' tollgate pol
+offers 'explain' tollgate policy ex
+offers 'policy' tollgate help po
+offers '--policy --policy-learn' tollgate run --pol
 
 # --- The Debian package ---
 
@@ -154,8 +170,10 @@ deb_contents() {
 		{
 			echo share/bash-completion/completions/tollgate
 			printf 'share/doc/tollgate/%s\n' README.md changelog.gz copyright
-			{ pages && echo options.md; } | sed 's|^|share/doc/tollgate/docs/|'
+			made_pages | sed 's|^|share/doc/tollgate/docs/|'
+			headers | sed 's|^|include/tollgate/|'
 			echo share/man/man1/tollgate.1.gz
+			echo share/man/man7/tollgate-calls.7.gz
 		} | sed 's|^|-rw-r--r-- root/root ./usr/|'
 	} | sort -k 3 | diff - "$work/contents"
 }

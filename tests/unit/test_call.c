@@ -155,6 +155,7 @@ static void fixture_end(void)
 {
     call_index_destroy(&f.vm);
     CU_ASSERT_PTR_NULL(f.vm.calls);
+    policy_release(&f.vm);
     mem_destroy(&f.vm.mem);
 }
 
@@ -585,9 +586,9 @@ static void test_policy_later_link(void)
 
 static void test_policy_names(void)
 {
-    static const char *const unknown[] = {
-        "",      "on",  "one.",       "one.exac", "one.exactly",   ".exact",
-        "exact", "ONE", "one.exact.", "three",    "one.exact.one", "tg.exit"};
+    static const char *const unknown[] = {"on",    "one.exac", "one.exactly",   "exact",
+                                          "three", "ONE",      "one.exact.one", "tg.exit"};
+    static const char *const bad[] = {"", "one.", ".exact", "one.exact.", "one..exact", "0x"};
     struct error err;
 
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
@@ -595,6 +596,12 @@ static void test_policy_names(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--deny"));
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, unknown[i]));
         CU_ASSERT_NOT_EQUAL(err.status, STATUS_OK);
+        fixture_end();
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CU_ASSERT_EQUAL(deny(bad[i], &err), -EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--deny"));
+        CU_ASSERT_EQUAL(err.status, STATUS_USAGE);
         fixture_end();
     }
     /* Answered below the gate: a rule that could not hold is refused. */

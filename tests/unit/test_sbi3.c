@@ -26,9 +26,9 @@
 /* Logical counters: cycle, instret, and the firmware's. */
 #define CYCLE       0
 #define INSTRET     2
-#define FW          3
-#define NCOUNTERS   19
-#define FW_MASK     0x7fff8u
+#define FW          11
+#define NCOUNTERS   27
+#define FW_MASK     0x7fff800u
 #define HW_MASK     0x5u
 #define EVENT_HW(n) SBI_PMU_EVENT(SBI_PMU_TYPE_HW, n)
 #define EVENT_FW(n) SBI_PMU_EVENT(SBI_PMU_TYPE_FW, n)
@@ -64,6 +64,7 @@ static struct fixture {
     _Atomic uint64_t delay;
     int delay_error;
     unsigned nopened, nclosed;
+    unsigned nrandom;
 } f;
 
 static int fake_hart_create(struct hart *hart)
@@ -138,6 +139,13 @@ static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
     return 0;
 }
 
+static int fake_random(struct host *host, void *buf, size_t len)
+{
+    (void)host;
+    memset(buf, (int)++f.nrandom, len);
+    return 0;
+}
+
 static int fake_delay_open(struct host *host)
 {
     (void)host;
@@ -171,6 +179,7 @@ static void machine_begin(void)
 {
     memset(&f, 0, sizeof(f));
     f.host = (struct host){.now_ns = host_real()->now_ns,
+                           .random = fake_random,
                            .write = fake_write,
                            .delay_open = fake_delay_open,
                            .delay_read = fake_delay_read,
@@ -209,6 +218,8 @@ static void machine_begin(void)
     f.vm.instance = f.instance;
 }
 
+static const struct module_option pmu_snapshot = {"snapshot", ""};
+
 static void machine_start(void)
 {
     struct error err = {.status = STATUS_OK};
@@ -216,6 +227,10 @@ static void machine_start(void)
     machine_begin();
     for (unsigned i = 0; i < MODULES; i++) {
         f.instance[i] = (struct module_instance){.module = modules[i], .vm = &f.vm};
+        if (modules[i] == &module_sbi_pmu) {
+            f.instance[i].options = &pmu_snapshot;
+            f.instance[i].noptions = 1;
+        }
         if (modules[i]->create)
             CU_ASSERT_EQUAL_FATAL(modules[i]->create(&f.instance[i], &err), 0);
     }
@@ -225,6 +240,7 @@ static void machine_start(void)
 
 static void machine_end(void)
 {
+    CU_ASSERT_EQUAL(f.vm.breaches, 0);
     call_index_destroy(&f.vm);
     for (unsigned i = 0; i < f.vm.ninstances; i++)
         if (f.instance[i].module->destroy)
@@ -481,6 +497,12 @@ static void test_engine_counters(void)
         CU_ASSERT_EQUAL(engine_interp.counter_get(hart, i), ALL - 5);
     }
     CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 5);
+    engine_interp.cycles_add(hart, 3);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 2);
+    engine_interp.counter_set(hart, CYCLE, 7, false);
+    engine_interp.cycles_add(hart, 3); /* it is kept still */
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), 7);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, INSTRET), ALL - 5);
     engine_interp.hart_destroy(hart);
     machine_end();
 }
@@ -969,7 +991,7 @@ static void test_pmu_saved(void)
     PMU(SBI_ERR_ALREADY_STARTED, SBI_PMU_COUNTER_START, 0, 1, 0, 0);
     PMU(SBI_SUCCESS, SBI_PMU_COUNTER_STOP, FW, 1, SBI_PMU_STOP_TAKE_SNAPSHOT);
     CU_ASSERT_EQUAL(memory_word(SNAPSHOT + 8), 9);
-    /* The shared memory, then event, state and value of counter 0. */
+    /* The shared memory, then event, its data, state and value of counter 0. */
     static const struct {
         unsigned at;
         uint64_t value;
@@ -978,7 +1000,8 @@ static void test_pmu_saved(void)
         {0,  RAM + RAM_SIZE},
         {8,  EVENT_HW(2)   },
         {8,  1ull << 32    },
-        {16, 2             },
+        {16, 1             },
+        {24, 2             },
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t old[8];

@@ -14,6 +14,7 @@
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
 #include "tests/unit/suites.h"
+#include "vmm/policy.h"
 #include "vmm/vm.h"
 
 #define EXT        UINT64_C(0x7700)
@@ -98,12 +99,14 @@ static void spike_start(struct spike *s)
     s->vm.instance = &s->instance;
     s->vm.ninstances = 1;
     s->hart.vm = &s->vm;
+    CU_ASSERT_EQUAL_FATAL(policy_freeze(&s->vm, &err), 0);
     CU_ASSERT_EQUAL_FATAL(call_index_build(&s->vm, &err), 0);
 }
 
 static void spike_end(struct spike *s)
 {
     call_index_destroy(&s->vm);
+    policy_release(&s->vm);
 }
 
 static void test_plain_calls_only(void)
@@ -141,7 +144,9 @@ static void test_epoch_moves(void)
     call_epoch_bump(&s.vm);
     CU_ASSERT_NOT_EQUAL(s.vm.call_epoch, old);
     call_index_destroy(&s.vm);
+    policy_release(&s.vm);
     s.config.deny[0] = "spike.null";
+    CU_ASSERT_EQUAL_FATAL(policy_freeze(&s.vm, &err), 0);
     CU_ASSERT_EQUAL_FATAL(call_index_build(&s.vm, &err), 0);
     CU_ASSERT_FALSE(call_fast(&s.vm, CALL_SBI, EXT, 0, &way));
     CU_ASSERT_NOT_EQUAL(way.epoch, old);

@@ -23,38 +23,77 @@
 #define SEGMENT_SIZE (1u << 20)
 #define SEGMENTS     48
 
-/* Begins a chunk. In the last one of a budget blocks do not run: they would run past it. */
+/*
+ * Begins a chunk. In the last one of a budget, or before a counter overflows, blocks do not
+ * run: they would run past it.
+ */
 static void chunk_begin(struct rv_hart *h)
 {
     uint64_t rest = h->step_limit - h->steps;
     uint64_t slack = dbt_of(h)->block_steps - 1;
-    uint64_t chunk = rest > slack ? rest - slack : rest;
+    uint64_t chunk;
 
+    if (UNLIKELY(h->hpm.counting)) {
+        uint64_t distance = rv_hpm_distance(h);
+
+        rest = distance < rest ? distance : rest;
+    }
+    h->hpm.look = false;
+    dbt_of(h)->end = h->steps + rest;
+    chunk = rest > slack ? rest - slack : rest;
     h->chunk = h->left = chunk < CHUNK_STEPS ? (int64_t)chunk : CHUNK_STEPS;
 }
 
 static uint64_t steps_rest(const struct rv_hart *h)
 {
-    return h->step_limit - rv_steps(h);
+    const struct interp *in = h->loop;
+    const struct dbt *d = in->translator;
+
+    return d->end - rv_steps(h);
+}
+
+/* Counts the chunk and begins the next. */
+static void chunk_turn(struct rv_hart *h)
+{
+    interp_count_steps(h, h->left);
+    interp_chunk_due(h);
+    chunk_begin(h);
+}
+
+/* Requests, interrupts, and counters that want the chunk to end elsewhere. False: leave. */
+static NOINLINE bool attend_all(struct rv_hart *h)
+{
+    do {
+        if (h->hpm.look) {
+            h->hpm.look = false;
+            if (h->left > 0)
+                chunk_turn(h);
+        }
+        if (!interp_attend(h))
+            return false;
+    } while (h->hpm.look);
+    return true;
+}
+
+/* The same, when there is most often nothing. */
+static bool look(struct rv_hart *h)
+{
+    if (LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
+               !(rv_mip(h) & h->mie) && !h->hpm.look))
+        return true;
+    return attend_all(h);
 }
 
 /* The chunk is over at h->pc. False: leave. */
 static bool chunk_next(struct rv_hart *h)
 {
-    interp_count_steps(h, h->left);
-    if (!interp_chunk_over(h))
+    if (rv_steps(h) >= h->step_limit) {
+        interp_count_steps(h, h->left);
+        interp_budget_exit(h);
         return false;
-    chunk_begin(h);
-    return interp_attend(h);
-}
-
-/* Requests and interrupts, most often none. False: leave. */
-static bool look(struct rv_hart *h)
-{
-    if (LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
-               !(rv_mip(h) & h->mie)))
-        return true;
-    return interp_attend(h);
+    }
+    chunk_turn(h);
+    return attend_all(h);
 }
 
 /* The code to go on with at h->pc after a step that ended a block; STEP_LEAVE: there is none.
@@ -82,15 +121,13 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
     const struct rv_op *behind = op + (op->code & 1 ? 1 : 2);
     size_t slot = (size_t)(op - page_of(op)->op);
-    enum crossing crossing;
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    crossing = dbt_cross(h, op);
-    if (crossing == CROSSING_DONE)
+    if (dbt_cross(h, op))
         return step_ahead(h);
     dbt_of(h)->stepped++;
-    if (crossing == CROSSING_LEAVE || !interp_step(h, op, false)) {
+    if (!interp_step(h, op, false)) {
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
@@ -150,7 +187,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
 static bool fetch_trap(struct rv_hart *h)
 {
     h->left--;
-    return interp_take_trap(h);
+    return interp_take_trap(h) && look(h);
 }
 
 /* From h->pc on, until the interpreter or translated code comes to an end of theirs. */
@@ -160,10 +197,13 @@ static bool advance(struct dbt *d, struct rv_hart *h)
     unsigned slot = (unsigned)(h->pc & ~RV_PAGE_MASK) / 2;
     uint32_t code = 0;
 
-    if (!page)
+    if (!page) {
         page = interp_fetch_page(h);
-    if (!page)
-        return fetch_trap(h);
+        if (!page)
+            return fetch_trap(h);
+        if (h->hpm.look) /* the walk was counted: an interrupt may come first */
+            return look(h);
+    }
     if (steps_rest(h) >= d->block_steps)
         code = code_of(d, page, slot);
     return code ? run_code(d, h, page, code) : interpret(h, page, slot);
@@ -181,7 +221,7 @@ static int dbt_run(struct hart *hart)
     if (!h->vm->det)
         rv_timer_update(h);
     chunk_begin(h);
-    if (interp_attend(h))
+    if (attend_all(h))
         while (h->left > 0 ? advance(in->translator, h) : chunk_next(h))
             ;
     if (h->chunk) /* 0: the budget ended it, already counted */
@@ -255,4 +295,10 @@ const struct engine engine_dbt = {
     .counter_get = interp_counter_get,
     .counter_set = interp_counter_set,
     .feature_set = interp_feature_set,
+    .pc = interp_pc,
+    .cycles_add = interp_cycles_add,
+    .programmable = HART_HPM_COUNTERS,
+    .event_known = interp_event_known,
+    .event_set = interp_event_set,
+    .overflows = interp_overflows,
 };

@@ -19,14 +19,6 @@
 #define BLOCK_HEAT 8
 #endif
 
-/* A call's handler, or that it takes the gate, for as long as the epoch lasts. */
-#define DBT_WAYS 64
-struct dbt_way {
-    uint64_t ext, fn;
-    struct call_way way;
-    bool filled, usable;
-};
-
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
  * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
@@ -37,6 +29,7 @@ struct dbt {
     struct interp *in;
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
+    uint64_t end; /* the steps at which the budget ends, or a counter overflows */
     bool leaving; /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
@@ -45,7 +38,6 @@ struct dbt {
     uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
-    struct dbt_way way[DBT_WAYS];
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
@@ -59,12 +51,11 @@ static inline struct dbt *dbt_of(struct rv_hart *h)
 /* --- crossing.c --- */
 
 /*
- * Calls, traps into the guest's own handler and returns from it, at h->pc with h->left as
- * before the step. NONE: nothing has happened, it is the interpreter's. DONE: on at h->pc,
- * after a look at requests and interrupts. LEAVE: run returns.
+ * Traps by ecall into the guest's own handler, and returns from it, at h->pc with h->left as
+ * before the step. False: it is none of these, or illegal; nothing has happened. True: on at
+ * h->pc, after a look at requests and interrupts.
  */
-enum crossing { CROSSING_NONE, CROSSING_DONE, CROSSING_LEAVE };
-enum crossing dbt_cross(struct rv_hart *h, const struct rv_op *op);
+bool dbt_cross(struct rv_hart *h, const struct rv_op *op);
 
 /* --- block.c --- */
 

@@ -119,12 +119,21 @@ void interp_count_steps(struct rv_hart *h, int64_t left)
     h->left = 0;
     h->hart->steps = h->steps;
     h->hart->instret = h->steps - h->unretired;
+    if (UNLIKELY(h->hpm.counting))
+        rv_hpm_sync(h);
 }
 
-/* Begins a chunk; returns the table it runs under. */
+/* Begins a chunk; returns the table it runs under. It ends where a counter overflows. */
 static const struct op_table *chunk_begin(struct rv_hart *h)
 {
     uint64_t rest = h->step_limit - h->steps;
+
+    if (UNLIKELY(h->hpm.counting)) {
+        uint64_t distance = rv_hpm_distance(h);
+
+        rest = distance < rest ? distance : rest;
+    }
+    h->hpm.look = false;
     bool exact = interp_of(h)->exact || rest <= CHUNK_SLACK;
     uint64_t chunk = exact ? rest : rest - CHUNK_SLACK;
 
@@ -205,20 +214,17 @@ NOINLINE bool interp_attend(struct rv_hart *h)
      */
     irq = h->left > 0 ? rv_interrupt(h) : -1;
     if (UNLIKELY(irq >= 0)) {
-        rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
         h->left--;
+        rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
     }
     return true;
 }
 
 /* --- ways on --- */
 
-bool interp_chunk_over(struct rv_hart *h)
+/* What is due where a chunk ends, whatever comes next. */
+void interp_chunk_due(struct rv_hart *h)
 {
-    if (h->steps >= h->step_limit) {
-        interp_budget_exit(h);
-        return false;
-    }
     if (UNLIKELY(h->steps >= interp_of(h)->refresh_steps)) {
         interp_of(h)->refresh_steps = (h->steps / REFRESH_STEPS + 1) * REFRESH_STEPS;
         interp_fence_i(h);
@@ -227,19 +233,46 @@ bool interp_chunk_over(struct rv_hart *h)
      * only. */
     if (!h->vm->det)
         rv_timer_update(h);
-    return true;
 }
 
-/* The chunk is over at h->pc: counts it and begins the next. NULL: leave. */
+/* Counts the chunk and begins the next, with steps left for it. */
+static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t left)
+{
+    interp_count_steps(h, left);
+    interp_chunk_due(h);
+    return chunk_begin(h);
+}
+
+/*
+ * Requests and interrupts at h->pc, and the chunk made shorter where a counter asks for it:
+ * when it overflowed just now, or will before the chunk's end. NULL: leave.
+ */
+static NOINLINE const struct op_table *attend_all(struct rv_hart *h, const struct op_table *tab)
+{
+    if (interp_of(h)->stepping) /* chunks are the translator's */
+        return interp_attend(h) ? tab : NULL;
+    do {
+        if (UNLIKELY(h->hpm.look)) {
+            h->hpm.look = false;
+            if (h->left > 0)
+                tab = chunk_turn(h, h->left);
+        }
+        if (!interp_attend(h))
+            return NULL;
+    } while (UNLIKELY(h->hpm.look));
+    return tab;
+}
+
+/* The chunk is over at h->pc. NULL: leave. */
 static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
 {
-    const struct op_table *tab;
-
-    interp_count_steps(h, left);
-    if (!interp_chunk_over(h))
+    if (h->steps + (uint64_t)(h->chunk - left) >= h->step_limit) {
+        interp_count_steps(h, left);
+        interp_budget_exit(h);
         return NULL;
-    tab = chunk_begin(h);
-    return interp_attend(h) ? tab : NULL;
+    }
+    const struct op_table *tab = chunk_turn(h, left);
+    return attend_all(h, tab);
 }
 
 void interp_pause(OP_PARAMS)
@@ -251,7 +284,8 @@ void interp_pause(OP_PARAMS)
 void interp_resume(OP_PARAMS)
 {
     h->left = left;
-    if (!interp_attend(h))
+    tab = attend_all(h, tab);
+    if (!tab)
         return;
     left = h->left;
     interp_goto(OP_ARGS);
@@ -298,13 +332,24 @@ void interp_goto(OP_PARAMS)
             continue;
         }
         page = interp_fetch_hit(h);
-        if (UNLIKELY(!page))
-            page = interp_fetch_page(h);
         if (LIKELY(page))
             break;
-        h->left = --left;
-        if (!interp_take_trap(h))
+        page = interp_fetch_page(h);
+        if (!page) {
+            h->left = --left;
+            if (!interp_take_trap(h))
+                return;
+        }
+        if (LIKELY(!h->hpm.look)) {
+            if (LIKELY(page))
+                break;
+            continue;
+        }
+        h->left = left; /* the walk, or the trap, was counted */
+        tab = attend_all(h, tab);
+        if (!tab)
             return;
+        left = h->left;
     }
     op = &page->op[(h->pc & ~RV_PAGE_MASK) / 2];
     pcd = h->pc - ((uintptr_t)op >> 2);
@@ -315,7 +360,11 @@ void interp_trap(OP_PARAMS)
 {
     h->pc = op_pc(op, pcd);
     h->left = left;
-    if (interp_take_trap(h))
+    if (!interp_take_trap(h))
+        return;
+    if (UNLIKELY(h->hpm.look))
+        interp_resume(OP_ARGS);
+    else
         interp_goto(OP_ARGS);
 }
 
@@ -378,7 +427,12 @@ OP(single)
     h->left = left;
     if (!fetch_single(h)) {
         if (interp_take_trap(h))
-            interp_goto(OP_ARGS);
+            interp_resume(OP_ARGS);
+        return;
+    }
+    if (UNLIKELY(h->hpm.look)) { /* a walk was counted: an interrupt may come first */
+        left++;
+        interp_resume(OP_ARGS);
         return;
     }
     op = interp_of(h)->single->op;
@@ -552,6 +606,11 @@ void interp_set_mtimer(struct hart *hart, uint64_t ticks)
     rv_mtimer_set(rv_of(hart), ticks);
 }
 
+uint64_t interp_pc(struct hart *hart)
+{
+    return rv_of(hart)->pc;
+}
+
 uint64_t interp_steps(struct hart *hart)
 {
     return rv_steps(rv_of(hart));
@@ -625,6 +684,26 @@ void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, boo
     rv_counter_set(rv_of(hart), counter, value, counts);
 }
 
+void interp_cycles_add(struct hart *hart, uint64_t cycles)
+{
+    rv_cycles_add(rv_of(hart), cycles);
+}
+
+bool interp_event_known(uint64_t selector)
+{
+    return rv_hpm_known(selector);
+}
+
+void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters)
+{
+    rv_hpm_select(rv_of(hart), counter, selector, filters);
+}
+
+uint64_t interp_overflows(struct hart *hart)
+{
+    return rv_hpm_overflows(rv_of(hart));
+}
+
 int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
 {
     return rv_feature_set(rv_of(hart), feature, value);
@@ -658,7 +737,8 @@ const char *interp_mmu_type(struct vm *vm)
 const struct engine engine_interp = {
     .name = "interp",
     .summary = "predecoded threaded interpreter, the oracle; runs everywhere",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
+    .caps =
+        ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED | ENGINE_WATCH,
     .probe = interp_probe,
     .hart_create = interp_hart_create,
     .hart_destroy = interp_hart_destroy,
@@ -668,6 +748,7 @@ const struct engine engine_interp = {
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,
     .timer_deadline = interp_timer_deadline,
+    .pc = interp_pc,
     .steps = interp_steps,
     .set_step_limit = interp_set_step_limit,
     .set_mtimer = interp_set_mtimer,
@@ -681,5 +762,10 @@ const struct engine engine_interp = {
     .mmu_type = interp_mmu_type,
     .counter_get = interp_counter_get,
     .counter_set = interp_counter_set,
+    .cycles_add = interp_cycles_add,
+    .programmable = HART_HPM_COUNTERS,
+    .event_known = interp_event_known,
+    .event_set = interp_event_set,
+    .overflows = interp_overflows,
     .feature_set = interp_feature_set,
 };

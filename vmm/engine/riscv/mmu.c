@@ -3,6 +3,7 @@
 #include "vmm/engine/riscv/rv.h"
 
 #include <string.h>
+#include "vmm/phases.h"
 #include "vmm/vm.h"
 
 /* Page table entries (privileged specification, section "Sv39"). */
@@ -167,6 +168,17 @@ static unsigned effective_priv(const struct rv_hart *h, enum rv_access access)
     return h->priv;
 }
 
+/* A page that can be loaded from only. No pointer into it gets where stores look: both the
+ * table of the TLB and the place are the load's. */
+static uint8_t *rom_page(const struct rv_hart *h, gpa_t gpa)
+{
+    return (uint8_t *)(uintptr_t)mem_rom(&h->vm->mem, gpa, MEM_PAGE_SIZE);
+}
+
+static const uint64_t walk_event[] = {[RV_FETCH] = HART_EVENT_FETCH_WALKS,
+                                      [RV_LOAD] = HART_EVENT_LOAD_WALKS,
+                                      [RV_STORE] = HART_EVENT_STORE_WALKS};
+
 int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                  struct rv_place *place)
 {
@@ -175,6 +187,7 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     uint8_t *page;
 
     if (priv != PRIV_M && SATP_MODE(h->satp) != 0) {
+        rv_hpm_count(h, walk_event[access]);
         int cause = walk(h, va, priv, access, &gpa);
         if (cause != RV_NO_TRAP)
             return cause;
@@ -182,6 +195,8 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     if (!rv_pmp_allows(h, gpa, size, priv, access))
         return access_fault(h, access, va);
     page = mem_ptr(&h->vm->mem, gpa & RV_PAGE_MASK, MEM_PAGE_SIZE);
+    if (!page && access == RV_LOAD)
+        page = rom_page(h, gpa & RV_PAGE_MASK);
     place->gpa = gpa;
     place->host = page ? page + (gpa & ~RV_PAGE_MASK) : NULL;
     if (page && access != RV_FETCH && !h->misaligned_traps && rv_pmp_uniform(h, gpa)) {
@@ -200,17 +215,21 @@ static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, un
 {
     struct vm_exit exit = {.kind = EXIT_MMIO};
 
+    phase_mark(h->hart, MARK_LEAVE);
     exit.mmio.gpa = place->gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
         exit.mmio.data = *value;
+    rv_hpm_count(h, HART_EVENT_DEVICE);
+    phase_gate(h->hart, &exit);
     vm_gate(h->hart, &exit);
     h->device_access = true;
     if (exit.mmio.failed)
         return access_fault(h, access, va);
     if (access == RV_LOAD)
         *value = exit.mmio.data;
+    phase_end(h->hart);
     return RV_NO_TRAP;
 }
 

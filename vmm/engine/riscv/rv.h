@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "vmm/engine/riscv/hpm.h"
 #include "vmm/engine/riscv/softfp.h"
 #include "vmm/hart.h"
 #include "vmm/state.h"
@@ -167,6 +168,7 @@ struct rv_hart {
     uint64_t step_limit;
     uint64_t instret_base,
         cycle_base; /* added to the counts; the value itself when inhibited */
+    struct rv_hpm hpm;
 
     void *loop;                      /* the engine's own, beside the shared state */
     uint8_t tlbs_used, fetches_used; /* which of these may have entries, a bit each */
@@ -237,9 +239,10 @@ extern const char *const rv_isa_extensions[];
 
 /* --- mmode.c --- */
 
-/* As engine.h has them: counter_get, counter_set, feature_set. */
+/* As engine.h has them: counter_get, counter_set, cycles_add, feature_set. */
 uint64_t rv_counter_get(struct rv_hart *h, unsigned counter);
 void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool counts);
+void rv_cycles_add(struct rv_hart *h, uint64_t cycles);
 int rv_feature_set(struct rv_hart *h, unsigned feature, uint64_t value);
 
 /* --- mmu.c --- */

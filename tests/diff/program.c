@@ -1,0 +1,314 @@
+/* program.c: random programs in M-mode, the same for the same seed. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/diff/program.h"
+#include "vmm/engine/riscv/decode.h"
+
+static uint64_t random_state;
+
+void random_seed(uint64_t seed)
+{
+    random_state = seed;
+}
+
+uint64_t random_next(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state * 0x2545f4914f6cdd1du;
+}
+
+uint32_t random_below(uint32_t n)
+{
+    return (uint32_t)((random_next() >> 32) % n);
+}
+
+static const struct row {
+    uint16_t id;
+    uint32_t mask, match;
+} rows[] = {
+#define INSN(name, format, mask, match) {RV_INSN_##name, mask, match},
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+};
+
+static uint32_t set_field(uint32_t word, unsigned low, unsigned width, uint32_t value)
+{
+    uint32_t mask = ((1u << width) - 1) << low;
+
+    return (word & ~mask) | (value << low & mask);
+}
+
+/* CSRs that would make runs differ (time), end the fun (handlers, protection) or hide state. */
+static bool csr_avoided(uint32_t csr)
+{
+    return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
+}
+
+static uint32_t random_csr(bool portable)
+{
+    static const uint16_t common[] = {
+        0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142, 0x143, 0x144, 0x300, 0x301,
+        0x302, 0x303, 0x304, 0x306, 0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
+        0xc00, 0xc02, 0xf14, 0x180, 0x106, 0xb03, 0xb04, 0xc05, 0x323, 0x324, 0xda0};
+    /* Flags and rounding, scratch registers and what the last trap left. */
+    static const uint16_t plain[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343};
+    uint32_t csr;
+
+    if (portable)
+        return plain[random_below(sizeof(plain) / sizeof(plain[0]))];
+    if (random_below(10) < 8)
+        return common[random_below(sizeof(common) / sizeof(common[0]))];
+    do
+        csr = random_below(4096);
+    while (csr_avoided(csr));
+    return csr;
+}
+
+/* Forward by a few words, now and then far or backward. */
+static uint32_t jump_offset(void)
+{
+    uint32_t words = 1 + random_below(12);
+
+    if (random_below(16) == 0)
+        words = 0u - random_below(6);
+    return words * 4;
+}
+
+static uint32_t branch_immediate(uint32_t word, uint32_t offset)
+{
+    word = set_field(word, 8, 4, offset >> 1);
+    word = set_field(word, 25, 6, offset >> 5);
+    word = set_field(word, 7, 1, offset >> 11);
+    return set_field(word, 31, 1, offset >> 12);
+}
+
+static uint32_t jal_immediate(uint32_t word, uint32_t offset)
+{
+    word = set_field(word, 21, 10, offset >> 1);
+    word = set_field(word, 20, 1, offset >> 11);
+    word = set_field(word, 12, 8, offset >> 12);
+    return set_field(word, 31, 1, offset >> 20);
+}
+
+static bool writes_pinned(uint32_t word)
+{
+    uint32_t rd = word >> 7 & 31;
+    uint32_t opcode = word & 0x7f;
+
+    if (opcode == 0x63 || opcode == 0x23 || opcode == 0x27 || opcode == 0x07)
+        return false;
+    return rd == PROGRAM_BASE_REG || rd == PROGRAM_CODE_REG;
+}
+
+/* Hints and may-be-operations, which share their encodings with other instructions. */
+static uint32_t hint_word(void)
+{
+    uint32_t base = PROGRAM_BASE_REG << 15;
+
+    switch (random_below(6)) {
+    case 0: return 0x0100000f;                                  /* pause */
+    case 1: return 0x00000033 | (2 + random_below(4)) << 20;    /* ntl.p1 to ntl.all */
+    case 2: return 0x00006013 | base | random_below(128) << 25; /* prefetch.i */
+    case 3: return 0x00106013 | base | random_below(128) << 25; /* prefetch.r */
+    case 4: return 0x00306013 | base | random_below(128) << 25; /* prefetch.w */
+    default:                                                    /* two c.ntl */
+        return 0x90029002 | (2 + random_below(4)) << 2 | (2 + random_below(4)) << 18;
+    }
+}
+
+/* What a portable program leaves out: see program_make. */
+static bool is_private(uint32_t word)
+{
+    uint32_t opcode = word & 0x7f, funct3 = word >> 12 & 7;
+    uint32_t csr = word >> 20;
+
+    if (opcode == 0x2f)
+        return word >> 27 == 0x03 && (funct3 == 2 || funct3 == 3); /* sc */
+    return opcode == 0x73 && (funct3 & 3) != 0 && csr > 3 && csr != 0x140 && csr != 0x340 &&
+           csr != 0x342 && csr != 0x343;
+}
+
+/* See program_make. */
+enum kind { WILD, PLAIN, FLOAT, KINDS };
+
+static bool is_float(uint32_t opcode)
+{
+    return opcode == 0x53 || opcode == 0x07 || opcode == 0x27 ||
+           (opcode >= 0x43 && opcode <= 0x4f);
+}
+
+/* What a kind has little of. */
+static bool is_rare(uint32_t opcode, enum kind kind)
+{
+    if (kind == WILD)
+        return false;
+    return opcode == 0x73 || opcode == 0x0f ||
+           (kind == PLAIN ? opcode == 0x53 || (opcode >= 0x43 && opcode <= 0x4f)
+                          : !is_float(opcode));
+}
+
+static const struct row *random_row(enum kind kind)
+{
+    /* Without fresh numbers all registers would soon be NaNs. */
+    bool load = kind == FLOAT && random_below(3) == 0;
+    const struct row *row;
+
+    do
+        row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
+    while (load ? (row->match & 0x7f) != 0x07
+                : is_rare(row->match & 0x7f, kind) &&
+                      random_below(kind == FLOAT ? 16 : 64) != 0);
+    return row;
+}
+
+/* Most often the dynamic rounding mode, as compilers have it; where there is such a field. */
+static uint32_t random_rounding(uint32_t word, uint32_t mask)
+{
+    if ((mask & 0x7000) || random_below(3) == 0)
+        return word;
+    return word | 0x7000;
+}
+
+uint64_t random_float(void)
+{
+    static const uint64_t special[] = {
+        0,
+        0x8000000000000000,
+        0x3ff0000000000000,
+        0x7ff0000000000000,
+        0xfff8000000000001,
+        0x7ff0000000000001,
+        0x0010000000000000,
+        0x8000000000000001,
+        0x41e0000000000000,
+        0xc3e0000000000000,
+        0xffffffff00000000,
+        0xffffffff80000000,
+        0xffffffff3f800000,
+        0xffffffff7f800000,
+        0xffffffffffc00001,
+        0xffffffff7f800001,
+        0xffffffff00800000,
+        0xffffffff80000001,
+        0xffffffff4f000000,
+        0xffffffffdf000000,
+    };
+
+    switch (random_below(4)) {
+    case 0: return special[random_below(sizeof(special) / sizeof(special[0]))];
+    case 1: return random_next() | 0xffffffff00000000;
+    case 2: /* near one, so that sums cancel and conversions fit */
+        return (random_next() & 0x803fffffffffffff) | 0x3fc0000000000000;
+    default: return random_next();
+    }
+}
+
+/* The row's instruction with random operands, most of them ones that do not trap. */
+static uint32_t row_word(const struct row *row, enum kind kind, bool portable)
+{
+    uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
+
+    switch (word & 0x7f) {
+    case 0x03:
+    case 0x07:
+    case 0x0f:
+    case 0x23:
+    case 0x27:
+    case 0x2f:
+        if (random_below(16) != 0)
+            word = set_field(word, 15, 5, PROGRAM_BASE_REG);
+        break;
+    case 0x63: return branch_immediate(word, jump_offset());
+    case 0x6f: return jal_immediate(word, jump_offset());
+    case 0x67:
+        word = set_field(word, 15, 5, PROGRAM_CODE_REG);
+        return set_field(word, 20, 12, random_below(512) * 4);
+    case 0x73:
+        if ((row->mask & 0xfff00000) == 0)
+            word = set_field(word, 20, 12, random_csr(portable || kind != WILD));
+        break;
+    case 0x53:
+        if (random_below(4) != 0)
+            word = row->match | (word & ~row->mask & ~0x7000u) | (row->mask & row->match);
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
+        break;
+    case 0x43:
+    case 0x47:
+    case 0x4b:
+    case 0x4f:
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
+        break;
+    default: break;
+    }
+    return word;
+}
+
+static uint32_t random_word(enum kind kind, bool portable)
+{
+    const struct row *row = random_row(kind);
+    uint32_t word;
+
+    if (portable && random_below(24) == 0)
+        return hint_word();
+    if (random_below(kind == WILD ? 64 : 1024) == 0)
+        word = (uint32_t)random_next() | 3;
+    else
+        word = row_word(row, kind, portable);
+    if (word == 0x10500073 || writes_pinned(word) || (portable && is_private(word)))
+        return 0x00000013; /* wfi: nothing would ever wake it; and the pinned registers stay */
+    if (kind != WILD && (word == 0x30200073 || word == 0x10200073))
+        return 0x00000013; /* mret: back to the last trap, from where it comes here again */
+    return word;
+}
+
+/* Does an expanded half lead somewhere near, or load from the data? Most of them should. */
+static bool is_tame(uint32_t word)
+{
+    struct rv_insn in = rv_decode(word);
+    uint32_t opcode = word & 0x7f;
+
+    if (opcode == 0x63 || opcode == 0x6f)
+        return in.imm > 0 && in.imm < 64;
+    return (opcode != 0x03 && opcode != 0x07 && opcode != 0x23 && opcode != 0x27) ||
+           in.rs1 == PROGRAM_BASE_REG;
+}
+
+static uint16_t random_half(enum kind kind)
+{
+    for (;;) {
+        uint16_t half = (uint16_t)random_next();
+        uint32_t word = rv_expand(half);
+
+        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67 &&
+            (kind == WILD || is_tame(word) || random_below(256) == 0))
+            return half;
+    }
+}
+
+void program_make(uint32_t *code, bool portable)
+{
+    enum kind kind = portable ? WILD : (enum kind)random_below(KINDS);
+
+    for (unsigned i = 0; i < PROGRAM_WORDS; i++) {
+        if (random_below(4) == 0)
+            code[i] = random_half(kind) | (uint32_t)random_half(kind) << 16;
+        else
+            code[i] = random_word(kind, portable);
+    }
+    code[PROGRAM_WORDS - 1] = 0x0000006f; /* j . */
+}
+
+const uint32_t program_handler[PROGRAM_HANDLER_WORDS] = {
+    0x340f9ff3, /* csrrw x31, mscratch, x31 */
+    0x00002fb7, /* lui x31, 2: LCOFIP */
+    0x344fb073, /* csrc mip, x31 */
+    0x34102ff3, /* csrr x31, mepc */
+    0xffcfff93, /* andi x31, x31, -4 */
+    0x004f8f93, /* addi x31, x31, 4 */
+    0x341f9073, /* csrw mepc, x31 */
+    0x340f9ff3, /* csrrw x31, mscratch, x31 */
+    0x30200073, /* mret */
+};

@@ -36,7 +36,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -I$(B)/gen -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
-	$(WERROR) $(CFLAGS)
+	$(WERROR) $(DBT_FLAGS) $(CFLAGS)
 # Modules that are loaded (--module) find in the program all that its headers promise them; a static
 # program can load none.
 ifneq ($(findstring -static,$(LDFLAGS)),)
@@ -50,8 +50,15 @@ TEST_LIBS := -lcunit
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c)
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
+ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
 	$(wildcard vmm/engine/kvm/$(ARCH)*.c)
+# The translator is of the host's; DBT= builds without it.
+DBT ?= $(filter x86_64,$(ARCH))
+ifneq ($(DBT),)
+ENGINE_SRC += $(wildcard vmm/engine/dbt/*.c)
+DBT_FLAGS := -DTOLLGATE_DBT
+TEST_LIBS += -lcapstone
+endif
 MODULE_SRC := $(filter-out hypercalls/abigen.c,$(wildcard devices/*.c hypercalls/*.c firmware/*.c))
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
@@ -89,6 +96,10 @@ include guest/guest.mk
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
 		-Wl,--no-whole-archive $(LIBS)
+
+# For tests that take a binary: the same with the translator.
+$(B)/tollgate-dbt: tests/tools/tollgate-dbt.sh $(B)/tollgate
+	install -m 755 $< $@
 
 $(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \
 		$(B)/obj/vmm/bench/guest.o

@@ -428,3 +428,30 @@ void host_unmap(void *ptr, uint64_t size)
 {
     munmap(ptr, page_round(size));
 }
+
+int host_code_map(uint64_t size, void **write, void **exec)
+{
+    int fd = memfd_create("tollgate-code", MFD_CLOEXEC);
+    int rc = 0;
+
+    *write = *exec = MAP_FAILED;
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) == 0)
+        *write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (*write != MAP_FAILED)
+        *exec = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (*exec == MAP_FAILED) {
+        rc = -errno;
+        if (*write != MAP_FAILED)
+            munmap(*write, size);
+    }
+    close(fd);
+    return rc;
+}
+
+void host_code_unmap(void *write, void *exec, uint64_t size)
+{
+    munmap(exec, size);
+    munmap(write, size);
+}

@@ -141,6 +141,13 @@ void *host_map(uint64_t size);
 void host_unmap(void *ptr, uint64_t size);
 
 /*
+ * Memory for machine code, zeroed, mapped twice: what is written through *write is executed
+ * through *exec. Neither mapping is ever writable and executable. 0 or -errno.
+ */
+int host_code_map(uint64_t size, void **write, void **exec);
+void host_code_unmap(void *write, void *exec, uint64_t size);
+
+/*
  * The terminal. raw_enter puts standard input into raw mode when it is one; the mode is given
  * back by raw_leave, at exit, and by every fatal signal.
  */

@@ -203,6 +203,7 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
+        h->tlbs_used |= (uint8_t)(1u << (h->tlb - h->tlbs));
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;
     }
@@ -344,19 +345,29 @@ void rv_context_update(struct rv_hart *h)
     h->fetch = &h->fetches[h->priv == PRIV_M ? 2 : h->priv];
 }
 
+/* Whole tables: what nothing was entered into since the last time is empty. */
 void rv_tlb_flush(struct rv_hart *h)
 {
     for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
+        if (!(h->tlbs_used >> ctx & 1))
+            continue;
         for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
             h->tlbs[ctx].load[i].tag = RV_TLB_EMPTY;
             h->tlbs[ctx].store[i].tag = RV_TLB_EMPTY;
         }
     }
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
-            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    rv_fetch_flush(h);
+    h->tlbs_used = 0;
     for (unsigned half = 0; half < 2; half++)
         h->large[half] = (struct rv_large){.first = UINT64_MAX};
+}
+
+void rv_fetch_flush(struct rv_hart *h)
+{
+    for (unsigned f = 0; f < 3; f++)
+        for (unsigned i = 0; (h->fetches_used >> f & 1) && i < RV_TLB_ENTRIES; i++)
+            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    h->fetches_used = 0;
 }
 
 static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)

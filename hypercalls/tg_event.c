@@ -239,9 +239,11 @@ static int option_numbers(const struct module_instance *inst, const char *key,
 
         if (strcmp(inst->options[i].key, key) != 0)
             continue;
+        if (n == FDS_MAX)
+            return -1;
         errno = 0;
         number[n] = strtoul(text, &end, 10);
-        if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n == FDS_MAX)
+        if (*text < '0' || *text > '9' || *end != '\0' || errno != 0)
             return -1;
         n++;
     }

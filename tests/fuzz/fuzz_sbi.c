@@ -1,5 +1,6 @@
 /* fuzz_sbi.c: libFuzzer target: sequences of calls of two harts, with garbage in them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -166,7 +167,12 @@ static void module_add(struct machine *m, const struct module *module)
         inst->options = &pmu_snapshot;
         inst->noptions = 1;
     }
-    if (module->create && module->create(inst, &err) != 0)
+    int rc = module->create ? module->create(inst, &err) : 0;
+    if (rc == -ENODEV) { /* the fake host lacks what it is made of: files */
+        m->vm.ninstances--;
+        return;
+    }
+    if (rc != 0)
         abort();
     for (size_t i = 0; i < module->ncalls; i++)
         m->call[m->ncalls++] = &module->calls[i];

@@ -239,9 +239,11 @@ static int option_numbers(const struct module_instance *inst, const char *key,
 
         if (strcmp(inst->options[i].key, key) != 0)
             continue;
+        if (n == FDS_MAX)
+            return -1;
         errno = 0;
         number[n] = strtoul(text, &end, 10);
-        if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n == FDS_MAX)
+        if (*text < '0' || *text > '9' || *end != '\0' || errno != 0)
             return -1;
         n++;
     }
@@ -591,14 +593,27 @@ static int tg_event_ready(void *self, struct error *err)
     return 0;
 }
 
+/* Nobody is subscribed. No hart is in a call. */
+static void tg_event_reset(void *self)
+{
+    struct tg_event *te = self;
+
+    for (unsigned i = 0; i < TG_EVENT_MAX; i++) {
+        if (te->sub[i].live && te->sub[i].kind != EVENT_TIMER)
+            source_stop(&te->sub[i]);
+        te->sub[i] = (struct subscription){.kind = EVENT_NONE};
+    }
+    te->serial = 0;
+    te->next = 0;
+    te->sleepers = 0;
+}
+
 static void tg_event_destroy(void *self)
 {
     struct tg_event *te = self;
     struct host *host = te->vm->host;
 
-    for (unsigned i = 0; i < TG_EVENT_MAX; i++)
-        if (te->sub[i].live && te->sub[i].kind != EVENT_TIMER)
-            source_stop(&te->sub[i]);
+    tg_event_reset(te);
     for (int signo = 1; signo < SIGNALS; signo++)
         if (te->signal_fd[signo] != 0)
             host->signal_close(host, signo);
@@ -684,6 +699,7 @@ const struct module module_tg_event = {
     .ncalls = sizeof(tg_event_calls) / sizeof(tg_event_calls[0]),
     .create = tg_event_create,
     .ready = tg_event_ready,
+    .reset = tg_event_reset,
     .destroy = tg_event_destroy,
     .save = tg_event_save,
     .load = tg_event_load,

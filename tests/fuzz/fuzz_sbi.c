@@ -144,7 +144,7 @@ static void saved_write(struct state_writer *w, const void *data, size_t len)
     saved->len += len;
 }
 
-/* All that the machine remembers beside its memory and harts. */
+/* All that the machine remembers beside its memory and harts; tg-clock's page counts resets. */
 static void machine_save(struct machine *m, struct saved *saved)
 {
     *saved = (struct saved){.w = {.write = saved_write}};
@@ -208,6 +208,7 @@ static void machine_create(struct machine *m)
         console_init(&m->vm.console, &m->vm, &m->fake.host, CONSOLE_SBI, -1, -1) < 0 ||
         call_index_build(&m->vm, &err) < 0)
         abort();
+    modules_reset(&m->vm);
     machine_save(m, &m->first);
     m->console = (struct saved){.w = {.write = saved_write}};
     console_save(&m->vm.console, &m->console.w);

@@ -78,9 +78,9 @@ ended() { # waits for the end
 	wait "$monitor" || status=$?
 }
 
-for mode in '' --deterministic; do
+for mode in --console=sbi --deterministic; do
 	for harts in 1 3; do
-		run -c $harts $mode
+		run -c $harts "$mode"
 		verdict "timers, $harts harts $mode" "$(tap_problem)"
 	done
 done
@@ -91,8 +91,8 @@ verdict 'a machine without it' "$problem"
 
 # Signals.
 echo '{"version": 1, "default": "allow", "numbers": [{"service": "tg-event", "values": 10}]}' >policy.json
-for grant in '--policy policy.json' '--device tg-event,signal=10'; do
-	start -p signal $grant
+for grant in --policy=policy.json --device=tg-event,signal=10; do
+	start -p signal "$grant"
 	problem=
 	if heard listening; then
 		for n in 1 2 3; do
@@ -134,8 +134,8 @@ for wrong in fd=5 fd=1 fd=x fd=; do
 done
 
 # The monitor ends a guest in the middle of a wait.
-for mode in '' --deterministic '-c 2'; do
-	start -p 'forever ' $mode --device tg-event,signal=10
+for mode in --cpus=1 --cpus=2 --deterministic; do
+	start -p forever "$mode" --device tg-event,signal=10
 	problem=
 	heard waiting || problem='it does not wait'
 	if [ "$mode" != --deterministic ]; then
@@ -180,9 +180,9 @@ ended
 verdict 'a deterministic run that may' "${problem:-$(wanted 0 'heard 3')}"
 
 # A state of a machine that waits: stopped in the wait, it goes on in it, and hears what comes then.
-mkfifo more
-exec 9<>more
-start -p fd --device tg-event,fd=5 --save-state waiting 5<more
+mkfifo bytes
+exec 9<>./bytes
+start -p fd --device tg-event,fd=5 --save-state waiting 5<./bytes
 problem=
 heard listening || problem='it does not listen'
 printf a >&9
@@ -192,7 +192,7 @@ ended
 [ "$status" -eq 143 ] && [ -s waiting ] || problem=${problem:-status $status: $(head -n 1 err)}
 run -p fd --load-state waiting
 [ "$status" -ne 0 ] || problem=${problem:-it listens without a grant}
-start -p fd --device tg-event,fd=5 --load-state waiting 5<more
+start -p fd --device tg-event,fd=5 --load-state waiting 5<./bytes
 for n in 2 3; do
 	printf x >&9
 	heard "heard $n" || problem=${problem:-byte $n does not arrive}

@@ -160,7 +160,11 @@ case ${1:-} in
         exit 2
     }
     ;;
-*) [ $# -eq 1 ] || apt_root_fail 2 "one OUT.ko is enough" ;;
+*)
+    [ $# -eq 1 ] || apt_root_fail 2 "one OUT.ko is enough"
+    folder=$(CDPATH='' cd -- "$(dirname -- "$1")" 2>/dev/null && pwd) || apt_root_fail 2 "there is no folder for '$1'"
+    out=$folder/$(basename -- "$1")
+    ;;
 esac
 apt_root_need flock=util-linux make=make
 apt_root_cache
@@ -172,7 +176,6 @@ if ! is_complete; then
 fi
 [ "$1" != --fetch ] || exit 0
 
-out=$(CDPATH='' cd -- "$(dirname -- "$1")" && pwd)/$(basename -- "$1") || apt_root_fail 2 "there is no folder for '$1'"
 temp=$(mktemp -d "$cache/module.XXXXXX")
 trap 'rm -rf "$temp" "$out.new"' EXIT
 trap 'exit 130' INT

@@ -124,6 +124,14 @@ tg log -i text 0x08544702 2 4
 echo still-there >/dev/ttyTG0
 out
 END
+cat >"$work/files.sh" <<'END'
+. /root/lib.sh
+insmod /root/tollgate.ko || exit 1
+tg open -i data/greeting 0x08544704 0 -100 0 0
+tg read -o 5 0x08544704 4 0 0 0 0 4
+tg missing -i data/nothing 0x08544704 0 -100 0 0
+tg close 0x08544704 1 0
+END
 # Programs on all harts, into lines that must not mix.
 cat >"$work/harts.sh" <<'END'
 . /root/lib.sh
@@ -155,7 +163,7 @@ printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' 
 sh guest/linux/initramfs.sh "$initrd" "$work/tollgate.ko:/root/tollgate.ko" "$work/tgcall:/root/tgcall" \
 	"$work/lib.sh:/root/lib.sh" "$work/all.sh:/root/all.sh" "$work/absent.sh:/root/absent.sh" \
 	"$work/denied.sh:/root/denied.sh" "$work/harts.sh:/root/harts.sh" "$work/shell.sh:/root/shell.sh" \
-	"$work/passwd:/etc/passwd" || exit 1
+	"$work/files.sh:/root/files.sh" "$work/passwd:/etc/passwd" || exit 1
 
 trouble='Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task|Unable to handle|segfault'
 
@@ -238,6 +246,16 @@ has 'a write is refused' 'write error: Operation not permitted'
 has 'with a status' '^write: 1$'
 has 'a call is answered DENIED' '^log: error -4 value 0x0 $'
 has 'the terminal stays' '^still-there$'
+
+mkdir "$work/data"
+echo '0123Hello, file' >"$work/data/greeting"
+echo '{"version": 1, "default": "allow", "files": [{"name": "data", "path": "'"$work/data"'", "read": true}]}' \
+	>"$work/policy.json"
+boot 'files of the host' files /dev/null --policy "$work/policy.json"
+has 'one is opened' '^open: error 0 value 0x0 $'
+has 'and read at a place' '^read: Hello error 0 value 0x5 $'
+has 'one that is not there' '^missing: error -[0-9]+ value 0x2 $'
+has 'and closed' '^close: error 0 value 0x0 $'
 
 boot 'four harts' harts /dev/null -c 4
 verdict 'no line is lost or mixed' "$(

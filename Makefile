@@ -47,7 +47,7 @@ endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
-CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))
+CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c)
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
@@ -90,7 +90,8 @@ $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
 		-Wl,--no-whole-archive $(LIBS)
 
-$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o
+$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \
+		$(B)/obj/vmm/bench/guest.o
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -120,6 +121,28 @@ $(B)/obj/tests/%.o: tests/%.c | $(ABI_GEN)
 $(B)/obj/%.o: %.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(WARN_CONV) -MMD -MP -c -o $@ $<
+
+# The probe of `bench calls` is part of the program where its compiler is there; without it the
+# program builds as well, and says so when it is asked for a measurement.
+ifneq ($(shell command -v $(GUEST_CC) 2>/dev/null),)
+BENCH_GUEST := $(B)/guest/latency.bin
+BENCH_FLAGS := -DBENCH_GUEST='"$(BENCH_GUEST)"'
+endif
+$(B)/guest/latency.bin: $(B)/guest/latency.elf
+	$(GUEST_CROSS)objcopy -S $< $@
+
+$(B)/obj/vmm/bench/guest.o: vmm/bench/guest.S $(BENCH_GUEST)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_FLAGS) -c -o $@ $<
+
+# Results name the commit; the file changes only when that does.
+COMMIT := $(or $(shell git describe --always --dirty 2>/dev/null),unknown)
+$(B)/obj/vmm/bench/fingerprint.o: CFLAGS += -DTG_COMMIT='"$(COMMIT)"'
+$(B)/obj/vmm/bench/fingerprint.o: $(B)/obj/commit-$(COMMIT)
+$(B)/obj/commit-$(COMMIT):
+	@mkdir -p $(@D)
+	@rm -f $(B)/obj/commit-*
+	@touch $@
 
 # Fuzz targets: clang's libFuzzer, everything instrumented, in a build folder of their own.
 .PHONY: fuzzers

@@ -78,14 +78,22 @@ step policy bash tests/guest/policy.sh build/tollgate build
 step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
 step files bash tests/guest/files.sh build/tollgate build/guest
+step event bash tests/guest/event.sh build/tollgate build/guest
+step event-asan bash tests/guest/event.sh build/asan/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step abi bash tests/guest/abi.sh build/tollgate build
+step abi-asan bash tests/guest/abi.sh build/asan/tollgate build
+step modules bash tests/guest/modules.sh build/tollgate build
+step release bash tests/release-test.sh build/tollgate
+step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 step linux-module bash tests/guest/linux-module.sh build/tollgate

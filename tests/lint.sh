@@ -39,7 +39,7 @@ includes '^devices/.*\.[ch]$' 'vmm/[a-z_]+\.h|guest/abi/|devices/' |
 	check "devices include only public headers of vmm"
 includes '^hypercalls/.*\.[ch]$' 'vmm/[a-z_]+\.h|guest/abi/|hypercalls/' |
 	check "hypercalls include only public headers of vmm"
-includes '^guest/(lib|hello|kernel|probe|devices|program|hostile)/.*' 'guest/' |
+includes '^guest/(lib|hello|kernel|latency|probe|devices|program|hostile)/.*' 'guest/' |
 	check "guests include nothing of the monitor"
 
 list '^(vmm|devices|hypercalls|firmware)/.*\.c$' | grep -v '^vmm/main\.c$' |

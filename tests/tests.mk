@@ -12,6 +12,7 @@ help:
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
+	@echo 'make release    check the table of calls for a release, and lock it'
 	@echo 'make soak       hours of proofs, resumable (INPUTS=n a fuzz target, BOOTS=n)'
 	@echo 'make docs       man page, bash completion and option reference, into build/docs'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR=; make uninstall removes it again'
@@ -59,6 +60,11 @@ bench-policy: all guests $(B)/bench-policy $(B)/guest/bench-null.elf
 
 bench: all guests $(B)/guest/bench-compute.elf $(B)/bench-policy $(B)/guest/bench-null.elf
 	@bash tests/bench/run.sh $(BENCH)
+
+# The table of calls becomes the released one, when all that this promises is kept.
+.PHONY: release
+release: all guests unit
+	@bash tests/release.sh $(B)
 
 soak:
 	@bash tests/soak.sh

@@ -24,7 +24,9 @@ static int table_load(struct abi *abi, const char *path, struct error *err)
 static int words_parse(struct words *w, int argc, char *const *argv, int least, int most,
                        struct error *err)
 {
-    *w = (struct words){.table = NULL};
+    *w = (struct words){
+        .word = {"", "", ""}
+    };
     for (int i = 2; i < argc; i++) {
         const char *word = argv[i];
 
@@ -52,12 +54,12 @@ static int words_parse(struct words *w, int argc, char *const *argv, int least, 
     return 0;
 }
 
-/* A call, or all below a dot; NULL: all. */
+/* A call, or all below a dot; "": all. */
 static bool name_matches(const char *name, const char *wanted)
 {
-    size_t len = wanted ? strlen(wanted) : 0;
+    size_t len = strlen(wanted);
 
-    return !wanted ||
+    return len == 0 ||
            (strncmp(name, wanted, len) == 0 && (name[len] == '\0' || name[len] == '.'));
 }
 
@@ -114,7 +116,8 @@ static int do_diff(int argc, char *const *argv, struct error *err)
         return (int)err->status;
     if (w.table)
         error_set(err, STATUS_USAGE, "diff: --table has no place here; give two tables");
-    else if (table_load(&a, w.word[0], err) == 0 && table_load(&b, w.word[1], err) == 0)
+    else if (table_load(&a, w.word[0], err) == 0 &&
+             table_load(&b, w.n > 1 ? w.word[1] : NULL, err) == 0)
         (void)abi_diff(&a, &b, &change, stdout, err);
     abi_free(&a);
     abi_free(&b);

@@ -155,7 +155,7 @@ static void put_numbers(const struct abi *abi, size_t first, FILE *out)
 
 void abi_emit_header(const struct abi *abi, FILE *out)
 {
-    char name[64];
+    char name[64] = "";
 
     table_name(abi, name, sizeof(name));
     put_license(out, "calls.h", "numbers of the calls, for C and assembly");
@@ -266,7 +266,7 @@ static void put_stub(const struct call_desc *desc, FILE *out)
 
 void abi_emit_stubs(const struct abi *abi, FILE *out)
 {
-    char name[64];
+    char name[64] = "";
 
     table_name(abi, name, sizeof(name));
     put_license(out, "stubs.h", "the calls as C functions of a guest");

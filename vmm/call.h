@@ -152,8 +152,8 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
                                   uint64_t ext, uint64_t fn);
 
 /*
- * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own exit;
- * 0 too when nobody answers.
+ * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own
+ * exit; 0 too when nobody answers.
  */
 unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
                       uint64_t fn);

@@ -51,6 +51,7 @@ static const struct {
     {"70",    "An internal error."                                                        },
     {"71",    "The host refused memory, threads or descriptors."                          },
     {"73",    "An output file cannot be written."                                         },
+    {"76",    "A file is of another version of its format."                               },
     {"78",    "Options contradict each other, or modules do."                             },
     {"100",   "The guest did what no machine can continue from."                          },
     {"101",   "A program made a call that nobody answers."                                },

@@ -51,6 +51,19 @@ static ssize_t real_write(struct host *host, int fd, const void *buf, size_t len
     return n < 0 ? -errno : n;
 }
 
+uint64_t host_cycles(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__riscv)
+    uint64_t ticks;
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return ticks;
+#else
+    return real_now_ns(NULL);
+#endif
+}
+
 static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
 {
     (void)host;
@@ -128,6 +141,8 @@ struct host *host_real(void)
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
+        .signal_open = host_signal_open,
+        .signal_close = host_signal_close,
         .files = &host_files_real,
     };
     return &host;

@@ -43,6 +43,14 @@ struct host {
     int (*delay_open)(struct host *host);
     int (*delay_read)(struct host *host, int handle, uint64_t *ns);
     void (*delay_close)(struct host *host, int handle);
+    /*
+     * From signal_open on, a signal to the process no longer does what it did, but adds one to
+     * an eventfd, which does not block: the descriptor, -EBUSY when somebody has it already,
+     * -EINVAL for one that ends the process, is a fault's, or is used by the monitor itself.
+     * signal_close undoes it. Both NULL: no signals here.
+     */
+    int (*signal_open)(struct host *host, int signo);
+    void (*signal_close)(struct host *host, int signo);
     /* Files for guests; NULL: this host has none for them. */
     const struct host_file_ops *files;
 };
@@ -95,6 +103,12 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
 
+/*
+ * The processor's own count of time, which takes few ns to read; its rate is the reader's to
+ * measure. Where there is none, ns.
+ */
+uint64_t host_cycles(void);
+
 /* Processors that this process may use; and giving the calling thread's turn on one away. */
 unsigned host_processors(void);
 void host_yield(void);
@@ -110,6 +124,16 @@ void host_thread_kick(int thread);
 
 /* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
 uint64_t host_memory_size(void);
+
+/* The doors of host_real() for signals (host_signal.c). */
+int host_signal_open(struct host *host, int signo);
+void host_signal_close(struct host *host, int signo);
+
+/*
+ * Was the descriptor open when the monitor was started? Its own are closed on exec. *counter:
+ * it is an eventfd, whose reads give a number and no bytes.
+ */
+bool host_fd_inherited(int fd, bool *counter);
 
 /* Anonymous, zeroed, unreserved memory; huge pages are advised from 2 MiB on. NULL: no memory.
  */

@@ -67,6 +67,13 @@ static size_t list_index(const struct module *const *list, const char *name)
     return i;
 }
 
+static bool list_has(const struct module *const *list, const struct module *module)
+{
+    while (*list && *list != module)
+        list++;
+    return *list != NULL;
+}
+
 /* Puts the module where the request wants it; the list has room for it. */
 static int list_place(const struct module **list, const struct module *module,
                       const struct request *req, struct error *err)
@@ -91,7 +98,8 @@ static int list_place(const struct module **list, const struct module *module,
         list[at] = module;
         return 0;
     }
-    memmove(&list[at + 1], &list[at], (end - at + 1) * sizeof(*list));
+    for (size_t i = end + 1; i > at; i--)
+        list[i] = list[i - 1];
     list[at] = module;
     return 0;
 }
@@ -199,11 +207,13 @@ int module_files_open(struct vm *vm, const struct module *const *list, struct er
     if (!files)
         return error_set(err, STATUS_OS, "--module: no memory");
     vm->module_files = files;
-    files->list = calloc(n + config->nmodule_files + 1, sizeof(*files->list));
-    if (!files->list)
-        rc = error_set(err, STATUS_OS, "--module: no memory");
-    else
-        memcpy(files->list, list, n * sizeof(*list));
+    files->list = calloc(n + config->nmodule_files + 1, sizeof(void *));
+    if (!files->list) {
+        module_files_close(vm);
+        return error_set(err, STATUS_OS, "--module: no memory");
+    }
+    for (size_t i = 0; i < n; i++)
+        files->list[i] = list[i];
     for (unsigned i = 0; rc == 0 && i < config->nmodule_files; i++)
         rc = file_open(files, config->module_file[i], err);
     if (rc != 0)
@@ -241,14 +251,13 @@ int module_files_check(struct vm *vm, struct error *err)
     for (unsigned i = 0; files && rc == 0 && i < files->n; i++) {
         const struct module *module = files->loaded[i];
 
+        if (!list_has(files->list, module))
+            continue; /* a later file has replaced it */
         if (!instance_find(vm, module)) {
-            bool replaced = list_index(files->list, module->name) == list_len(files->list);
-
-            rc = error_set(err, STATUS_CONFIG, "--module: module %s is not in this machine: %s",
-                           module->name,
-                           replaced ? "another replaces it"
-                                    : "it is for another kind of start, or --without names it, "
-                                      "or this host lacks what it needs");
+            rc = error_set(err, STATUS_CONFIG,
+                           "--module: module %s is not in this machine: it is for another kind "
+                           "of start, or --without names it, or this host lacks what it needs",
+                           module->name);
         } else if (vm->config->deterministic) {
             rc = deterministic_check(module, err);
         }

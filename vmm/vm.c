@@ -9,8 +9,8 @@
 #include <string.h>
 #include "vmm/boot.h"
 #include "vmm/host.h"
-#include "vmm/observe.h"
 #include "vmm/module_file.h"
+#include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
 

@@ -30,6 +30,8 @@ enum start_kind {
 
 #define VM_REQUESTS_MAX 32
 
+struct phases;
+
 /* What the command line decided. Strings are borrowed and outlive the VM. */
 struct vm_config {
     struct host *host;
@@ -58,6 +60,7 @@ struct vm_config {
     const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    struct phases *phases; /* or NULL: what the first hart's time stamps go to (phases.h) */
     const char *allow[VM_REQUESTS_MAX];
     unsigned nallow;
     const char *rate[VM_REQUESTS_MAX];
@@ -150,6 +153,20 @@ struct vm {
     struct vm_stop stop;
     _Atomic bool stopping;
 };
+
+/*
+ * Does anybody watch its exits (observe.h)? Built with TG_NO_OBSERVE nobody can, and the
+ * questions cost nothing: tests/bench/off.sh measures what they cost otherwise.
+ */
+static inline bool vm_observed(const struct vm *vm)
+{
+#ifdef TG_NO_OBSERVE
+    (void)vm;
+    return false;
+#else
+    return __builtin_expect(vm->observer != NULL, 0);
+#endif
+}
 
 /*
  * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has

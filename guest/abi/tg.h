@@ -76,6 +76,10 @@
 #define TG_CLOCK_SOURCE_CALL   0
 #define TG_CLOCK_SOURCE_RDTIME 1
 
+/* Subscriptions to events that a machine has at most; and a wait without a limit. */
+#define TG_EVENT_MAX     32
+#define TG_EVENT_FOREVER 0xffffffffffffffff
+
 /*
  * Under firmware of its own (`--firmware`) a guest's ecall does not reach Tollgate. There the
  * services are behind a window at PLAT_DOORBELL_BASE (device tree: "tollgate,doorbell"), with

@@ -45,18 +45,36 @@ static bool csr_avoided(uint32_t csr)
     return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
 }
 
+/*
+ * Flags and rounding, scratch registers, what the last trap left, and the state enables with
+ * what they guard.
+ */
+static const uint16_t portable_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343, 0x10c,
+                                         0x10d, 0x10e, 0x10f, 0x30c, 0x30d, 0x30e, 0x30f};
+#define PORTABLE_CSRS (sizeof(portable_csrs) / sizeof(portable_csrs[0]))
+
+/* csrr x0, senvcfg. What can be set there differs (Spike's FIOM is 0), who may read it does
+ * not. */
+#define SENVCFG_READ 0x10a02073u
+
+static bool csr_is_portable(uint32_t csr)
+{
+    for (unsigned i = 0; i < PORTABLE_CSRS; i++)
+        if (portable_csrs[i] == csr)
+            return true;
+    return false;
+}
+
 static uint32_t random_csr(bool portable)
 {
     static const uint16_t common[] = {
         0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142, 0x143, 0x144, 0x300, 0x301,
         0x302, 0x303, 0x304, 0x306, 0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
         0xc00, 0xc02, 0xf14, 0x180, 0x106, 0xb03, 0xb04, 0xc05, 0x323, 0x324, 0xda0};
-    /* Flags and rounding, scratch registers and what the last trap left. */
-    static const uint16_t plain[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343};
     uint32_t csr;
 
     if (portable)
-        return plain[random_below(sizeof(plain) / sizeof(plain[0]))];
+        return portable_csrs[random_below(PORTABLE_CSRS)];
     if (random_below(10) < 8)
         return common[random_below(sizeof(common) / sizeof(common[0]))];
     do
@@ -125,8 +143,9 @@ static bool is_private(uint32_t word)
 
     if (opcode == 0x2f)
         return word >> 27 == 0x03 && (funct3 == 2 || funct3 == 3); /* sc */
-    return opcode == 0x73 && (funct3 & 3) != 0 && csr > 3 && csr != 0x140 && csr != 0x340 &&
-           csr != 0x342 && csr != 0x343;
+    if ((word & 0xfffff07f) == SENVCFG_READ)
+        return false;
+    return opcode == 0x73 && (funct3 & 3) != 0 && !csr_is_portable(csr);
 }
 
 /* The row's instruction with random operands, most of them ones that do not trap. */
@@ -152,6 +171,8 @@ static uint32_t row_word(const struct row *row, bool portable)
     case 0x73:
         if ((row->mask & 0xfff00000) == 0)
             word = set_field(word, 20, 12, random_csr(portable));
+        if (portable && random_below(8) == 0)
+            word = SENVCFG_READ | random_below(32) << 7;
         break;
     case 0x53:
         if (random_below(4) != 0)
@@ -189,9 +210,44 @@ static uint16_t random_half(void)
     }
 }
 
+/*
+ * The beginning of a portable program: state enables at random, then on in a lower privilege,
+ * in two of three programs, where the enables and not the program decide what CSRs are there.
+ * Returns how many words it takes. Registers: x29 to x31.
+ */
+static unsigned make_prologue(uint32_t *code)
+{
+    static const uint32_t enables[] = {0x30cf9073, 0x30df9073, 0x30ef9073, 0x30ff9073};
+    static const uint32_t lower[] = {
+        0x00002eb7, /* lui x29, 2 */
+        0x800e8e93, /* addi x29, x29, -2048: MPP */
+        0x300eb073, /* csrc mstatus, x29 */
+        0x00000000, /* csrs mstatus, x30: S-mode; or nothing: U-mode */
+        0x00000f97, /* auipc x31, 0 */
+        0x010f8f93, /* addi x31, x31, 16: behind the mret */
+        0x341f9073, /* csrw mepc, x31 */
+        0x30200073, /* mret */
+    };
+    uint32_t mode = random_below(3);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        code[n++] = 0x00000f93 | random_below(4) << 20; /* addi x31, x0, 0 to 3 */
+        code[n++] = 0x03ef9f93;                         /* slli x31, x31, 62 */
+        code[n++] = enables[i];                         /* csrw mstateen0 to 3, x31 */
+    }
+    if (mode == 0)
+        return n;
+    code[n++] = 0x00001f37; /* lui x30, 1 */
+    code[n++] = 0x800f0f13; /* addi x30, x30, -2048: S-mode in MPP */
+    for (unsigned i = 0; i < sizeof(lower) / sizeof(lower[0]); i++)
+        code[n++] = lower[i] ? lower[i] : mode == 1 ? 0x300f2073 : 0x00000013;
+    return n;
+}
+
 void program_make(uint32_t *code, bool portable)
 {
-    for (unsigned i = 0; i < PROGRAM_WORDS; i++) {
+    for (unsigned i = portable ? make_prologue(code) : 0; i < PROGRAM_WORDS; i++) {
         if (random_below(4) == 0)
             code[i] = random_half() | (uint32_t)random_half() << 16;
         else

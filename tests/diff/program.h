@@ -27,8 +27,8 @@ uint32_t random_below(uint32_t n);
 void program_make(uint32_t *code, bool portable);
 
 /*
- * Traps go on behind the word that trapped. Words are aligned, so halves are skipped together. A
- * counter's overflow is taken note of, else it would come again at once.
+ * Traps go on behind the word that trapped. Words are aligned, so halves are skipped together.
+ * A counter's overflow is taken note of, else it would come again at once.
  */
 extern const uint32_t program_handler[PROGRAM_HANDLER_WORDS];
 

@@ -100,7 +100,9 @@ size_t seed_elf(uint8_t *data, size_t max, uint64_t *state)
                              .sh_offset = offsetof(struct elf_file, names),
                              .sh_size = sizeof(elf.names)};
     elf.sym[1] = (Elf64_Sym){.st_name = below(state, 3),
-                             .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_NOTYPE),
+                             .st_shndx = 1,
+                             .st_size = below(state, 64),
+                             .st_info = ELF64_ST_INFO(STB_GLOBAL, below(state, 3)),
                              .st_value = elf.ph[0].p_vaddr + below(state, 64)};
     memcpy(data, &elf, sizeof(elf));
     return sizeof(elf);

@@ -55,7 +55,7 @@ strip() {
 run_both() {
     local guest=$guests/$1.elf harts=$2
     status=0
-    timeout --foreground -k 5 "$limit" "$tollgate" run -m 128M -c "$harts" --device tg-entropy "$guest" </dev/null >"$work/raw" 2>&1 ||
+    timeout --foreground -k 5 "$limit" "$tollgate" run -m 128M -c "$harts" --device tg-entropy --device sbi-pmu,snapshot "$guest" </dev/null >"$work/raw" 2>&1 ||
         status=$?
     strip <"$work/raw" >"$work/tollgate"
     timeout --foreground -k 5 "$limit" "$qemu" -M virt -cpu rv64 -smp "$harts" -m 128M -nographic -no-reboot \

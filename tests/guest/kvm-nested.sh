@@ -136,6 +136,11 @@ t deny-exits $k --deny sbi.dbcn.write hello.elf
 t program $k --program program-exit42.elf
 t budget $k --max-steps 1000 hello.elf
 t modules --list-modules
+echo "@begin bench"
+timeout -s KILL 120 tollgate bench calls --quick $k >/tmp/out 2>&1
+status=$?
+cat /tmp/out
+echo "@end bench $status"
 if [ -e Image ]; then
 	t linux $k -m 256M -i initramfs.cpio -p "console=hvc0 quiet tg.init=poweroff" Image
 	t linux-2-harts $k -m 256M -c 2 -i initramfs.cpio -p 'console=hvc0 quiet tg.run="cat /proc/interrupts"' Image
@@ -247,6 +252,7 @@ expect deny-exits 0 'Hello from S-mode.'
 expect program 69 'it does not support --program'
 expect budget 69 'it does not support --max-steps'
 expect modules 0 "engine kvm: answered by the host's kernel"
+expect bench 0 'measured: kvm, quick' 'SBI call to a module                     n/a: this engine lets KVM answer SBI Base'
 expect no-kvm 69 'cannot open /dev/kvm'
 expect no-kvm-auto 0 'engine interp'
 if [ "$linux" = linux ]; then

@@ -90,6 +90,7 @@ tg longest -i "$(printf '%0512d' 1)" 0x08544702 2 7
 tg sbi 0x4442434e 0
 tg batch 0x08544705 0 1 0x80000000
 tg string 0x08544702 3 0x80000000
+tg wait 0x08544706 1 0
 tg policy -o 8 0x08544707 0
 printf 'Forged\n' | tee /dev/tollgate >/dev/null
 printf 'escape \033[2J\n' >/dev/tollgate
@@ -223,6 +224,7 @@ has 'ioctl: a buffer too long' '^long: tgcall: .*Invalid argument'
 has 'ioctl: another extension' '^sbi: tgcall: .*not supported'
 has 'ioctl: a batch' '^batch: tgcall: .*not supported'
 has 'ioctl: a string' '^string: tgcall: .*not supported'
+has 'ioctl: a call that waits' '^wait: tgcall: .*not supported'
 has 'others are refused' '^others: .*(Operation not permitted|Permission denied)'
 verdict 'and write nothing' "$(grep -m 1 'info: forbidden' "$work/out")"
 has 'rmmod takes both away' '^gone: both$'

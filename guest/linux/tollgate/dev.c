@@ -32,7 +32,8 @@ struct call_shape {
 /*
  * The calls that programs can make. Others are refused, so that no address that a program made
  * up reaches the monitor, which would write to whatever memory of this kernel lies there; a
- * batch's entries, and the string of tg.console.print, could hold one.
+ * batch's entries, and the string of tg.console.print, could hold one. tg.event.wait would keep
+ * the hart from the kernel.
  */
 static const struct call_shape call_shapes[] = {
     {TG_EXT_BASE,    TG_BASE_NULL,     BUFFER_NONE, 0},

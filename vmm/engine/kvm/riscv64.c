@@ -14,6 +14,7 @@
 #include "guest/abi/sbi.h"
 #include "vmm/engine/kvm/engine.h"
 #include "vmm/host.h"
+#include "vmm/phases.h"
 
 #define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
 
@@ -317,7 +318,9 @@ static int kvm_run(struct hart *hart)
         atomic_thread_fence(memory_order_seq_cst);
         if (!attend(hart))
             break;
+        phase_end(hart);
         error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        phase_mark(hart, MARK_LEAVE);
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
     }

@@ -362,12 +362,12 @@ static void mip_write(struct rv_hart *h, uint64_t value, uint64_t mask)
     atomic_fetch_or(&h->mip, mask & value);
 }
 
-/* The reserved value of CBIE leaves the field as it was. */
-static uint64_t envcfg_legal(uint64_t old, uint64_t value, uint64_t mask)
+/* CBIE: WARL, and its reserved value becomes 0. */
+static uint64_t envcfg_legal(uint64_t value, uint64_t mask)
 {
     value &= mask;
     if ((value & RV_ENVCFG_CBIE) == 2ull << 4)
-        value = (value & ~RV_ENVCFG_CBIE) | (old & RV_ENVCFG_CBIE);
+        value &= ~RV_ENVCFG_CBIE;
     return value;
 }
 
@@ -375,7 +375,7 @@ static void menvcfg_write(struct rv_hart *h, uint64_t value)
 {
     uint64_t changed;
 
-    value = envcfg_legal(h->menvcfg, value, MENVCFG_WRITE);
+    value = envcfg_legal(value, MENVCFG_WRITE);
     changed = h->menvcfg ^ value;
     h->menvcfg = value;
     if (changed & RV_ENVCFG_STCE) { /* STIP changes hands between software and stimecmp */
@@ -430,7 +430,7 @@ static int write_supervisor(struct rv_hart *h, unsigned csr, uint64_t value, uin
     case CSR_SIE: h->mie = (h->mie & ~h->mideleg) | (value & h->mideleg); return 0;
     case CSR_STVEC: xtvec_write(&h->stvec, value); return 0;
     case CSR_SCOUNTEREN: h->scounteren = value & COUNTERS; return 0;
-    case CSR_SENVCFG: h->senvcfg = envcfg_legal(h->senvcfg, value, SENVCFG_WRITE); return 0;
+    case CSR_SENVCFG: h->senvcfg = envcfg_legal(value, SENVCFG_WRITE); return 0;
     case CSR_SSCRATCH: h->sscratch = value; return 0;
     case CSR_SEPC: h->sepc = value & ~1ull; return 0;
     case CSR_SCAUSE: h->scause = value; return 0;

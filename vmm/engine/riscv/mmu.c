@@ -3,6 +3,7 @@
 #include "vmm/engine/riscv/rv.h"
 
 #include <string.h>
+#include "vmm/phases.h"
 #include "vmm/vm.h"
 
 /* Page table entries (privileged specification, section "Sv39"). */
@@ -212,19 +213,26 @@ static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, un
                 enum rv_access access, uint64_t *value)
 {
     struct vm_exit exit = {.kind = EXIT_MMIO};
+    const bool timed = hart_timed(h->hart); /* asked once: each question is 1 % of a read */
 
+    if (timed)
+        phase_mark(h->hart, MARK_LEAVE);
     exit.mmio.gpa = place->gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
         exit.mmio.data = *value;
     rv_hpm_count(h, HART_EVENT_DEVICE);
+    if (timed)
+        phase_gate(h->hart, &exit);
     vm_gate(h->hart, &exit);
     h->device_access = true;
     if (exit.mmio.failed)
         return access_fault(h, access, va);
     if (access == RV_LOAD)
         *value = exit.mmio.data;
+    if (timed)
+        phase_end(h->hart);
     return RV_NO_TRAP;
 }
 

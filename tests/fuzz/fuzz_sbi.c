@@ -150,7 +150,6 @@ static void machine_save(struct machine *m, struct saved *saved)
     *saved = (struct saved){.w = {.write = saved_write}};
     console_save(&m->vm.console, &saved->w);
     for (unsigned i = 0; i < m->vm.ninstances; i++)
-        /* The page of tg-clock counts how often it was made. */
         if (m->instance[i].module->save && strcmp(m->instance[i].module->name, "tg-clock") != 0)
             m->instance[i].module->save(m->instance[i].self, &saved->w);
 }

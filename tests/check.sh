@@ -110,7 +110,6 @@ step linux bash tests/guest/linux.sh build/tollgate
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate \
 	${translator:+build/tollgate-dbt}
 step linux-module bash tests/guest/linux-module.sh build/tollgate
-step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate
 step perf bash tests/guest/perf.sh build/tollgate build/guest
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \

@@ -1,4 +1,4 @@
-/* sbi_pmu.c: the SBI PMU extension: the cycle and instret counters, and what the SBI counts. */
+/* sbi_pmu.c: the SBI PMU extension: the hart's counters, and what the SBI counts itself. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,12 +12,14 @@
 /*
  * SBI 3.0, section 11. Logical counters have the numbers that OpenSBI gives them, since Linux
  * takes instret to be counter 2: 0 is cycle, 1 stands for the time CSR and is no counter, 2 is
- * instret; the firmware counters follow. All are a hart's own: its thread alone touches them.
+ * instret; the programmable ones, in the order of their CSRs, and the firmware counters follow.
+ * All are a hart's own: its thread alone touches them.
  */
-#define FW_FIRST 3u
-#define FW_COUNT 16u
-#define COUNTERS (FW_FIRST + FW_COUNT)
-#define ALL      ((1u << COUNTERS) - 1)
+#define HPM_FIRST HART_COUNTER_FIRST
+#define FW_FIRST  (HPM_FIRST + HART_HPM_COUNTERS)
+#define FW_COUNT  16u
+#define COUNTERS  (FW_FIRST + FW_COUNT)
+#define ALL       ((1u << COUNTERS) - 1)
 
 #define CSR_CYCLE    0xc00u
 #define INFO_WIDTH   (63u << 12) /* all have 64 bits */
@@ -30,6 +32,7 @@
 
 struct counter {
     uint32_t event; /* configured for it, or NO_EVENT */
+    uint64_t data;  /* of that event */
     bool started;
     uint64_t value; /* of a firmware counter: without what was counted since `since` */
     uint64_t since;
@@ -42,6 +45,7 @@ struct pmu_hart {
 
 struct pmu {
     struct vm *vm;
+    bool snapshot; /* the shared memory is offered */
     struct pmu_hart hart[PLAT_HARTS_MAX];
 };
 
@@ -68,7 +72,13 @@ static uint32_t counters_there(const struct vm *vm)
 {
     uint32_t hardware = 1u << HART_COUNTER_CYCLE | 1u << HART_COUNTER_INSTRET;
 
-    return (ALL & ~((1u << FW_FIRST) - 1)) | (vm->engine->counter_set ? hardware : 0);
+    return (ALL & ~((1u << FW_FIRST) - 1)) | (vm->engine->counter_set ? hardware : 0) |
+           ((1u << vm->engine->programmable) - 1) << HPM_FIRST;
+}
+
+static bool is_programmable(unsigned i)
+{
+    return i >= HPM_FIRST && i < FW_FIRST;
 }
 
 /* A set of counters (section 11.7): false when it names one that is not there. */
@@ -89,17 +99,42 @@ static bool event_counted(uint64_t code)
     return code >= SBI_PMU_FW_SET_TIMER && code <= SBI_PMU_FW_SFENCE_VMA_ASID_RECEIVED;
 }
 
-/* The counters that can count an event; 0: nobody can. event_data is reserved with all. */
+/*
+ * The engine's selector of an event: general and cache events are their own (HART_EVENT_*), raw
+ * ones have it in event_data, which is reserved with all others. 0: it has none.
+ */
+static uint64_t event_selector(uint64_t event, uint64_t data)
+{
+    switch (event >> 16) {
+    case SBI_PMU_TYPE_HW:
+    case SBI_PMU_TYPE_CACHE: return data == 0 ? event : 0;
+    case SBI_PMU_TYPE_RAW:
+    case SBI_PMU_TYPE_RAW_V2: return (event & 0xffff) == 0 ? data : 0;
+    default: return 0;
+    }
+}
+
+/* The programmable counters, if they can count it. */
+static uint32_t event_programmable(const struct vm *vm, uint64_t event, uint64_t data)
+{
+    uint64_t selector = event_selector(event, data);
+
+    if (selector == 0 || !vm->engine->event_known || !vm->engine->event_known(selector))
+        return 0;
+    return (1u << FW_FIRST) - (1u << HPM_FIRST);
+}
+
+/* The counters that can count an event; 0: nobody can. */
 static uint32_t event_counters(const struct vm *vm, uint64_t event, uint64_t data)
 {
-    uint32_t set = 0;
+    uint32_t set = event_programmable(vm, event, data);
 
-    if (data != 0)
-        return 0;
+    if (data != 0) /* of cycle, instret and firmware events it is reserved */
+        return set & counters_there(vm);
     if (event == SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_CPU_CYCLES))
-        set = 1u << HART_COUNTER_CYCLE;
+        set |= 1u << HART_COUNTER_CYCLE;
     else if (event == SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_INSTRUCTIONS))
-        set = 1u << HART_COUNTER_INSTRET;
+        set |= 1u << HART_COUNTER_INSTRET;
     else if (event >> 16 == SBI_PMU_TYPE_FW && event_counted(event & 0xffff))
         set = ~((1u << FW_FIRST) - 1);
     return set & counters_there(vm);
@@ -136,14 +171,35 @@ static void counter_write(const struct pmu_call *p, unsigned i, uint64_t value, 
     counter->started = counts;
 }
 
-/* Its event is taken away. The CSRs count then, as for a guest that never asks for PMU. */
+/* Has a counter count an event, without what the flags of the call filter out. */
+static void counter_configure(const struct pmu_call *p, unsigned i, uint64_t event,
+                              uint64_t data, uint64_t flags)
+{
+    struct counter *counter = &p->ph->counter[i];
+
+    counter->event = (uint32_t)event;
+    counter->data = data;
+    if (is_programmable(i))
+        p->hart->vm->engine->event_set(
+            p->hart, i, event_selector(event, data),
+            (flags & SBI_PMU_CFG_SET_UINH ? HART_EVENT_NOT_U : 0) |
+                (flags & SBI_PMU_CFG_SET_SINH ? HART_EVENT_NOT_S : 0) | HART_EVENT_NOT_M);
+}
+
+/*
+ * Its event is taken away. The fixed CSRs count then, as for a guest that never asks for PMU; a
+ * programmable one counts nothing and keeps its value.
+ */
 static void counter_release(const struct pmu_call *p, unsigned i)
 {
     struct counter *counter = &p->ph->counter[i];
 
-    if (!is_fw(i) && counter->event != NO_EVENT)
+    if (is_programmable(i) && counter->event != NO_EVENT)
+        p->hart->vm->engine->event_set(p->hart, i, 0, 0);
+    else if (!is_fw(i) && counter->event != NO_EVENT)
         p->hart->vm->engine->counter_set(p->hart, i, counter_read(p, i), true);
     counter->event = NO_EVENT;
+    counter->data = 0;
 }
 
 /* --- functions --- */
@@ -173,18 +229,23 @@ static bool counter_free(const struct pmu_call *p, unsigned i)
 
 /*
  * The counter that section 11.9 finds in a set: one that is not started, and rather one that
- * nothing is configured for. COUNTERS: none.
+ * nothing is configured for; after this rather one that filters and tells of its overflow,
+ * which the fixed ones do not. COUNTERS: none.
  */
 static unsigned counter_match(const struct pmu_call *p, uint32_t set, uint32_t able, bool skip)
 {
-    unsigned found = COUNTERS;
+    unsigned found = COUNTERS, best = 0;
 
     for (unsigned i = 0; i < COUNTERS; i++) {
         if (!(set >> i & 1))
             continue;
         bool fits = (able >> i & 1) && !p->ph->counter[i].started;
-        if (fits && (found == COUNTERS || (counter_free(p, i) && !counter_free(p, found))))
+        unsigned rank = 1u + 2u * counter_free(p, i) + is_programmable(i);
+
+        if (fits && rank > best) {
             found = i;
+            best = rank;
+        }
         if (skip)
             break;
     }
@@ -192,8 +253,8 @@ static unsigned counter_match(const struct pmu_call *p, uint32_t set, uint32_t a
 }
 
 /*
- * The order of the checks is that of the table of errors. Filters (VUINH to MINH) are hints and
- * have no effect, since all that counts here are S-mode and U-mode.
+ * The order of the checks is that of the table of errors. Filters are hints: the fixed counters
+ * have none.
  */
 static enum call_disp sbi_pmu_counter_config_matching(void *self, struct hart *hart,
                                                       struct call *c)
@@ -210,7 +271,7 @@ static enum call_disp sbi_pmu_counter_config_matching(void *self, struct hart *h
                       flags & SBI_PMU_CFG_SKIP_MATCH);
     if (i == COUNTERS)
         return sbi_error(c, SBI_ERR_NOT_SUPPORTED);
-    p.ph->counter[i].event = (uint32_t)event;
+    counter_configure(&p, i, event, c->arg[4], flags);
     counter_write(&p, i, flags & SBI_PMU_CFG_CLEAR_VALUE ? 0 : counter_read(&p, i),
                   flags & SBI_PMU_CFG_AUTO_START);
     return sbi_value(c, i);
@@ -266,6 +327,18 @@ static enum call_disp sbi_pmu_counter_start(void *self, struct hart *hart, struc
     return sbi_error(c, error);
 }
 
+/* Which counters of a set have overflowed, relative to its base (section 11.14). */
+static void snapshot_overflows(const struct pmu_call *p, uint32_t set, uint64_t base)
+{
+    const struct engine *engine = p->hart->vm->engine;
+    uint64_t over = engine->overflows ? engine->overflows(p->hart) & set : 0;
+    uint8_t bytes[8];
+
+    le_put64(bytes, set ? over >> base : 0);
+    mem_write(&p->hart->vm->mem, p->ph->snapshot + SBI_PMU_SNAPSHOT_OVERFLOW, bytes,
+              sizeof(bytes));
+}
+
 /* Saves a counter's value where section 11.14 wants it: relative to the base of its set. */
 static void snapshot_write(const struct pmu_call *p, unsigned i, uint64_t base)
 {
@@ -290,8 +363,8 @@ static enum call_disp sbi_pmu_counter_stop(void *self, struct hart *hart, struct
         return sbi_error(c, SBI_ERR_INVALID_PARAM);
     if (snapshot && p.ph->snapshot == SNAPSHOT_OFF)
         return sbi_error(c, SBI_ERR_NO_SHMEM);
-    if (snapshot) /* no counter tells of its overflow: there is no Sscofpmf */
-        mem_zero(&hart->vm->mem, p.ph->snapshot + SBI_PMU_SNAPSHOT_OVERFLOW, 8);
+    if (snapshot)
+        snapshot_overflows(&p, set, base);
     for (unsigned i = 0; i < COUNTERS; i++) {
         if (!(set >> i & 1))
             continue;
@@ -326,12 +399,20 @@ static enum call_disp sbi_pmu_counter_fw_read_hi(void *self, struct hart *hart, 
     return sbi_value(c, 0);
 }
 
+/*
+ * Optional (section 11.14), and left out unless asked for: Linux (6.10 to 6.12 at least), where
+ * it finds it, starts counters that overflowed with a wrong counter_idx_base
+ * (pmu_sbi_start_ovf_ctrs_snapshot), so that they stand until the next switch of tasks and most
+ * samples are lost.
+ */
 static enum call_disp sbi_pmu_snapshot_set_shmem(void *self, struct hart *hart, struct call *c)
 {
     struct pmu_call p = pmu_call(self, hart);
     uint64_t lo = c->arg[0], hi = c->arg[1];
     int error;
 
+    if (!((const struct pmu *)self)->snapshot)
+        return sbi_error(c, SBI_ERR_NOT_SUPPORTED);
     if (c->arg[2] != 0)
         return sbi_error(c, SBI_ERR_INVALID_PARAM);
     if (lo == UINT64_MAX && hi == UINT64_MAX) {
@@ -414,12 +495,12 @@ static void pmu_hart_reset(void *self, struct hart *hart)
 {
     struct pmu_call p = pmu_call(self, hart);
 
-    counter_release(&p, HART_COUNTER_CYCLE);
-    counter_release(&p, HART_COUNTER_INSTRET);
+    for (unsigned i = 0; i < FW_FIRST; i++)
+        counter_release(&p, i);
     counters_reset(p.ph);
 }
 
-/* The values of cycle and instret are the hart's own state. */
+/* The hart's counters, their values and what they select, are its own state. */
 static void pmu_save(void *self, struct state_writer *w)
 {
     struct pmu *pmu = self;
@@ -430,6 +511,7 @@ static void pmu_save(void *self, struct state_writer *w)
         state_put_u64(w, p.ph->snapshot);
         for (unsigned i = 0; i < COUNTERS; i++) {
             state_put_u64(w, p.ph->counter[i].event);
+            state_put_u64(w, p.ph->counter[i].data);
             state_put_u64(w, p.ph->counter[i].started);
             state_put_u64(w, is_fw(i) ? counter_read(&p, i) : 0);
         }
@@ -439,14 +521,16 @@ static void pmu_save(void *self, struct state_writer *w)
 static void counter_load(const struct pmu_call *p, unsigned i, struct state_reader *r)
 {
     struct counter *counter = &p->ph->counter[i];
-    uint64_t event = state_get_u64(r), started = state_get_u64(r), value = state_get_u64(r);
-    bool able = event_counters(p->hart->vm, event, 0) >> i & 1;
+    uint64_t event = state_get_u64(r), data = state_get_u64(r), started = state_get_u64(r);
+    uint64_t value = state_get_u64(r);
+    bool able = event_counters(p->hart->vm, event, data) >> i & 1;
 
     if (started > 1 || !(able || (event == NO_EVENT && !started))) {
         r->error = r->error ? r->error : -EINVAL;
         return;
     }
-    *counter = (struct counter){.event = (uint32_t)event, .started = started, .value = value};
+    *counter = (struct counter){
+        .event = (uint32_t)event, .data = data, .started = started, .value = value};
     if (is_fw(i) && started)
         counter->since = events_now(p, counter);
 }
@@ -478,16 +562,23 @@ static int pmu_create(struct module_instance *inst, struct error *err)
     if (!pmu)
         return -ENOMEM;
     pmu->vm = inst->vm;
+    pmu->snapshot = module_option(inst, "snapshot") != NULL;
     for (unsigned i = 0; i < PLAT_HARTS_MAX; i++)
         counters_reset(&pmu->hart[i]);
     inst->self = pmu;
     return 0;
 }
 
+static const struct module_key pmu_keys[] = {
+    {"snapshot", "offer the shared memory of snapshots; Linux then loses samples"},
+    {NULL,       NULL                                                            },
+};
+
 const struct module module_sbi_pmu = {
     .name = "sbi-pmu",
-    .summary = "SBI PMU: the cycle and instret counters, and what the SBI counts",
+    .summary = "SBI PMU: the hart's counters, and what the SBI counts",
     .starts = MODULE_KERNEL,
+    .keys = pmu_keys,
     .calls = sbi_pmu_calls,
     .ncalls = sizeof(sbi_pmu_calls) / sizeof(sbi_pmu_calls[0]),
     .create = pmu_create,

@@ -30,6 +30,29 @@ struct hart_fence;
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
 #define HART_COUNTER_INSTRET 2u
+#define HART_COUNTER_FIRST   3u /* of the programmable ones */
+
+/*
+ * What a programmable counter counts: selectors of mhpmevent. The first ones are the SBI's
+ * event indices (SBI 3.0, sections 11.1 and 11.2), as OpenSBI uses them when the device tree is
+ * silent. A walk is a translation by the page tables that the engine really made, because its
+ * own store of translations lacked it or does not keep such (devices).
+ */
+#define HART_EVENT_CYCLES       UINT64_C(0x1) /* one for each instruction, as mcycle */
+#define HART_EVENT_INSTRUCTIONS UINT64_C(0x2)
+#define HART_EVENT_LOAD_WALKS   UINT64_C(0x10019) /* dTLB-load-misses */
+#define HART_EVENT_STORE_WALKS  UINT64_C(0x1001b) /* dTLB-store-misses */
+#define HART_EVENT_FETCH_WALKS  UINT64_C(0x10021) /* iTLB-load-misses */
+#define HART_EVENT_EXCEPTIONS   UINT64_C(0x100)   /* traps into the guest, from the privilege */
+#define HART_EVENT_INTERRUPTS   UINT64_C(0x101)   /* that they are taken from */
+#define HART_EVENT_DEVICE       UINT64_C(0x102)   /* loads and stores outside RAM */
+#define HART_EVENT_FENCE_I      UINT64_C(0x103)   /* executed on this hart */
+#define HART_EVENT_SFENCE_VMA   UINT64_C(0x104)   /* likewise; sinval.vma too */
+
+/* Privileges in which an event is not counted. */
+#define HART_EVENT_NOT_M 0x1u
+#define HART_EVENT_NOT_S 0x2u
+#define HART_EVENT_NOT_U 0x4u
 
 /* Who answers an SBI extension's calls. */
 enum call_route {
@@ -167,6 +190,19 @@ struct engine {
      */
     uint64_t (*counter_get)(struct hart *hart, unsigned counter);
     void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+
+    /*
+     * Programmable counters: `programmable` of them from HART_COUNTER_FIRST on, for counter_get
+     * and counter_set too, which stop and start them; one that starts has not overflowed,
+     * unless the interrupt of an overflow is still pending. event_known: can they count this?
+     * event_set selects, with HART_EVENT_NOT_*; selector 0: nothing. overflows: bit i tells
+     * that counter i has overflowed since it was started. Own thread. All NULL when there are
+     * none.
+     */
+    unsigned programmable;
+    bool (*event_known)(uint64_t selector);
+    void (*event_set)(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters);
+    uint64_t (*overflows)(struct hart *hart);
 
     /*
      * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a

@@ -215,6 +215,40 @@ static void add_cpu(struct fdt_builder *b, unsigned index)
     fdtb_end(b);
 }
 
+/*
+ * Which counters count what, for firmware: OpenSBI, docs/pmu_support.md. The selectors of the
+ * general and cache events are the SBI's indices of them.
+ */
+static void add_pmu(struct fdt_builder *b)
+{
+    const struct engine *engine = b->vm->engine;
+    uint32_t all = ((1u << engine->programmable) - 1) << HART_COUNTER_FIRST;
+    const uint32_t events[][2] = {
+        {HART_EVENT_CYCLES,       all | 1u << HART_COUNTER_CYCLE  },
+        {HART_EVENT_INSTRUCTIONS, all | 1u << HART_COUNTER_INSTRET},
+        {HART_EVENT_LOAD_WALKS,   all                             },
+        {HART_EVENT_STORE_WALKS,  all                             },
+        {HART_EVENT_FETCH_WALKS,  all                             },
+    };
+    enum { EVENTS = sizeof(events) / sizeof(events[0]) };
+    uint32_t select[3 * EVENTS], counters[3 * EVENTS];
+    /* Raw events 0x100 to 0x107: selector, the bits of it that must match, counters. */
+    const uint32_t raw[] = {0, HART_EVENT_EXCEPTIONS, UINT32_MAX, UINT32_MAX & ~7u, all};
+
+    for (unsigned i = 0; i < EVENTS; i++) {
+        select[3 * i] = counters[3 * i] = counters[3 * i + 1] = events[i][0];
+        select[3 * i + 1] = 0;
+        select[3 * i + 2] = events[i][0];
+        counters[3 * i + 2] = events[i][1];
+    }
+    fdtb_begin(b, "pmu");
+    fdtb_string(b, "compatible", "riscv,pmu");
+    fdtb_cells(b, "riscv,event-to-mhpmevent", select, 3 * EVENTS);
+    fdtb_cells(b, "riscv,event-to-mhpmcounters", counters, 3 * EVENTS);
+    fdtb_cells(b, "riscv,raw-event-to-mhpmcounters", raw, sizeof(raw) / sizeof(raw[0]));
+    fdtb_end(b);
+}
+
 static uint32_t timebase_hz(struct vm *vm)
 {
     return vm->engine->timebase_hz ? (uint32_t)vm->engine->timebase_hz(vm) : PLAT_TIMEBASE_HZ;
@@ -266,6 +300,8 @@ static int add_tree(struct fdt_builder *b, struct error *err)
     add_chosen(b);
     add_memory(b);
     add_cpus(b);
+    if (b->vm->config->start == START_FIRMWARE && b->vm->engine->programmable)
+        add_pmu(b);
     int r = add_soc(b, err);
     if (r < 0)
         return r;

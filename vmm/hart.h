@@ -34,6 +34,7 @@ enum hart_status {
 #define IRQ_M_TIMER 7
 #define IRQ_S_EXT   9
 #define IRQ_M_EXT   11
+#define IRQ_COUNTER 13 /* a counter's overflow: LCOFI */
 
 /* A fence asked of another hart. */
 struct hart_fence {

@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-#define HART_STATE_VERSION 3
+#define HART_STATE_VERSION 4
+
+#define HART_HPM_COUNTERS 8 /* mhpmcounter3 and up */
 
 /* Privilege levels (privileged specification, section 1.2). */
 #define PRIV_U 0
@@ -32,6 +34,7 @@ struct hart_state {
     uint64_t reserve_value;
     uint64_t instret_base, cycle_base; /* what guest writes added to the counters */
     uint64_t seip_soft;                /* M-mode's own bit of SEIP */
+    uint64_t hpmcounter[HART_HPM_COUNTERS], hpmevent[HART_HPM_COUNTERS]; /* since version 4 */
 };
 
 #endif

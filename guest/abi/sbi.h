@@ -76,7 +76,10 @@
 #define SBI_PMU_CFG_SKIP_MATCH  0x01
 #define SBI_PMU_CFG_CLEAR_VALUE 0x02
 #define SBI_PMU_CFG_AUTO_START  0x04
-#define SBI_PMU_CFG_FLAGS       0xff /* the others are filters, which are hints */
+#define SBI_PMU_CFG_SET_UINH    0x20
+#define SBI_PMU_CFG_SET_SINH    0x40
+#define SBI_PMU_CFG_SET_MINH    0x80
+#define SBI_PMU_CFG_FLAGS       0xff /* the others are filters of guests' guests */
 
 #define SBI_PMU_START_SET_INIT_VALUE 0x1
 #define SBI_PMU_START_INIT_SNAPSHOT  0x2

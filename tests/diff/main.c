@@ -52,6 +52,28 @@ enum way { WAY_USUAL, WAY_EXACT, WAY_SINGLE, WAY_DROP, WAYS };
 
 static const char *const way_names[WAYS] = {"usual", "exact", "single step", "empty TLB"};
 
+/*
+ * Counters that overflow somewhere in the run, most of them with an interrupt. Walks are left
+ * out: how many there are is up to the TLB, and one way empties it.
+ */
+static void make_counters(struct hart_state *state)
+{
+    static const uint64_t events[] = {HART_EVENT_CYCLES,     HART_EVENT_INSTRUCTIONS,
+                                      HART_EVENT_EXCEPTIONS, HART_EVENT_INTERRUPTS,
+                                      HART_EVENT_FENCE_I,    HART_EVENT_SFENCE_VMA,
+                                      HART_EVENT_DEVICE,     HART_EVENT_INSTRUCTIONS};
+
+    for (unsigned i = 0; i < HART_HPM_COUNTERS; i++) {
+        bool steps = events[i] <= HART_EVENT_INSTRUCTIONS;
+
+        state->hpmevent[i] = events[i] | (random_next() & (RV_HPM_UINH | RV_HPM_SINH)) |
+                             (random_below(4) == 0 ? RV_HPM_MINH : 0);
+        state->hpmcounter[i] = -(uint64_t)(1 + random_below(steps ? STEPS : 20));
+    }
+    state->mie = 1u << IRQ_COUNTER;
+    state->mstatus |= RV_MIE;
+}
+
 static int run_way(const struct vm_config *config, const uint32_t *code, uint64_t seed,
                    enum way way, struct run *out)
 {
@@ -87,6 +109,7 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
     state.mtvec = PROGRAM_HANDLER;
     state.mstatus |= 3ull << 13;
     state.fcsr = random_below(5) << 5;
+    make_counters(&state);
     vm.engine->state_set(&vm.hart[0], &state);
     in = vm.hart[0].engine_state;
     in->exact = way == WAY_EXACT;

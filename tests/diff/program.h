@@ -13,7 +13,7 @@
 #define PROGRAM_DATA          (PLAT_DRAM_BASE + 0x20800) /* offsets of 12 bits stay inside */
 #define PROGRAM_BASE_REG      8u /* points at PROGRAM_DATA; no instruction writes it */
 #define PROGRAM_CODE_REG      9u /* points at the code; likewise */
-#define PROGRAM_HANDLER_WORDS 7u
+#define PROGRAM_HANDLER_WORDS 9u
 
 void random_seed(uint64_t seed);
 uint64_t random_next(void);
@@ -26,7 +26,9 @@ uint32_t random_below(uint32_t n);
  */
 void program_make(uint32_t *code, bool portable);
 
-/* Traps go on behind the word that trapped. Words are aligned, so halves are skipped together.
+/*
+ * Traps go on behind the word that trapped. Words are aligned, so halves are skipped together.
+ * A counter's overflow is taken note of, else it would come again at once.
  */
 extern const uint32_t program_handler[PROGRAM_HANDLER_WORDS];
 

@@ -288,6 +288,8 @@ static const struct engine fake_engine = {
     .feature_set = fake_feature_set,
 };
 
+static const struct module_option pmu_snapshot = {"snapshot", ""};
+
 static void machine_create(struct machine *m)
 {
     struct error err = {.status = STATUS_OK};
@@ -312,7 +314,11 @@ static void machine_create(struct machine *m)
     clock_init(&m->vm.clock, &m->host);
     mem_init(&m->vm.mem);
     for (unsigned i = 0; i < MODULES; i++) {
-        m->instance[i] = (struct module_instance){.module = modules[i], .vm = &m->vm};
+        m->instance[i] = (struct module_instance){
+            .module = modules[i],
+            .vm = &m->vm,
+            .options = modules[i] == &module_sbi_pmu ? &pmu_snapshot : NULL,
+            .noptions = modules[i] == &module_sbi_pmu};
         if (modules[i]->create && modules[i]->create(&m->instance[i], &err) != 0)
             abort();
     }

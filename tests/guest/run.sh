@@ -207,6 +207,7 @@ for harts in 1 2 4; do
     tap_guest 0 "$harts" kernel
     tap_guest 0 "$harts" probe
 done
+tap_guest 0 2 probe --device sbi-pmu,snapshot
 tap_guest 42 1 devices
 shell_test
 without_test

@@ -175,6 +175,35 @@ static void check_reg(const void *fdt, const char *path, uint64_t base, uint64_t
     check_prop(fdt, path, "reg", reg, sizeof(reg));
 }
 
+/* Firmware is told which counters count what; a kernel asks the SBI. */
+static void test_pmu(void)
+{
+    struct fixture f;
+    struct engine engine = fake_engine;
+    fixture_init(&f, &uart_module);
+    f.vm.engine = &engine;
+    build(&f);
+    CU_ASSERT(fdt_path_offset(f.blob, "/pmu") < 0);
+    free(f.blob);
+    engine.programmable = 8;
+    build(&f);
+    CU_ASSERT(fdt_path_offset(f.blob, "/pmu") < 0);
+    free(f.blob);
+    f.config.start = START_FIRMWARE;
+    build(&f);
+    check_string(f.blob, "/pmu", "compatible", "riscv,pmu");
+    CU_ASSERT_EQUAL(prop_len(f.blob, "/pmu", "riscv,event-to-mhpmevent"), 5 * 12);
+    CU_ASSERT_EQUAL(prop_len(f.blob, "/pmu", "riscv,event-to-mhpmcounters"), 5 * 12);
+    const fdt32_t raw[] = {0, cpu_to_fdt32(0x100), cpu_to_fdt32(0xffffffff),
+                           cpu_to_fdt32(0xfffffff8), cpu_to_fdt32(0x7f8)};
+    check_prop(f.blob, "/pmu", "riscv,raw-event-to-mhpmcounters", raw, sizeof(raw));
+    free(f.blob);
+    engine.programmable = 0;
+    build(&f);
+    CU_ASSERT(fdt_path_offset(f.blob, "/pmu") < 0);
+    fixture_free(&f);
+}
+
 static void test_made(void)
 {
     struct fixture f;
@@ -464,6 +493,7 @@ void suite_fdt(void)
 {
     CU_pSuite suite = CU_add_suite("fdt", NULL, NULL);
     CU_add_test(suite, "harts, memory and devices", test_made);
+    CU_add_test(suite, "counters, for firmware", test_pmu);
     CU_add_test(suite, "/chosen follows the configuration", test_chosen);
     CU_add_test(suite, "memory with a hole, no interrupt controller", test_memory_with_hole);
     CU_add_test(suite, "failures are reported once", test_made_fails);

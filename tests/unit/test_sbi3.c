@@ -26,9 +26,9 @@
 /* Logical counters: cycle, instret, and the firmware's. */
 #define CYCLE       0
 #define INSTRET     2
-#define FW          3
-#define NCOUNTERS   19
-#define FW_MASK     0x7fff8u
+#define FW          11
+#define NCOUNTERS   27
+#define FW_MASK     0x7fff800u
 #define HW_MASK     0x5u
 #define EVENT_HW(n) SBI_PMU_EVENT(SBI_PMU_TYPE_HW, n)
 #define EVENT_FW(n) SBI_PMU_EVENT(SBI_PMU_TYPE_FW, n)
@@ -209,6 +209,8 @@ static void machine_begin(void)
     f.vm.instance = f.instance;
 }
 
+static const struct module_option pmu_snapshot = {"snapshot", ""};
+
 static void machine_start(void)
 {
     struct error err = {.status = STATUS_OK};
@@ -216,6 +218,10 @@ static void machine_start(void)
     machine_begin();
     for (unsigned i = 0; i < MODULES; i++) {
         f.instance[i] = (struct module_instance){.module = modules[i], .vm = &f.vm};
+        if (modules[i] == &module_sbi_pmu) {
+            f.instance[i].options = &pmu_snapshot;
+            f.instance[i].noptions = 1;
+        }
         if (modules[i]->create)
             CU_ASSERT_EQUAL_FATAL(modules[i]->create(&f.instance[i], &err), 0);
     }
@@ -969,7 +975,7 @@ static void test_pmu_saved(void)
     PMU(SBI_ERR_ALREADY_STARTED, SBI_PMU_COUNTER_START, 0, 1, 0, 0);
     PMU(SBI_SUCCESS, SBI_PMU_COUNTER_STOP, FW, 1, SBI_PMU_STOP_TAKE_SNAPSHOT);
     CU_ASSERT_EQUAL(memory_word(SNAPSHOT + 8), 9);
-    /* The shared memory, then event, state and value of counter 0. */
+    /* The shared memory, then event, its data, state and value of counter 0. */
     static const struct {
         unsigned at;
         uint64_t value;
@@ -978,7 +984,8 @@ static void test_pmu_saved(void)
         {0,  RAM + RAM_SIZE},
         {8,  EVENT_HW(2)   },
         {8,  1ull << 32    },
-        {16, 2             },
+        {16, 1             },
+        {24, 2             },
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t old[8];

@@ -86,12 +86,21 @@ static void count_steps(struct rv_hart *h, int64_t left)
     h->left = 0;
     h->hart->steps = h->steps;
     h->hart->instret = h->steps - h->unretired;
+    if (UNLIKELY(h->hpm.counting))
+        rv_hpm_sync(h);
 }
 
-/* Begins a chunk; returns the table it runs under. */
+/* Begins a chunk; returns the table it runs under. It ends where a counter overflows. */
 static const struct op_table *chunk_begin(struct rv_hart *h)
 {
     uint64_t rest = h->step_limit - h->steps;
+
+    if (UNLIKELY(h->hpm.counting)) {
+        uint64_t distance = rv_hpm_distance(h);
+
+        rest = distance < rest ? distance : rest;
+    }
+    h->hpm.look = false;
     bool exact = interp_of(h)->exact || rest <= CHUNK_SLACK;
     uint64_t chunk = exact ? rest : rest - CHUNK_SLACK;
 
@@ -172,22 +181,18 @@ static NOINLINE bool attend(struct rv_hart *h)
      */
     irq = h->left > 0 ? rv_interrupt(h) : -1;
     if (UNLIKELY(irq >= 0)) {
-        rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
         h->left--;
+        rv_trap(h, RV_CAUSE_INTERRUPT | (unsigned)irq, 0, h->pc);
     }
     return true;
 }
 
 /* --- ways on --- */
 
-/* The chunk is over at h->pc: counts it and begins the next. NULL: leave. */
-static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
+/* Counts the chunk and begins the next, with steps left for it. */
+static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t left)
 {
     count_steps(h, left);
-    if (h->steps >= h->step_limit) {
-        budget_exit(h);
-        return NULL;
-    }
     if (UNLIKELY(h->steps >= interp_of(h)->refresh_steps)) {
         interp_of(h)->refresh_steps = (h->steps / REFRESH_STEPS + 1) * REFRESH_STEPS;
         interp_fence_i(h);
@@ -196,8 +201,37 @@ static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t lef
      * only. */
     if (!h->vm->det)
         rv_timer_update(h);
-    const struct op_table *tab = chunk_begin(h);
-    return attend(h) ? tab : NULL;
+    return chunk_begin(h);
+}
+
+/*
+ * Requests and interrupts at h->pc, and the chunk made shorter where a counter asks for it:
+ * when it overflowed just now, or will before the chunk's end. NULL: leave.
+ */
+static NOINLINE const struct op_table *attend_all(struct rv_hart *h, const struct op_table *tab)
+{
+    do {
+        if (UNLIKELY(h->hpm.look)) {
+            h->hpm.look = false;
+            if (h->left > 0)
+                tab = chunk_turn(h, h->left);
+        }
+        if (!attend(h))
+            return NULL;
+    } while (UNLIKELY(h->hpm.look));
+    return tab;
+}
+
+/* The chunk is over at h->pc. NULL: leave. */
+static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
+{
+    if (h->steps + (uint64_t)(h->chunk - left) >= h->step_limit) {
+        count_steps(h, left);
+        budget_exit(h);
+        return NULL;
+    }
+    const struct op_table *tab = chunk_turn(h, left);
+    return attend_all(h, tab);
 }
 
 void interp_pause(OP_PARAMS)
@@ -209,7 +243,8 @@ void interp_pause(OP_PARAMS)
 void interp_resume(OP_PARAMS)
 {
     h->left = left;
-    if (!attend(h))
+    tab = attend_all(h, tab);
+    if (!tab)
         return;
     left = h->left;
     interp_goto(OP_ARGS);
@@ -258,13 +293,24 @@ void interp_goto(OP_PARAMS)
             continue;
         }
         page = fetch_hit(h);
-        if (UNLIKELY(!page))
-            page = fetch_page(h);
         if (LIKELY(page))
             break;
-        h->left = --left;
-        if (!take_trap(h))
+        page = fetch_page(h);
+        if (!page) {
+            h->left = --left;
+            if (!take_trap(h))
+                return;
+        }
+        if (LIKELY(!h->hpm.look)) {
+            if (LIKELY(page))
+                break;
+            continue;
+        }
+        h->left = left; /* the walk, or the trap, was counted */
+        tab = attend_all(h, tab);
+        if (!tab)
             return;
+        left = h->left;
     }
     op = &page->op[(h->pc & ~RV_PAGE_MASK) / 2];
     pcd = h->pc - ((uintptr_t)op >> 2);
@@ -275,7 +321,11 @@ void interp_trap(OP_PARAMS)
 {
     h->pc = op_pc(op, pcd);
     h->left = left;
-    if (take_trap(h))
+    if (!take_trap(h))
+        return;
+    if (UNLIKELY(h->hpm.look))
+        interp_resume(OP_ARGS);
+    else
         interp_goto(OP_ARGS);
 }
 
@@ -338,7 +388,12 @@ OP(single)
     h->left = left;
     if (!fetch_single(h)) {
         if (take_trap(h))
-            interp_goto(OP_ARGS);
+            interp_resume(OP_ARGS);
+        return;
+    }
+    if (UNLIKELY(h->hpm.look)) { /* a walk was counted: an interrupt may come first */
+        left++;
+        interp_resume(OP_ARGS);
         return;
     }
     op = interp_of(h)->single->op;
@@ -565,6 +620,22 @@ static void interp_counter_set(struct hart *hart, unsigned counter, uint64_t val
     rv_counter_set(rv_of(hart), counter, value, counts);
 }
 
+static bool interp_event_known(uint64_t selector)
+{
+    return rv_hpm_known(selector);
+}
+
+static void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector,
+                             unsigned filters)
+{
+    rv_hpm_select(rv_of(hart), counter, selector, filters);
+}
+
+static uint64_t interp_overflows(struct hart *hart)
+{
+    return rv_hpm_overflows(rv_of(hart));
+}
+
 static int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
 {
     return rv_feature_set(rv_of(hart), feature, value);
@@ -623,5 +694,9 @@ const struct engine engine_interp = {
     .mmu_type = interp_mmu_type,
     .counter_get = interp_counter_get,
     .counter_set = interp_counter_set,
+    .programmable = HART_HPM_COUNTERS,
+    .event_known = interp_event_known,
+    .event_set = interp_event_set,
+    .overflows = interp_overflows,
     .feature_set = interp_feature_set,
 };

@@ -40,10 +40,11 @@ static NOINLINE int load_slow(struct rv_hart *h, uint64_t va, unsigned size)
     return rv_load_slow(h, va, size, &interp_of(h)->slow_value);
 }
 
-/* After an access to a device the guest may have been stopped, or have an interrupt. */
+/* After an access to a device the guest may have been stopped, or have an interrupt; a walk may
+ * have been counted. */
 static void after_slow(OP_PARAMS, unsigned length)
 {
-    if (h->device_access) {
+    if (h->device_access || h->hpm.look) {
         h->device_access = false;
         h->pc = op_pc(op, pcd) + length;
         interp_resume(OP_ARGS);

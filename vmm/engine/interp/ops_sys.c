@@ -136,6 +136,7 @@ OP(ebreak)
 #define OP_RETURN(name, function)                                                              \
     OP(name)                                                                                   \
     {                                                                                          \
+        h->left = left;                                                                        \
         if (UNLIKELY(function(h) != 0))                                                        \
             interp_illegal(OP_ARGS);                                                           \
         else                                                                                   \
@@ -175,6 +176,7 @@ OP(sfence_vma)
         interp_illegal(OP_ARGS);
         return;
     }
+    rv_hpm_count(h, HART_EVENT_SFENCE_VMA);
     /* rs1 = x0: every page. The address space in rs2 only narrows it, so it may be ignored. */
     if (op->rs1)
         rv_tlb_flush_page(h, h->x[op->rs1]);
@@ -248,6 +250,7 @@ OP(fence)
 
 OP(fence_i)
 {
+    rv_hpm_count(h, HART_EVENT_FENCE_I);
     interp_fence_i(h);
     h->pc = op_pc(op, pcd) + length;
     interp_resume(OP_ARGS);

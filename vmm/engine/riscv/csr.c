@@ -57,6 +57,7 @@ enum {
     CSR_TIME = 0xc01,
     CSR_INSTRET = 0xc02,
     CSR_HPMCOUNTER31 = 0xc1f,
+    CSR_SCOUNTOVF = 0xda0,
     CSR_MVENDORID = 0xf11,
     CSR_MARCHID = 0xf12,
     CSR_MIMPID = 0xf13,
@@ -68,10 +69,11 @@ enum {
 #define SSTATUS_READ  (SSTATUS_WRITE | RV_UXL | RV_SD)
 #define MSTATUS_WRITE                                                                          \
     (SSTATUS_WRITE | RV_MIE | RV_MPIE | RV_MPP | RV_MPRV | RV_TVM | RV_TW | RV_TSR)
-#define ALL_INTERRUPTS 0xaaaull
-#define S_INTERRUPTS   0x222ull
+#define ALL_INTERRUPTS 0x2aaaull
+#define S_INTERRUPTS   0x2222ull
+#define SIP_WRITE      (1ull << IRQ_S_SOFT | 1ull << IRQ_COUNTER)
 #define MEDELEG_WRITE  0xb3ffull
-#define COUNTERS       0x7ull
+#define COUNTERS       (0x7ull | RV_HPM_MASK)
 #define COUNTER_TM     2ull
 #define SENVCFG_WRITE  (RV_ENVCFG_FIOM | RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE)
 #define MENVCFG_WRITE  (SENVCFG_WRITE | RV_ENVCFG_ADUE | RV_ENVCFG_PBMTE | RV_ENVCFG_STCE)
@@ -100,6 +102,7 @@ enum {
     X(zifencei)                                                                                \
     X(zihintntl)                                                                               \
     X(zihintpause)                                                                             \
+    X(zihpm)                                                                                   \
     X(zimop)                                                                                   \
     X(zacas)                                                                                   \
     X(zawrs)                                                                                   \
@@ -123,6 +126,7 @@ enum {
     X(zksed)                                                                                   \
     X(zksh)                                                                                    \
     X(smstateen)                                                                               \
+    X(sscofpmf)                                                                                \
     X(sstc)                                                                                    \
     X(svade)                                                                                   \
     X(svadu)                                                                                   \
@@ -173,7 +177,8 @@ static void countinhibit_write(struct rv_hart *h, uint64_t value)
     uint64_t instret = counter_read(h, h->instret_base, INHIBIT_IR);
     uint64_t cycle = counter_read(h, h->cycle_base, INHIBIT_CY);
 
-    h->mcountinhibit = value & (INHIBIT_CY | INHIBIT_IR);
+    rv_hpm_inhibit(h, value);
+    h->mcountinhibit = value & (INHIBIT_CY | INHIBIT_IR | RV_HPM_MASK);
     h->instret_base = instret - (h->mcountinhibit & INHIBIT_IR ? 0 : retired(h));
     h->cycle_base = cycle - (h->mcountinhibit & INHIBIT_CY ? 0 : retired(h));
 }
@@ -216,9 +221,26 @@ static bool csr_accessible(const struct rv_hart *h, unsigned csr, bool write)
     return true;
 }
 
+/* The programmable counters: their numbers are the low five bits. */
+static int read_counters(const struct rv_hart *h, unsigned csr, uint64_t *value)
+{
+    if ((csr >= CSR_MHPMCOUNTER3 && csr <= CSR_MHPMCOUNTER31) ||
+        (csr > CSR_INSTRET && csr <= CSR_HPMCOUNTER31))
+        *value = rv_hpm_read(h, csr & 31);
+    else if (csr >= CSR_MHPMEVENT3 && csr <= CSR_MHPMEVENT31)
+        *value = rv_hpm_event(h, csr & 31);
+    else if (csr == CSR_SCOUNTOVF) /* each bit behind that of its counter ("Sscofpmf") */
+        *value = rv_hpm_overflows(h) & (h->priv == PRIV_M ? UINT64_MAX : h->mcounteren);
+    else
+        return -1;
+    return 0;
+}
+
 static int read_ranges(const struct rv_hart *h, unsigned csr, uint64_t *value)
 {
     *value = 0;
+    if (read_counters(h, csr, value) == 0)
+        return 0;
     if (csr >= CSR_PMPCFG0 && csr <= CSR_PMPCFG15) {
         if (csr & 1) /* odd ones do not exist in RV64 */
             return -1;
@@ -231,10 +253,7 @@ static int read_ranges(const struct rv_hart *h, unsigned csr, uint64_t *value)
             *value = h->pmpaddr[csr - CSR_PMPADDR0];
         return 0;
     }
-    if ((csr >= CSR_MHPMCOUNTER3 && csr <= CSR_MHPMCOUNTER31) ||
-        (csr >= CSR_MHPMEVENT3 && csr <= CSR_MHPMEVENT31) ||
-        (csr > CSR_INSTRET && csr <= CSR_HPMCOUNTER31) ||
-        (csr >= CSR_TSELECT && csr <= CSR_TDATA3) ||
+    if ((csr >= CSR_TSELECT && csr <= CSR_TDATA3) ||
         (csr >= CSR_SSTATEEN0 && csr <= CSR_SSTATEEN3)) /* none of their state exists here */
         return 0;
     if (csr >= CSR_MSTATEEN0 && csr <= CSR_MSTATEEN3) {
@@ -375,7 +394,7 @@ static void mstateen_write(struct rv_hart *h, unsigned i, uint64_t value)
 /* The bits of mip that M-mode writes; STIP is stimecmp's while that is on ("Sstc"). */
 static void mip_write_machine(struct rv_hart *h, uint64_t value, uint64_t mask)
 {
-    uint64_t writable = 1ull << IRQ_S_SOFT;
+    uint64_t writable = 1ull << IRQ_S_SOFT | 1ull << IRQ_COUNTER;
 
     if (!(h->menvcfg & RV_ENVCFG_STCE))
         writable |= 1ull << IRQ_S_TIMER;
@@ -416,7 +435,7 @@ static int write_supervisor(struct rv_hart *h, unsigned csr, uint64_t value, uin
     case CSR_SEPC: h->sepc = value & ~1ull; return 0;
     case CSR_SCAUSE: h->scause = value; return 0;
     case CSR_STVAL: h->stval = value; return 0;
-    case CSR_SIP: mip_write(h, value, mask & h->mideleg & (1ull << IRQ_S_SOFT)); return 0;
+    case CSR_SIP: mip_write(h, value, mask & h->mideleg & SIP_WRITE); return 0;
     case CSR_STIMECMP: rv_timer_set(h, value); return 0;
     case CSR_SATP: satp_write(h, value); return 0;
     default: return -1;
@@ -456,6 +475,10 @@ int rv_csr_write(struct rv_hart *h, unsigned csr, uint64_t value, uint64_t mask)
         return 0;
     if (read_ranges(h, csr, &ignored) != 0)
         return -1;
+    if (csr >= CSR_MHPMCOUNTER3 && csr <= CSR_MHPMCOUNTER31)
+        rv_hpm_write(h, csr & 31, value);
+    if (csr >= CSR_MHPMEVENT3 && csr <= CSR_MHPMEVENT31)
+        rv_hpm_event_write(h, csr & 31, value);
     if (csr >= CSR_PMPCFG0 && csr <= CSR_PMPCFG0 + 2)
         rv_pmpcfg_write(h, (csr - CSR_PMPCFG0) / 2, value);
     if (csr >= CSR_PMPADDR0 && csr < CSR_PMPADDR0 + RV_PMP_ENTRIES)

@@ -37,12 +37,14 @@ static void machine_write(struct rv_hart *h, unsigned csr, uint64_t value, uint6
     h->priv = PRIV_M;
     rv_csr_write(h, csr, value, mask);
     h->priv = priv;
+    rv_hpm_resort(h);
     rv_context_update(h);
 }
 
 uint64_t rv_counter_get(struct rv_hart *h, unsigned counter)
 {
-    return machine_read(h, CSR_MCYCLE + counter);
+    return counter < RV_HPM_FIRST ? machine_read(h, CSR_MCYCLE + counter)
+                                  : rv_hpm_read(h, counter);
 }
 
 /*
@@ -52,6 +54,11 @@ uint64_t rv_counter_get(struct rv_hart *h, unsigned counter)
 void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool counts)
 {
     uint64_t bit = 1ull << counter;
+
+    if (counter >= RV_HPM_FIRST) {
+        rv_hpm_set(h, counter, value, counts);
+        return;
+    }
     uint64_t inhibit = machine_read(h, CSR_MCOUNTINHIBIT) & ~bit;
 
     machine_write(h, CSR_MCOUNTINHIBIT, inhibit | (counts ? 0 : bit), UINT64_MAX);

@@ -167,6 +167,10 @@ static unsigned effective_priv(const struct rv_hart *h, enum rv_access access)
     return h->priv;
 }
 
+static const uint64_t walk_event[] = {[RV_FETCH] = HART_EVENT_FETCH_WALKS,
+                                      [RV_LOAD] = HART_EVENT_LOAD_WALKS,
+                                      [RV_STORE] = HART_EVENT_STORE_WALKS};
+
 int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                  struct rv_place *place)
 {
@@ -175,6 +179,7 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     uint8_t *page;
 
     if (priv != PRIV_M && SATP_MODE(h->satp) != 0) {
+        rv_hpm_count(h, walk_event[access]);
         int cause = walk(h, va, priv, access, &gpa);
         if (cause != RV_NO_TRAP)
             return cause;
@@ -204,6 +209,7 @@ static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, un
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
         exit.mmio.data = *value;
+    rv_hpm_count(h, HART_EVENT_DEVICE);
     vm_gate(h->hart, &exit);
     h->device_access = true;
     if (exit.mmio.failed)

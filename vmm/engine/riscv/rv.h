@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "vmm/engine/riscv/hpm.h"
 #include "vmm/engine/riscv/softfp.h"
 #include "vmm/hart.h"
 #include "vmm/state.h"
@@ -163,6 +164,7 @@ struct rv_hart {
     uint64_t step_limit;
     uint64_t instret_base,
         cycle_base; /* added to the counts; the value itself when inhibited */
+    struct rv_hpm hpm;
 
     void *loop;               /* the engine's own, beside the shared state */
     struct rv_large large[2]; /* in the lower and the upper half of the address space */

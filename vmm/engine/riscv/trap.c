@@ -6,10 +6,11 @@
 #include "vmm/observe.h"
 #include "vmm/vm.h"
 
-#define S_INTERRUPTS ((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER) | (1ull << IRQ_S_EXT))
+#define S_INTERRUPTS                                                                           \
+    (1ull << IRQ_S_SOFT | 1ull << IRQ_S_TIMER | 1ull << IRQ_S_EXT | 1ull << IRQ_COUNTER)
 /* Every exception but the S-mode ecall, which is a call to the monitor. */
 #define S_EXCEPTIONS  0xb1ffull
-#define COUNTERS_OPEN 0x7ull /* cycle, time, instret */
+#define COUNTERS_OPEN 0x7ull /* cycle, time, instret: to programs too */
 
 void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
 {
@@ -36,7 +37,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
         /* As firmware leaves the hart to a kernel: all delegated, memory and counters open. */
         h->medeleg = S_EXCEPTIONS;
         h->mideleg = S_INTERRUPTS;
-        h->mcounteren = COUNTERS_OPEN;
+        h->mcounteren = COUNTERS_OPEN | RV_HPM_MASK;
         h->scounteren = COUNTERS_OPEN;
         h->menvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_ENVCFG_PBMTE |
                      RV_ENVCFG_STCE; /* not ADUE: Svade until the kernel asks */
@@ -45,12 +46,14 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
         h->mstateen[0] |= RV_STATEEN_ENVCFG;
         h->pmpcfg[0] = 0x1f; /* NAPOT, R, W, X */
         h->pmpaddr[0] = (1ull << 54) - 1;
-        atomic_fetch_and(&h->mip, ~((1ull << IRQ_S_SOFT) | (1ull << IRQ_S_TIMER)));
+        atomic_fetch_and(&h->mip, ~(1ull << IRQ_S_SOFT | 1ull << IRQ_S_TIMER));
     }
     if (priv == PRIV_U) {
         h->mstatus |= RV_FS; /* a program finds floating point and cache blocks on */
         h->senvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE;
     }
+    atomic_fetch_and(&h->mip, ~(1ull << IRQ_COUNTER));
+    rv_hpm_reset(h);
     rv_pmp_update(h);
     rv_context_update(h);
 }
@@ -80,6 +83,7 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
     uint64_t vector;
 
     h->unretired++;
+    rv_hpm_count(h, interrupt ? HART_EVENT_INTERRUPTS : HART_EVENT_EXCEPTIONS);
     h->reserve_host = RV_NO_RESERVATION;
     if (__builtin_expect(h->hart->watch & (WATCH_IRQ | WATCH_FAULTS | WATCH_GUEST), 0))
         trap_tell(h, cause, tval, pc);
@@ -101,14 +105,15 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
         vector = h->mtvec;
     }
     h->pc = (vector & ~3ull) + (interrupt && (vector & 1) ? 4 * number : 0);
+    rv_hpm_mode(h);
     rv_context_update(h);
 }
 
 int rv_interrupt(const struct rv_hart *h)
 {
-    /* Priority, highest first (privileged specification, section 3.1.9). */
-    static const uint8_t order[] = {IRQ_M_EXT, IRQ_M_SOFT, IRQ_M_TIMER,
-                                    IRQ_S_EXT, IRQ_S_SOFT, IRQ_S_TIMER};
+    /* Priority, highest first (privileged specification, section 3.1.9; "Sscofpmf"). */
+    static const uint8_t order[] = {IRQ_M_EXT,  IRQ_M_SOFT,  IRQ_M_TIMER, IRQ_S_EXT,
+                                    IRQ_S_SOFT, IRQ_S_TIMER, IRQ_COUNTER};
     uint64_t pending = rv_mip(h) & h->mie;
     uint64_t take = 0;
 
@@ -132,6 +137,7 @@ int rv_sret(struct rv_hart *h)
     h->priv = h->mstatus & RV_SPP ? PRIV_S : PRIV_U;
     h->mstatus = (h->mstatus & ~(RV_SPP | RV_SIE | RV_MPRV)) |
                  (h->mstatus & RV_SPIE ? RV_SIE : 0) | RV_SPIE;
+    rv_hpm_mode(h);
     if (__builtin_expect(h->hart->watch & WATCH_GUEST, 0) && h->priv == PRIV_U)
         observe_return(h->hart, h->satp, h->sscratch, h->x);
     rv_context_update(h);
@@ -150,6 +156,7 @@ int rv_mret(struct rv_hart *h)
         (h->mstatus & ~(RV_MPP | RV_MIE)) | (h->mstatus & RV_MPIE ? RV_MIE : 0) | RV_MPIE;
     if (priv != PRIV_M)
         h->mstatus &= ~RV_MPRV;
+    rv_hpm_mode(h);
     rv_context_update(h);
     return 0;
 }
@@ -276,6 +283,7 @@ void rv_state_get(const struct rv_hart *h, struct hart_state *s)
     memcpy(s->f, h->f, sizeof(s->f));
     memcpy(s->pmpaddr, h->pmpaddr, sizeof(s->pmpaddr));
     memcpy(s->mstateen, h->mstateen, sizeof(s->mstateen));
+    rv_hpm_state_get(h, s);
 }
 
 bool rv_state_valid(const struct hart_state *s)
@@ -333,6 +341,7 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     h->instret_base = s->instret_base;
     h->cycle_base = s->cycle_base;
     h->seip_soft = s->seip_soft != 0;
+    rv_hpm_state_set(h, s);
     rv_pmp_update(h);
     rv_context_update(h);
 }

@@ -1,4 +1,4 @@
-/* program.c: random programs in M-mode, the same for the same seed. */
+/* program.c: random programs, the same for the same seed. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/diff/program.h"
 #include "vmm/engine/riscv/decode.h"
@@ -45,18 +45,44 @@ static bool csr_avoided(uint32_t csr)
     return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
 }
 
+/* Flags and rounding, scratch registers and what the last trap left. */
+static const uint16_t plain_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343};
+#define PLAINS (sizeof(plain_csrs) / sizeof(plain_csrs[0]))
+
+/*
+ * mstateen and sstateen, menvcfg and senvcfg, mcounteren and scounteren, mcountinhibit, and
+ * what they keep from lower levels: counters, stimecmp, scountovf. Of the programmable counters
+ * only the first eight, since any may be missing, and only their events: they stay at 0.
+ */
+static const uint16_t guard_csrs[] = {
+    0x30c, 0x30d, 0x30e, 0x30f, 0x10c, 0x10d, 0x10e, 0x10f, 0x30a, 0x10a, 0x30c, 0x10c, 0x10a,
+    0x306, 0x106, 0x306, 0x106, 0x320, 0x14d, 0xda0, 0xc00, 0xc01, 0xc02, 0xc03, 0xc04, 0xc05,
+    0xc06, 0xc07, 0xc08, 0xc09, 0xc0a, 0x323, 0x324, 0x325, 0x326, 0x327, 0x328, 0x329, 0x32a};
+#define GUARDS (sizeof(guard_csrs) / sizeof(guard_csrs[0]))
+
+static bool csr_portable(uint32_t csr)
+{
+    for (unsigned i = 0; i < PLAINS; i++)
+        if (plain_csrs[i] == csr)
+            return true;
+    for (unsigned i = 0; i < GUARDS; i++)
+        if (guard_csrs[i] == csr)
+            return true;
+    return false;
+}
+
 static uint32_t random_csr(bool portable)
 {
     static const uint16_t common[] = {
         0x001, 0x002, 0x003, 0x100, 0x104, 0x140, 0x141, 0x142, 0x143, 0x144, 0x300, 0x301,
         0x302, 0x303, 0x304, 0x306, 0x320, 0x340, 0x341, 0x342, 0x343, 0x344, 0xb00, 0xb02,
         0xc00, 0xc02, 0xf14, 0x180, 0x106, 0xb03, 0xb04, 0xc05, 0x323, 0x324, 0xda0};
-    /* Flags and rounding, scratch registers and what the last trap left. */
-    static const uint16_t plain[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343};
     uint32_t csr;
 
+    if (portable && random_below(2))
+        return guard_csrs[random_below(GUARDS)];
     if (portable)
-        return plain[random_below(sizeof(plain) / sizeof(plain[0]))];
+        return plain_csrs[random_below(PLAINS)];
     if (random_below(10) < 8)
         return common[random_below(sizeof(common) / sizeof(common[0]))];
     do
@@ -65,12 +91,12 @@ static uint32_t random_csr(bool portable)
     return csr;
 }
 
-/* Forward by a few words, now and then far or backward. */
-static uint32_t jump_offset(void)
+/* Forward by a few words, now and then backward; a portable program has no loops. */
+static uint32_t jump_offset(bool portable)
 {
     uint32_t words = 1 + random_below(12);
 
-    if (random_below(16) == 0)
+    if (!portable && random_below(16) == 0)
         words = 0u - random_below(6);
     return words * 4;
 }
@@ -117,6 +143,15 @@ static uint32_t hint_word(void)
     }
 }
 
+/* csrrw, csrrs or csrrc of a guarded or guarding register, one in three only reads. */
+static uint32_t guard_word(void)
+{
+    uint32_t rd = random_below(32), rs1 = random_below(3) ? random_below(32) : 0;
+
+    return (uint32_t)guard_csrs[random_below(GUARDS)] << 20 | rs1 << 15 |
+           (rs1 ? 1 + random_below(3) : 2) << 12 | rd << 7 | 0x73;
+}
+
 /* What a portable program leaves out: see program_make. */
 static bool is_private(uint32_t word)
 {
@@ -125,15 +160,25 @@ static bool is_private(uint32_t word)
 
     if (opcode == 0x2f)
         return word >> 27 == 0x03 && (funct3 == 2 || funct3 == 3); /* sc */
-    return opcode == 0x73 && (funct3 & 3) != 0 && csr > 3 && csr != 0x140 && csr != 0x340 &&
-           csr != 0x342 && csr != 0x343;
+    return opcode == 0x73 && (funct3 & 3) != 0 && !csr_portable(csr);
+}
+
+/* A jump by register, forward from word `at` as far as a portable program may. */
+static uint32_t jalr_word(uint32_t word, unsigned at, bool portable)
+{
+    unsigned to = portable ? at + 1 + random_below(12) : random_below(512);
+
+    word = set_field(word, 15, 5, PROGRAM_CODE_REG);
+    return to < 512 ? set_field(word, 20, 12, to * 4) : 0x00000013; /* out of reach: nop */
 }
 
 /* The row's instruction with random operands, most of them ones that do not trap. */
-static uint32_t row_word(const struct row *row, bool portable)
+static uint32_t row_word(const struct row *row, unsigned at, bool portable)
 {
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
 
+    if (portable && random_below(8) != 0 && (word & 0x5b) == 0x03) /* aligned: loads, stores */
+        word = word & 0x20 ? set_field(word, 7, 3, 0) : set_field(word, 20, 3, 0);
     switch (word & 0x7f) {
     case 0x03:
     case 0x07:
@@ -144,11 +189,9 @@ static uint32_t row_word(const struct row *row, bool portable)
         if (random_below(16) != 0)
             word = set_field(word, 15, 5, PROGRAM_BASE_REG);
         break;
-    case 0x63: return branch_immediate(word, jump_offset());
-    case 0x6f: return jal_immediate(word, jump_offset());
-    case 0x67:
-        word = set_field(word, 15, 5, PROGRAM_CODE_REG);
-        return set_field(word, 20, 12, random_below(512) * 4);
+    case 0x63: return branch_immediate(word, jump_offset(portable));
+    case 0x6f: return jal_immediate(word, jump_offset(portable));
+    case 0x67: return jalr_word(word, at, portable);
     case 0x73:
         if ((row->mask & 0xfff00000) == 0)
             word = set_field(word, 20, 12, random_csr(portable));
@@ -162,29 +205,57 @@ static uint32_t row_word(const struct row *row, bool portable)
     return word;
 }
 
-static uint32_t random_word(bool portable)
+/* Any bits at all, most of them no instruction; where it must not loop, no jump. */
+static uint32_t any_word(bool portable)
+{
+    uint32_t word = (uint32_t)random_next() | 3, opcode = word & 0x7f;
+
+    if (portable && (opcode == 0x63 || opcode == 0x67 || opcode == 0x6f))
+        return 0x00000013;
+    return word;
+}
+
+static uint32_t random_word(unsigned at, bool portable)
 {
     const struct row *row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
     uint32_t word;
 
     if (portable && random_below(24) == 0)
         return hint_word();
-    if (random_below(64) == 0)
-        word = (uint32_t)random_next() | 3;
+    if (portable && random_below(12) == 0)
+        word = guard_word();
+    else if (random_below(64) == 0)
+        word = any_word(portable);
     else
-        word = row_word(row, portable);
+        word = row_word(row, at, portable);
     if (word == 0x10500073 || writes_pinned(word) || (portable && is_private(word)))
         return 0x00000013; /* wfi: nothing would ever wake it; and the pinned registers stay */
     return word;
 }
 
-static uint16_t random_half(void)
+/* Whether a jump or branch at `pc` goes on at a word not far behind it. */
+static bool jumps_forward(uint32_t word, unsigned pc)
+{
+    uint32_t offset;
+
+    if ((word & 0x7f) == 0x6f)
+        offset = (word >> 20 & 0x7fe) | (word & 0x800ff000);
+    else if ((word & 0x7f) == 0x63)
+        offset = (word >> 25 & 0x3f) << 5 | (word >> 7 & 0x1e) | (word & 0x80000000);
+    else
+        return true;
+    return offset > 0 && offset < 48 && ((pc + offset) & 3) == 0;
+}
+
+/* The half of a word at `pc`. */
+static uint16_t random_half(unsigned pc, bool portable)
 {
     for (;;) {
         uint16_t half = (uint16_t)random_next();
         uint32_t word = rv_expand(half);
 
-        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67)
+        if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67 &&
+            (!portable || jumps_forward(word, pc)))
             return half;
     }
 }
@@ -193,11 +264,12 @@ void program_make(uint32_t *code, bool portable)
 {
     for (unsigned i = 0; i < PROGRAM_WORDS; i++) {
         if (random_below(4) == 0)
-            code[i] = random_half() | (uint32_t)random_half() << 16;
+            code[i] = random_half(0, portable) | (uint32_t)random_half(2, portable) << 16;
         else
-            code[i] = random_word(portable);
+            code[i] = random_word(i, portable);
     }
-    code[PROGRAM_WORDS - 1] = 0x0000006f; /* j . */
+    for (unsigned i = PROGRAM_WORDS - (portable ? 16 : 1); i < PROGRAM_WORDS; i++)
+        code[i] = 0x0000006f; /* j .: no jump leads beyond */
 }
 
 const uint32_t program_handler[PROGRAM_HANDLER_WORDS] = {

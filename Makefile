@@ -11,13 +11,14 @@ CACHE ?= $(or $(TOLLGATE_CACHE),.cache)
 
 # SAN=1: AddressSanitizer and UBSan; DEBUG=1: no optimisation. Both run the interpreter's ops from
 # a loop, because tail calls become jumps only in an optimised build (vmm/engine/interp/interp.h).
+# Both end a machine whose module breaks the contract of a call (vmm/call.h).
 OPT := -O2
 ifdef DEBUG
-OPT := -O0 -DINTERP_LOOP
+OPT := -O0 -DINTERP_LOOP -DCALL_STRICT
 endif
 ifdef SAN
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-DINTERP_LOOP
+	-DINTERP_LOOP -DCALL_STRICT
 LDSAN := -fsanitize=address,undefined
 endif
 ifdef TSAN
@@ -26,7 +27,7 @@ LDSAN := -fsanitize=thread
 endif
 # FUZZ=1: coverage for libFuzzer, beside SAN=1; without it the fuzzers would be blind.
 ifdef FUZZ
-OPT += -fsanitize=fuzzer-no-link
+OPT += -fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=tests/fuzz/uncovered.txt
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -35,15 +36,29 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 WARN_CONV := -Wconversion -Wno-sign-conversion
 WERROR ?= -Werror
 ALL_CFLAGS = -I. -I$(B)/gen -std=gnu11 -g $(OPT) -pthread -D_GNU_SOURCE -ffile-prefix-map=$(CURDIR)=. $(WARN) \
-	$(WERROR) $(CFLAGS)
+	$(WERROR) $(DBT_FLAGS) $(CFLAGS)
+# Modules that are loaded (--module) find in the program all that its headers promise them; a static
+# program can load none.
+ifneq ($(findstring -static,$(LDFLAGS)),)
+OPT += -DSTATIC_BUILD
+else
+LDEXPORT := -rdynamic
+endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
-CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c))
+CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c)
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ENGINE_SRC := $(filter-out vmm/engine/kvm/%,$(wildcard vmm/engine/*/*.c)) \
+ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
 	$(wildcard vmm/engine/kvm/$(ARCH)*.c)
+# The translator is of the host's; DBT= builds without it.
+DBT ?= $(filter x86_64,$(ARCH))
+ifneq ($(DBT),)
+ENGINE_SRC += $(wildcard vmm/engine/dbt/*.c)
+DBT_FLAGS := -DTOLLGATE_DBT
+TEST_LIBS += -lcapstone
+endif
 MODULE_SRC := $(filter-out hypercalls/abigen.c,$(wildcard devices/*.c hypercalls/*.c firmware/*.c))
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
@@ -79,9 +94,15 @@ $(B)/obj/gen/abi_table.o: $(B)/gen/vmm/abi_table.c
 include guest/guest.mk
 
 $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
-	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
+		-Wl,--no-whole-archive $(LIBS)
 
-$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o
+# For tests that take a binary: the same with the translator.
+$(B)/tollgate-dbt: tests/tools/tollgate-dbt.sh $(B)/tollgate
+	install -m 755 $< $@
+
+$(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \
+		$(B)/obj/vmm/bench/guest.o
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -112,11 +133,33 @@ $(B)/obj/%.o: %.c | $(ABI_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(WARN_CONV) -MMD -MP -c -o $@ $<
 
+# The probe of `bench calls` is part of the program where its compiler is there; without it the
+# program builds as well, and says so when it is asked for a measurement.
+ifneq ($(shell command -v $(GUEST_CC) 2>/dev/null),)
+BENCH_GUEST := $(B)/guest/latency.bin
+BENCH_FLAGS := -DBENCH_GUEST='"$(BENCH_GUEST)"'
+endif
+$(B)/guest/latency.bin: $(B)/guest/latency.elf
+	$(GUEST_CROSS)objcopy -S $< $@
+
+$(B)/obj/vmm/bench/guest.o: vmm/bench/guest.S $(BENCH_GUEST)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_FLAGS) -c -o $@ $<
+
+# Results name the commit; the file changes only when that does.
+COMMIT := $(or $(shell git describe --always --dirty 2>/dev/null),unknown)
+$(B)/obj/vmm/bench/fingerprint.o: CFLAGS += -DTG_COMMIT='"$(COMMIT)"'
+$(B)/obj/vmm/bench/fingerprint.o: $(B)/obj/commit-$(COMMIT)
+$(B)/obj/commit-$(COMMIT):
+	@mkdir -p $(@D)
+	@rm -f $(B)/obj/commit-*
+	@touch $@
+
 # Fuzz targets: clang's libFuzzer, everything instrumented, in a build folder of their own.
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
 # They share the unit tests' fixture.
-FUZZ_COMMON := tests/unit/fixture.c tests/unit/mock_host.c
+FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/unit/fixture.c tests/unit/mock_host.c
 $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)

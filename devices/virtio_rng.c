@@ -34,7 +34,8 @@ static void rng_notify(struct virtio_device *dev, unsigned n)
             uint64_t room = rng->chain.write_len;
             size_t len = room < RNG_CHUNK ? (size_t)room : RNG_CHUNK;
 
-            dev->vm->host->random(dev->vm->host, rng->chunk, len);
+            if (dev->vm->host->random(dev->vm->host, rng->chunk, len) != 0)
+                len = 0; /* a buffer of nothing, rather than of what anybody knows */
             len = virtq_write(q, &rng->chain, 0, rng->chunk, len);
             virtq_push(q, &rng->chain, (uint32_t)len);
         }

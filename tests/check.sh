@@ -52,6 +52,10 @@ same_digest() {
 		wc -l | grep -qx 1
 }
 
+# Set where the translator is part of the build.
+translator=
+[ "$(uname -m)" != x86_64 ] || translator=yes
+
 variant() { make -s -j"$jobs" B="build/$1" "${@:2}"; }
 
 step setup sh tests/tools/setup.sh check
@@ -60,6 +64,11 @@ step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
 step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit
+if [ -n "$translator" ]; then
+	step build-dbt make -s build/tollgate-dbt
+	# Translates what is executed once.
+	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
+fi
 step lint bash tests/lint.sh
 
 step unit-gcc build/unit
@@ -74,17 +83,32 @@ step diff-same same_digest
 step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
+[ -z "$translator" ] || step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+step policy bash tests/guest/policy.sh build/tollgate build
+step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
+step files bash tests/guest/files.sh build/tollgate build/guest
+step event bash tests/guest/event.sh build/tollgate build/guest
+step event-asan bash tests/guest/event.sh build/asan/tollgate build/guest
+step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate build/guest
 step cli-asan bash tests/guest/cli.sh build/asan/tollgate build/guest
+step abi bash tests/guest/abi.sh build/tollgate build
+step abi-asan bash tests/guest/abi.sh build/asan/tollgate build
+step modules bash tests/guest/modules.sh build/tollgate build
+step release bash tests/release-test.sh build/tollgate
+step bench-asan bash tests/guest/bench.sh build/asan/tollgate build
 step docs bash tests/docs.sh
 step install bash tests/guest/install.sh build
 
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
-step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate
+[ -z "$translator" ] || step linux-dbt bash tests/guest/linux.sh build/tollgate-dbt 5
+step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate \
+	${translator:+build/tollgate-dbt}
 step perf bash tests/guest/perf.sh build/tollgate build/guest
 step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
@@ -94,12 +118,18 @@ step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_T
 step arch-tests bash tests/conformance/arch-test.sh build/tollgate "${ARCH_TEST:-}" \
 	--skip tests/conformance/arch-test.skip -- --misaligned trap
 step kvm-unit-tests bash tests/conformance/kvm-unit-tests.sh build/tollgate "${KVM_UNIT_TESTS:-}"
+if [ -n "$translator" ]; then
+	step riscv-tests-dbt bash tests/conformance/riscv-tests.sh build/hot/tollgate-dbt "${RISCV_TESTS:-}"
+	step arch-tests-dbt bash tests/conformance/arch-test.sh build/hot/tollgate-dbt "${ARCH_TEST:-}" \
+		--skip tests/conformance/arch-test.skip -- --misaligned trap
+	step kvm-tests-dbt bash tests/conformance/kvm-unit-tests.sh build/hot/tollgate-dbt "${KVM_UNIT_TESTS:-}"
+fi
 step lockstep bash tests/conformance/lockstep.sh build/lockstep random:300
 for folder in ${LOCKSTEP:-}; do
 	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
 		--skip tests/conformance/lockstep.skip
 done
-step fuzz bash tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

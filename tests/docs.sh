@@ -2,7 +2,7 @@
 # docs.sh: does what the pages in docs/ say, in a copy of the tree, and compares what they show.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   docs.sh PAGE...      default: docs/device.md docs/call.md
+#   docs.sh PAGE...      default: docs/device.md docs/call.md docs/policy.md
 #
 # In a page, a fenced block whose first line is
 #   ```LANGUAGE file=PATH      is that file;
@@ -15,7 +15,7 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 2
-[ $# -gt 0 ] || set -- docs/device.md docs/call.md
+[ $# -gt 0 ] || set -- docs/device.md docs/call.md docs/policy.md
 
 passed=0 failed=0
 top=$PWD

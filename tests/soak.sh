@@ -4,7 +4,8 @@
 #
 # Stages, in this order; SOAK_ONLY=stage runs one:
 #
-#   fuzz         every fuzz target for SOAK_MINUTES (60), in rounds of at most 10 minutes a target, a seed a round
+#   fuzz         SOAK_INPUTS (10000000) inputs for every fuzz target, or those that FUZZ_ONLY matches, in rounds of at most a
+#                million for each, a seed a round; inputs of the corpus, which come first in each, are not counted
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
 #   boot         SOAK_BOOTS (200) boots of Debian's kernel on 4 harts to its first process and off
 #   det          SOAK_DET (10) deterministic boots of Debian's kernel on 1 and on 4 harts by each of gcc and clang, release
@@ -29,22 +30,22 @@ jobs=$(nproc)
 # A boot takes seconds; one that takes this many hangs.
 boot_limit=600
 
-# Short names are for `make soak SOAK=10 BOOTS=5`.
-minutes=${SOAK_MINUTES:-${SOAK:-60}}
+# Short names are for `make soak INPUTS=1000000 BOOTS=5`.
+inputs=${SOAK_INPUTS:-${INPUTS:-10000000}}
 programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
 boots=${SOAK_BOOTS:-${BOOTS:-200}}
 det=${SOAK_DET:-10}
 stress=${SOAK_STRESS:-10}
 only=${SOAK_ONLY:-}
 batch=500
-slice=$((minutes < 10 ? minutes : 10))
 
-for number in "$minutes" "$programs" "$boots" "$det" "$stress"; do
+for number in "$inputs" "$programs" "$boots" "$det" "$stress"; do
 	if ! [[ $number =~ ^[1-9][0-9]{0,8}$ ]]; then
 		echo "soak: '$number' is not a whole number above 0" >&2
 		exit 2
 	fi
 done
+slice=$((inputs < 1000000 ? inputs : 1000000))
 case $only in
 '' | fuzz | diff | boot | det | stress | riscv-tests) ;;
 *)
@@ -117,19 +118,44 @@ prepare_fuzz() {
 	make -s -j"$jobs" B=build/fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
 }
 
-total_fuzz() { echo $(((minutes + slice - 1) / slice)); }
+# fuzz_left: the targets that have not had all their inputs; ${finished[NAME]} counts them.
+fuzz_left() {
+	local file name
+	for file in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$file" .c)
+		if [[ $name =~ ${FUZZ_ONLY:-.} ]] && [ "${finished[$name]:-0}" -lt "$inputs" ]; then
+			echo "$name"
+		fi
+	done
+}
 
+total_fuzz() {
+	local name left most=0
+	for name in $(fuzz_left); do
+		left=$((inputs - ${finished[$name]:-0}))
+		most=$((left > most ? left : most))
+	done
+	echo $((finished[fuzz] + (most + slice - 1) / slice))
+}
+
+# A target that has finished counts even when the round is interrupted.
 item_fuzz() {
-	local seed=$(($1 + 1)) log=$soak/fuzz.log word name rest
-	SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60)) >"$log" 2>&1 </dev/null
-	[ "$interrupted" = 0 ] || return 0
+	local seed=$(($1 + 1)) log=$soak/fuzz.log names word name rest count
+	names=$(fuzz_left | paste -s -d '|')
+	SEED=$seed FUZZ_ONLY="^($names)\$" bash tests/fuzz/run.sh build/fuzz inputs "$slice" >"$log" 2>&1 </dev/null
 	while read -r word name rest; do
-		case $word in
-		ok) record fuzz "$name" "$seed" "$(tr -cd 0-9 <<<"$rest")" pass "build/fuzz/$name -seed=$seed" ;;
-		FAIL) record fuzz "$name" "$seed" 0 fail "build/fuzz/$name $rest" ;;
-		esac
+		if [ "$word" = ok ]; then
+			count=$(tr -cd 0-9 <<<"$rest")
+			finished[$name]=$((${finished[$name]:-0} + count))
+			record fuzz "$name" "$seed" "$count" pass "build/fuzz/$name -seed=$seed -runs=$count"
+		elif [ "$word" = FAIL ] && [ "$interrupted" = 0 ]; then
+			record fuzz "$name" "$seed" 0 fail "build/fuzz/$name $rest"
+		fi
 	done <"$log"
-	grep -qE '^(ok|FAIL) ' "$log" || record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz $((slice * 60))"
+	if [ "$interrupted" = 0 ] && ! grep -qE '^(ok|FAIL) ' "$log"; then
+		record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz inputs $slice"
+	fi
+	state_write
 }
 
 prepare_diff() {

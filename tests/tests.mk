@@ -12,7 +12,8 @@ help:
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
 	@echo 'make bench      speed, side by side with QEMU'
-	@echo 'make soak       hours of proofs, resumable (SOAK=minutes a fuzz target, BOOTS=n)'
+	@echo 'make release    check the table of calls for a release, and lock it'
+	@echo 'make soak       hours of proofs, resumable (INPUTS=n a fuzz target, BOOTS=n)'
 	@echo 'make docs       man page, bash completion and option reference, into build/docs'
 	@echo 'make install    PREFIX=/usr/local, DESTDIR=; make uninstall removes it again'
 	@echo 'make deb        a Debian package, into build'
@@ -44,8 +45,26 @@ $(B)/guest/bench-compute.elf: tests/bench/compute.c $(GUEST_PROGRAM_LIB_OBJS) gu
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_PROGRAM_FLAGS) $(GUEST_LINK) -T guest/lib/program.ld -o $@ \
 		$< $(GUEST_PROGRAM_LIB_OBJS)
 
-bench: all guests $(B)/guest/bench-compute.elf
+# A kernel guest that makes a call which does nothing, a million times.
+$(B)/guest/bench-null.elf: tests/bench/null.c $(GUEST_LIB_OBJS) guest/lib/kernel.ld
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_KERNEL_FLAGS) $(GUEST_LINK) -T guest/lib/kernel.ld -o $@ \
+		$< $(GUEST_LIB_OBJS)
+
+$(B)/bench-policy: $(B)/obj/tests/bench/policy.o $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: bench-policy
+bench-policy: all guests $(B)/bench-policy $(B)/guest/bench-null.elf
+	@bash tests/bench/run.sh policy
+
+bench: all guests $(B)/guest/bench-compute.elf $(B)/bench-policy $(B)/guest/bench-null.elf
 	@bash tests/bench/run.sh $(BENCH)
+
+# The table of calls becomes the released one, when all that this promises is kept.
+.PHONY: release
+release: all guests unit
+	@bash tests/release.sh $(B)
 
 soak:
 	@bash tests/soak.sh

@@ -428,7 +428,7 @@ static int parse_effects(const struct reader *r, struct abi_row *row, char *text
     char *word;
 
     if (strcmp(text, "-") == 0)
-        return 0;
+        text = NULL;
     while ((word = strsep(&text, ","))) {
         unsigned i = 0;
 
@@ -479,7 +479,8 @@ static int check_unique(const struct reader *r, const struct abi_row *row)
     const struct call_desc *a = &row->desc;
     size_t group = abi_group_len(a->name);
 
-    for (const struct abi_row *o = r->abi->row; o < r->abi->row + r->abi->nrows; o++) {
+    for (size_t i = 0; i < r->abi->nrows; i++) {
+        const struct abi_row *o = &r->abi->row[i];
         const struct call_desc *b = &o->desc;
         bool same_group =
             abi_group_len(b->name) == group && strncmp(a->name, b->name, group) == 0;

@@ -85,8 +85,46 @@ void abi_emit_markdown(const struct abi *abi, FILE *out);
 void abi_emit_man(const struct abi *abi, FILE *out);
 void abi_emit_policy(const struct abi *abi, FILE *out);
 
-/* Prints one call's contract. */
+/* Prints one call's contract; one line of a list of them. */
 void abi_show(const struct call_desc *desc, FILE *out);
+void abi_list(const struct call_desc *desc, FILE *out);
+
+/* A column of a row, as the table writes it. */
+enum abi_column {
+    ABI_NUMBER,
+    ABI_SINCE,
+    ABI_ARGS,
+    ABI_RESULT,
+    ABI_ERRORS_LISTED,
+    ABI_EFFECTS,
+    ABI_CYCLES,
+    ABI_CONTRACT,
+    ABI_COLUMNS,
+};
+#define ABI_COLUMN_MAX 512 /* bytes of any of them but the contract, which may be cut */
+void abi_column_text(const struct call_desc *desc, enum abi_column column, char *text,
+                     size_t size);
+
+/* How far the version of the table must step for a change. */
+enum abi_step {
+    ABI_STEP_NONE,
+    ABI_STEP_MINOR, /* 1.3 to 1.4: who used the old table finds what it used */
+    ABI_STEP_MAJOR, /* 1.3 to 2.0: a call vanished, or means something else */
+};
+
+/* What the comparison of two tables has found. */
+struct abi_change {
+    unsigned changed, added, vanished;
+    enum abi_step needed, taken;
+};
+
+/*
+ * Prints the ABI change table from `a` to `b`: a line for each row that changed, with what was
+ * and what is. -EINVAL with *err set when b's version does not step as far as its changes need,
+ * or a new call says that it has been there before.
+ */
+int abi_diff(const struct abi *a, const struct abi *b, struct abi_change *change, FILE *out,
+             struct error *err);
 
 /* The table of this build: every row, without handlers, and the text it was made from. */
 extern const struct call_desc abi_calls[];

@@ -122,9 +122,29 @@ static const char *const preface[] = {
 };
 #define PREFACES (sizeof(preface) / sizeof(preface[0]))
 
+/* Words in lines of a terminal's width, indented. */
+static void put_wrapped(const char *text, FILE *out)
+{
+    size_t column = 80;
+
+    while (*text != '\0') {
+        size_t len = strcspn(text, " ");
+
+        if (column + 1 + len > 79) {
+            fputs(column == 80 ? "   " : "\n   ", out);
+            column = 3;
+        }
+        fprintf(out, " %.*s", (int)len, text);
+        column += 1 + len;
+        text += len + strspn(text + len, " ");
+    }
+    putc('\n', out);
+}
+
 void abi_show(const struct call_desc *desc, FILE *out)
 {
-    fprintf(out, "%s (since %s)\n    %s\n", desc->name, desc->since, desc->contract);
+    fprintf(out, "%s (since %s)\n", desc->name, desc->since);
+    put_wrapped(desc->contract, out);
     for (size_t i = 0; i < PARTS; i++) {
         fprintf(out, "  %-8s ", parts[i].title);
         parts[i].put(desc, out);
@@ -222,18 +242,25 @@ void abi_emit_man(const struct abi *abi, FILE *out)
 
 /* --- policy --- */
 
+/* Allows every call; who wants less takes rules out, or gives them "args" by these names. */
 void abi_emit_policy(const struct abi *abi, FILE *out)
 {
     const char *before = "";
 
-    fputs("{\n  \"default\": \"deny\",\n  \"allow\": [", out);
+    fputs("{\n  \"version\": 1,\n  \"default\": \"deny\",\n  \"rules\": [", out);
     for (size_t i = 0; i < abi->nrows; i++) {
         const struct call_desc *desc = &abi->row[i].desc;
 
         if (abi_core(desc))
             continue; /* nothing refuses it */
-        fprintf(out, "%s\n    \"%s\"", before, desc->name);
+        fprintf(out, "%s\n    {\"allow\": \"%s\", \"comment\": \"effects: ", before,
+                desc->name);
+        put_effects(desc, out);
+        fputs("; arguments:", out);
+        for (unsigned j = 0; j < desc->nargs; j++)
+            fprintf(out, "%s %s", j > 0 ? "," : "", desc->args[j].name);
+        fprintf(out, "%s\"}", desc->nargs == 0 ? " none" : "");
         before = ",";
     }
-    fputs("\n  ],\n  \"deny\": []\n}\n", out);
+    fputs("\n  ]\n}\n", out);
 }

@@ -86,6 +86,36 @@ static bool group_begins(const struct abi *abi, size_t i)
     return true;
 }
 
+/*
+ * The table's own name: "abi" of hypercalls/abi.tbl. What is made from other tables lies beside
+ * what is made from this build's, so its macros and files have other names.
+ */
+static void table_name(const struct abi *abi, char *name, size_t size)
+{
+    const char *slash = strrchr(abi->file, '/');
+    const char *from = slash ? slash + 1 : abi->file;
+    size_t n = 0;
+
+    for (; *from != '\0' && *from != '.' && n + 1 < size; from++) {
+        char c = *from;
+        bool upper = c >= 'A' && c <= 'Z';
+        bool good = upper || (c >= 'a' && c <= 'z') || (n > 0 && c >= '0' && c <= '9');
+
+        name[n++] = upper ? (char)(c - 'A' + 'a') : good ? c : '_';
+    }
+    name[n] = '\0';
+}
+
+/* The lines around a header: what it is of, and against being read twice. */
+static void put_guard(FILE *out, const char *name, const char *what)
+{
+    fputs("#ifndef ", out);
+    put_upper(out, name);
+    fprintf(out, "_%s_H\n#define ", what);
+    put_upper(out, name);
+    fprintf(out, "_%s_H\n\n", what);
+}
+
 static void put_license(FILE *out, const char *file, const char *what)
 {
     fprintf(out, "/* %s: %s; made from the table of calls. */\n", file, what);
@@ -125,17 +155,21 @@ static void put_numbers(const struct abi *abi, size_t first, FILE *out)
 
 void abi_emit_header(const struct abi *abi, FILE *out)
 {
+    char name[64] = "";
+
+    table_name(abi, name, sizeof(name));
     put_license(out, "calls.h", "numbers of the calls, for C and assembly");
-    fprintf(
-        out,
-        "#ifndef GUEST_ABI_CALLS_H\n#define GUEST_ABI_CALLS_H\n\n"
+    put_guard(out, name, "CALLS");
+    fputs(
         "/*\n"
         " * The version of the table, major << 16 | minor, and for each call TG_HAVE_..., the\n"
         " * version that has had it first. A guest asks at build time with #ifdef, and the\n"
         " * machine that it runs in with sbi.base.probe_extension.\n"
         " */\n"
-        "#define TG_ABI_VERSION 0x%x\n",
-        abi->version);
+        "#define TG_",
+        out);
+    put_upper(out, name);
+    fprintf(out, "_VERSION 0x%x\n", abi->version);
     for (size_t i = 0; i < abi->nrows; i++)
         if (group_begins(abi, i))
             put_numbers(abi, i, out);
@@ -232,9 +266,15 @@ static void put_stub(const struct call_desc *desc, FILE *out)
 
 void abi_emit_stubs(const struct abi *abi, FILE *out)
 {
+    char name[64] = "";
+
+    table_name(abi, name, sizeof(name));
     put_license(out, "stubs.h", "the calls as C functions of a guest");
-    fputs("#ifndef GUEST_ABI_STUBS_H\n#define GUEST_ABI_STUBS_H\n\n", out);
-    fputs(stub_prologue, out);
+    put_guard(out, name, "STUBS");
+    if (strcmp(name, "abi") == 0)
+        fputs(stub_prologue, out);
+    else
+        fprintf(out, "#include \"guest/abi/stubs.h\"\n#include \"%s_calls.h\"\n", name);
     for (size_t i = 0; i < abi->nrows; i++)
         put_stub(&abi->row[i].desc, out);
     fputs("\n#endif\n", out);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "vmm/error.h"
+#include "vmm/phases.h"
 #include "vmm/vm.h"
 
 /* Both ranges are not empty and do not wrap; their last bytes may be the last of all. */
@@ -101,6 +102,10 @@ int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool 
         return -EFAULT;
 
     uint64_t mask = size == 8 ? UINT64_MAX : (UINT64_C(1) << (size * 8)) - 1;
+    const bool timed = hart_timed(hart);
+
+    if (timed)
+        phase_mark(hart, MARK_HANDLER);
     if (claim->lock)
         pthread_mutex_lock(claim->lock);
     if (write)
@@ -109,5 +114,7 @@ int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool 
         *data = claim->ops->read(claim->self, hart, offset, size) & mask;
     if (claim->lock)
         pthread_mutex_unlock(claim->lock);
+    if (timed)
+        phase_mark(hart, MARK_DONE);
     return 0;
 }

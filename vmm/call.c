@@ -11,6 +11,7 @@
 #include "vmm/hart.h"
 #include "vmm/module.h"
 #include "vmm/observe.h"
+#include "vmm/phases.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
 
@@ -36,6 +37,8 @@ struct call_slot {
     struct call_key key;
     bool used, present;
     const struct call_link *first, *end;
+    const struct call_link
+        *plain; /* the first, when neither check nor buffer stands before it */
 };
 
 struct call_index {
@@ -44,9 +47,10 @@ struct call_index {
     struct call_link *link;
 };
 
-/* The slot of a key, or the unused one where it belongs. */
-static struct call_slot *slot_find(const struct call_index *index, enum personality personality,
-                                   uint64_t ext, uint64_t fn)
+/* The slot of a key, or the unused one where it belongs. In line: every call passes here. */
+static inline __attribute__((always_inline)) struct call_slot *
+slot_find(const struct call_index *index, enum personality personality, uint64_t ext,
+          uint64_t fn)
 {
     uint64_t hash = (ext ^ (fn << 32 | fn >> 32) ^ personality) * 0x9e3779b97f4a7c15u;
     size_t i = (size_t)(hash >> 32) & index->mask;
@@ -242,6 +246,9 @@ static int index_fill(struct vm *vm, struct call_index *index, struct error *err
         slot->first = next;
         next += chain_fill(vm, &slot->key, next);
         slot->end = next;
+        if (slot->first < next && !slot->first->check &&
+            slot->first->desc->buf_kind == CALL_BUF_NONE)
+            slot->plain = slot->first;
         int rc = chain_check(slot->first, slot->end, err);
         if (rc < 0)
             return rc;
@@ -311,6 +318,26 @@ static const struct call_link *chain_run_buffered(const struct call_link *link,
                                                   const struct call_link *end,
                                                   struct hart *hart, struct call *c);
 
+/* Apart: the usual way pays a test and no more. */
+static __attribute__((noinline)) enum call_disp handler_timed(const struct call_link *link,
+                                                              struct hart *hart, struct call *c)
+{
+    enum call_disp disp;
+
+    phase_mark(hart, MARK_HANDLER);
+    disp = link->handler(link->self, hart, c);
+    phase_mark(hart, MARK_DONE);
+    return disp;
+}
+
+static inline enum call_disp handler_run(const struct call_link *link, struct hart *hart,
+                                         struct call *c)
+{
+    if (hart_timed(hart))
+        return handler_timed(link, hart, c);
+    return link->handler(link->self, hart, c);
+}
+
 /*
  * Asks one handler after another; c->disp stays CALL_PASS when none took it. Who answered.
  * checked: the first has passed policy.
@@ -325,7 +352,7 @@ static inline const struct call_link *chain_run(const struct call_link *link,
             return NULL;
         if (link->desc->buf_kind != CALL_BUF_NONE && !c->buf)
             return chain_run_buffered(link, end, hart, c);
-        c->disp = link->handler(link->self, hart, c);
+        c->disp = handler_run(link, hart, c);
         if (c->disp != CALL_PASS) {
             if (c->disp == CALL_PARK && link->check)
                 policy_undo(link->check, c);
@@ -360,7 +387,7 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     if (desc->buf_kind == CALL_BUF_OUT)
         memset(buf, 0, c->buf_len); /* nothing of ours leaks, whatever the handler fills */
     c->buf = buf;
-    if (hart->vm->observer && desc->buf_kind == CALL_BUF_IN)
+    if (vm_observed(hart->vm) && desc->buf_kind == CALL_BUF_IN)
         observe_buffer(hart, buf, c->buf_len);
 
     const struct call_link *by = chain_run(link, end, hart, c, true);
@@ -368,7 +395,7 @@ chain_run_buffered(const struct call_link *link, const struct call_link *end, st
     if (by && by->desc->buf_kind == CALL_BUF_OUT && c->error >= 0 &&
         (c->disp == CALL_RET1 || c->disp == CALL_RET2)) {
         size_t out = c->value < c->buf_len ? (size_t)c->value : c->buf_len;
-        if (hart->vm->observer)
+        if (vm_observed(hart->vm))
             observe_buffer(hart, buf, out);
         if (mem_write(&hart->vm->mem, gpa, buf, out) < 0)
             call_fail(c, desc->legacy, SBI_ERR_FAILED, -EFAULT);
@@ -394,6 +421,67 @@ const struct call_desc *call_find(const struct vm *vm, enum personality personal
     return slot->first == slot->end ? NULL : slot->first->desc;
 }
 
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn)
+{
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return fn == TG_EXIT_STOP; /* the core's own */
+    return call_find(vm, personality, ext, fn) != NULL;
+}
+
+/* What a0 may hold, by the row. A program's errors are the host's, which no row lists. */
+static bool error_allowed(const struct call_desc *desc, const struct call *c)
+{
+    if (!(desc->errors & CALL_CONTRACT) || c->personality == CALL_PROGRAM ||
+        (c->disp != CALL_RET1 && c->disp != CALL_RET2))
+        return true;
+    if (c->error > 0)
+        return desc->legacy && desc->result.kind != KIND_NONE; /* it is the result */
+    return c->error > -32 && (c->error == 0 || (desc->errors & CALL_ERROR(c->error)) != 0);
+}
+
+void call_error_check(struct hart *hart, const struct call_desc *desc, struct call *c)
+{
+    const struct call_desc *none = NULL;
+
+    if (error_allowed(desc, c))
+        return;
+    atomic_compare_exchange_strong(&hart->vm->breach, &none, desc);
+    atomic_fetch_add(&hart->vm->breaches, 1);
+#ifdef CALL_STRICT
+    vm_stop(hart->vm, CAUSE_ENGINE, STATUS_INTERNAL, hart,
+            "call %s answered %lld, which its row does not list", desc->name,
+            (long long)c->error);
+#endif
+    call_fail(c, desc->legacy, SBI_ERR_FAILED, -EIO);
+}
+
+/* Deterministic runs: the hart's cycles pass as the row says. A parked call is not made yet. */
+static __attribute__((noinline)) void
+cycles_charge(struct hart *hart, const struct call_desc *desc, const struct call *c)
+{
+    uint64_t cycles = desc->cycles;
+
+    if (c->disp == CALL_PARK || c->disp == CALL_PASS)
+        return;
+    if (desc->cycles_per_kib != 0)
+        cycles += ((uint64_t)c->buf_len + 1023) / 1024 * desc->cycles_per_kib;
+    if (cycles != 0 && hart->vm->engine->cycles_add)
+        hart->vm->engine->cycles_add(hart, cycles);
+}
+
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn)
+{
+    const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
+    unsigned effects = 0;
+
+    if (personality == CALL_TG && ext == TG_EXT_EXIT)
+        return CALL_STOPS;
+    for (const struct call_link *link = slot->first; link < slot->end; link++)
+        effects |= link->desc->effects;
+    return effects;
+}
+
 void call_dispatch(struct hart *hart, struct call *c)
 {
     const struct call_slot *slot = slot_of_call(hart->vm->calls, c->personality, c->ext, c->fn);
@@ -402,7 +490,21 @@ void call_dispatch(struct hart *hart, struct call *c)
     c->value = 0;
     c->buf = NULL;
     c->buf_len = 0;
-    chain_run(slot->first, slot->end, hart, c, false);
+    const struct call_link *by = slot->plain;
+    if (by) { /* the short way: 26.2 ns for a loop around an SBI Base call, 27.5 by chain_run */
+        c->disp = by->handler(by->self, hart, c);
+        if (c->disp == CALL_PASS) {
+            c->error = 0;
+            c->value = 0;
+            by = chain_run(by + 1, slot->end, hart, c, false);
+        }
+    } else {
+        by = chain_run(slot->first, slot->end, hart, c, false);
+    }
+    if (by && c->error != 0)
+        call_error_check(hart, by->desc, c);
+    if (by && hart->vm->det)
+        cycles_charge(hart, by->desc, c);
 
     /*
      * SBI 2.0, section 3: an unsupported extension or function is NOT_SUPPORTED; section 5: the
@@ -421,7 +523,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
     way->epoch =
         atomic_load(&vm->call_epoch); /* before looking: a change in between voids it */
     const struct call_slot *slot = slot_of_call(vm->calls, personality, ext, fn);
-    if (vm->config->slow_calls || vm->observer || slot->first == slot->end)
+    if (vm->config->slow_calls || vm_observed(vm) || vm->det || slot->first == slot->end)
         return false;
     const struct call_link *link = slot->first;
     if (link->check || link->desc->buf_kind != CALL_BUF_NONE ||
@@ -429,6 +531,7 @@ bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64
         return false;
     way->handler = link->handler;
     way->self = link->self;
+    way->desc = link->desc;
     return true;
 }
 

@@ -151,10 +151,28 @@ void call_index_destroy(struct vm *vm);
 const struct call_desc *call_find(const struct vm *vm, enum personality personality,
                                   uint64_t ext, uint64_t fn);
 
+/*
+ * The effects of all handlers that a call can reach (CALL_*); CALL_STOPS for the core's own
+ * exit; 0 too when nobody answers.
+ */
+unsigned call_effects(const struct vm *vm, enum personality personality, uint64_t ext,
+                      uint64_t fn);
+
 /* True when some module answers the extension. */
 bool call_ext_present(const struct vm *vm, enum personality personality, uint64_t ext);
 
-/* The wrapper: look up, policy, copy in, handler, copy out. Fills c->error, value and disp. */
+/*
+ * True when some module, or the core, answers the function. A call that policy refuses is there
+ * all the same: the refusal says more than its absence would.
+ */
+bool call_present(const struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn);
+
+/*
+ * The wrapper: look up, policy, copy in, handler, the error against the contract, copy out,
+ * cycles (deterministic runs). Fills c->error, value and disp. An error that the call's row
+ * does not list is a bug of its module: the guest gets FAILED, vm->breaches counts it, and a
+ * build with CALL_STRICT (SAN=1, DEBUG=1) ends the machine.
+ */
 void call_dispatch(struct hart *hart, struct call *c);
 
 /*
@@ -166,7 +184,7 @@ void call_fail(struct call *c, bool legacy, int sbi_error, int program_error);
 /*
  * The handler of a plain call, for generated code that calls it without the gate. Plain: no
  * buffer, no effect on harts or the VM (CALL_HART_STATE, CALL_BLOCKS, CALL_STOPS), allowed
- * outright by policy (no check), and nobody watches it.
+ * outright by policy (no check), and nobody watches it or counts its cycles.
  *
  * The epoch rule. Whoever changes what a call leads to (modules, policy, trace, record) makes
  * the change and then calls call_epoch_bump(). A way may be used while vm->call_epoch, loaded
@@ -176,12 +194,14 @@ void call_fail(struct call *c, bool legacy, int sbi_error, int program_error);
  *
  * Who uses a way does what the gate would: counts hart->exits[EXIT_CALL], fills ext, fn, arg
  * and personality, sets error, value, buf and buf_len to 0. A handler that answers CALL_PASS
- * had no effect: the call then takes the gate, uncounted so far. Another disposition than
+ * had no effect: the call then takes the gate, uncounted so far. An error that is not 0 passes
+ * call_error_check(). Another disposition than
  * CALL_RET1 and CALL_RET2 is committed as if the gate had answered it.
  */
 struct call_way {
     call_handler *handler;
     void *self;
+    const struct call_desc *desc;
     uint64_t epoch;
 };
 
@@ -192,6 +212,9 @@ struct call_way {
  */
 bool call_fast(struct vm *vm, enum personality personality, uint64_t ext, uint64_t fn,
                struct call_way *way);
+
+/* Holds a handler's answer against its row, as call_dispatch says. */
+void call_error_check(struct hart *hart, const struct call_desc *desc, struct call *c);
 
 /* Ends the use of every way that call_fast() has given. Any thread. */
 void call_epoch_bump(struct vm *vm);

@@ -387,6 +387,8 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_SAVE_STATE: p->cli->save_state = value; break;
     case CLI_DEVICE: return device_add(p, opt, value);
     case CLI_WITHOUT: return name_add(p, opt, value, config->without, &config->nwithout);
+    case CLI_MODULE_FILE:
+        return name_add(p, opt, value, config->module_file, &config->nmodule_files);
     case CLI_LIST_MODULES: return action_set(p, CLI_DO_LIST_MODULES);
     case CLI_POLICY: config->policy = value; break;
     case CLI_ALLOW: return name_add(p, opt, value, config->allow, &config->nallow);

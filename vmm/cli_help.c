@@ -20,10 +20,9 @@ static const char description[] =
 static const char option_file[] =
     "The file of --config holds one JSON object. Its keys are the long options without dashes. "
     "An option without an argument takes true or false. --mem takes a string or a number of "
-    "MiB, and options whose argument is N take a number. --device, --without, --allow, --deny "
-    "and "
-    "--rate take a string or an array of strings, --program a string or an array of the "
-    "program and its "
+    "MiB, and options whose argument is N take a number. --device, --without, --module, "
+    "--allow, --deny and --rate take a string or an array of strings, --program a string or an "
+    "array of the program and its "
     "arguments; every other option takes a string. File names are relative to the current "
     "directory. What the command line gives wins: an option there takes the place of the "
     "file's, --program there that of the file's kernel and firmware and the other way round, "
@@ -52,6 +51,7 @@ static const struct {
     {"70",    "An internal error."                                                        },
     {"71",    "The host refused memory, threads or descriptors."                          },
     {"73",    "An output file cannot be written."                                         },
+    {"76",    "A file is of another version of its format."                               },
     {"78",    "Options contradict each other, or modules do."                             },
     {"100",   "The guest did what no machine can continue from."                          },
     {"101",   "A program made a call that nobody answers."                                },

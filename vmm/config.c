@@ -113,7 +113,7 @@ void cli_error_locate(const struct cli *cli, struct error *err)
 static bool option_repeats(enum cli_option_id id)
 {
     return id == CLI_DEVICE || id == CLI_WITHOUT || id == CLI_DENY || id == CLI_ALLOW ||
-           id == CLI_RATE;
+           id == CLI_RATE || id == CLI_MODULE_FILE;
 }
 
 /* Options that make sense at the prompt only. */

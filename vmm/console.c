@@ -31,15 +31,18 @@ static void console_notify(struct console *con)
 
 /* Output. */
 
-/* Writes all of it or drops it. Under out_lock. */
-static void output_write(struct console *con, const uint8_t *buf, size_t len)
+/* Writes until the host has it all or refuses; how many bytes it took. Under out_lock. */
+static size_t output_write(struct console *con, int fd, const uint8_t *buf, size_t len,
+                           int *error)
 {
-    FILE *copy = con->vm->config ? con->vm->config->console_copy : NULL;
+    FILE *copy = con->vm->config && fd == con->out_fd ? con->vm->config->console_copy : NULL;
+    size_t done = 0;
 
     if (copy)
         fwrite(buf, 1, len, copy); /* what fails is found at the end: ferror() */
-    while (len > 0) {
-        ssize_t n = con->host->write(con->host, con->out_fd, buf, len);
+    *error = 0;
+    while (done < len) {
+        ssize_t n = con->host->write(con->host, fd, buf + done, len - done);
         if (n == -EINTR)
             continue;
         if (n == -EAGAIN && !atomic_load(&con->vm->stopping)) {
@@ -48,26 +51,39 @@ static void output_write(struct console *con, const uint8_t *buf, size_t len)
             con->host->wait(con->host, -1, -1, 1, &ready);
             continue;
         }
-        if (n <= 0)
-            return;
-        buf += n;
-        len -= (size_t)n;
+        if (n <= 0) {
+            *error = n < 0 ? (int)n : -EIO;
+            break;
+        }
+        done += (size_t)n;
     }
+    return done;
 }
 
 /* Under out_lock. */
 static void output_flush(struct console *con)
 {
-    output_write(con, con->out_buf, con->out_len);
+    int error;
+
+    output_write(con, con->out_fd, con->out_buf, con->out_len, &error);
     con->out_len = 0;
+}
+
+size_t console_send(struct console *con, int fd, const void *buf, size_t len, int *error)
+{
+    pthread_mutex_lock(&con->out_lock);
+    if (fd < 0)
+        output_flush(con);
+    size_t done = output_write(con, fd < 0 ? con->out_fd : fd, buf, len, error);
+    pthread_mutex_unlock(&con->out_lock);
+    return done;
 }
 
 void console_write(struct console *con, const void *buf, size_t len)
 {
-    pthread_mutex_lock(&con->out_lock);
-    output_flush(con);
-    output_write(con, buf, len);
-    pthread_mutex_unlock(&con->out_lock);
+    int error;
+
+    (void)console_send(con, -1, buf, len, &error);
 }
 
 void console_putc(struct console *con, uint8_t byte)

@@ -85,6 +85,13 @@ void console_destroy(struct console *con);
 void console_write(struct console *con, const void *buf, size_t len);
 
 /*
+ * The same for who tells the guest what became of it: writes to fd, or with -1 to the console's
+ * own output. Returns how many bytes the host took; *error is 0 when it took all, else the
+ * -errno of its refusal. What one call writes is never mixed with other output. Any thread.
+ */
+size_t console_send(struct console *con, int fd, const void *buf, size_t len, int *error);
+
+/*
  * Output of devices and calls that take one byte at a time. Bytes are gathered up to a newline,
  * to CONSOLE_LINE, or for CONSOLE_FLUSH_NS, whatever comes first; without the thread nothing is
  * held back. The order among all output is kept. Any thread.

@@ -100,7 +100,7 @@ static uint64_t random_next(struct deterministic *det)
     return z ^ (z >> 31);
 }
 
-static void virtual_random(struct host *host, void *buf, size_t len)
+static int virtual_random(struct host *host, void *buf, size_t len)
 {
     uint8_t *to = buf;
 
@@ -109,14 +109,34 @@ static void virtual_random(struct host *host, void *buf, size_t len)
 
         memcpy(to + i, &word, len - i < 8 ? len - i : 8);
     }
+    return 0;
+}
+
+/*
+ * Signals are the real ones, for who may hear them at all: a rule of the policy says so. It
+ * answers for the run.
+ */
+static int virtual_signal_open(struct host *host, int signo)
+{
+    struct host *real = det_of(host)->real;
+
+    return real->signal_open ? real->signal_open(real, signo) : -ENOSYS;
+}
+
+static void virtual_signal_close(struct host *host, int signo)
+{
+    struct host *real = det_of(host)->real;
+
+    real->signal_close(real, signo);
 }
 
 /*
  * Each door to the host needs a virtual twin in deterministic_create, or be absent there for a
  * reason: how long the host's scheduler delays a thread (delay_*) is nothing that two runs
- * could share, so SBI STA is not there.
+ * could share, so SBI STA is not there. Files are the real ones: who lets a guest read them
+ * (a rule of its policy) answers for their being the same in every run.
  */
-_Static_assert(sizeof(struct host) == 9 * sizeof(void *), "a new door needs a virtual twin");
+_Static_assert(sizeof(struct host) == 12 * sizeof(void *), "a new door needs a virtual twin");
 
 int deterministic_create(struct vm *vm, struct error *err)
 {
@@ -137,7 +157,10 @@ int deterministic_create(struct vm *vm, struct error *err)
                  .read = virtual_read,
                  .write = virtual_write,
                  .wait = virtual_wait,
-                 .random = virtual_random},
+                 .random = virtual_random,
+                 .signal_open = virtual_signal_open,
+                 .signal_close = virtual_signal_close,
+                 .files = vm->host->files},
         .real = vm->host,
         .vm = vm,
         .random = vm->config->seed,
@@ -216,6 +239,17 @@ static bool take_turn(struct deterministic *det, struct hart *hart)
     return true;
 }
 
+/* The tick at which a hart that waits goes on by itself. */
+static uint64_t hart_deadline(struct hart *hart)
+{
+    uint64_t timer = hart->vm->engine->timer_deadline(hart);
+
+    return hart->idle && hart->idle_until < timer ? hart->idle_until : timer;
+}
+
+/* How long the VM sleeps at a time while it waits for the world outside. */
+#define OUTSIDE_MS 1
+
 /*
  * Every hart waits: on to the next timer or input. When there is neither, nothing will ever
  * happen again in this VM, which no other mode could know.
@@ -229,7 +263,7 @@ static void skip_idle(struct vm *vm)
         uint64_t ns = UINT64_MAX;
 
         if (vm->hart[i].status != HART_STOPPED)
-            ns = clock_deadline_ns(&vm->clock, vm->engine->timer_deadline(&vm->hart[i]));
+            ns = clock_deadline_ns(&vm->clock, hart_deadline(&vm->hart[i]));
         if (ns < next)
             next = ns;
     }
@@ -237,6 +271,11 @@ static void skip_idle(struct vm *vm)
         vm_stop(vm, CAUSE_FAULT, STATUS_GUEST_FAULT, NULL,
                 "every hart waits for an interrupt, and nothing is left that could raise one");
         return;
+    }
+    if (atomic_load(&det->outside) > 0) {
+        bool ready;
+
+        det->real->wait(det->real, -1, -1, OUTSIDE_MS, &ready);
     }
     if (next > det->now_ns)
         det->now_ns = next;

@@ -42,6 +42,8 @@ struct deterministic {
     bool cut;             /* its turn ended before its time, and goes on: budget, stop */
     bool ran;             /* some hart had something to do in this round */
     uint64_t console_ns;  /* when the console is looked at next */
+    /* Sources of events outside (policy lets them in): idle time passes as the host's does. */
+    _Atomic unsigned outside;
 };
 
 /* Puts the virtual host in place when the configuration asks for it. 0 or -errno with *err set.

@@ -172,7 +172,7 @@ static bool line_next(struct text *rest, struct text *line)
 {
     const char *end;
 
-    if (rest->size == 0)
+    if (rest->size == 0 || !rest->data)
         return false;
     end = memchr(rest->data, '\n', rest->size);
     line->data = rest->data;
@@ -211,7 +211,9 @@ static struct text line_whole(struct text line)
 
 static bool text_equal(struct text a, struct text b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    if (a.size != b.size)
+        return false;
+    return a.size == 0 || (a.data && b.data && memcmp(a.data, b.data, a.size) == 0);
 }
 
 /* A guest chose these bytes: a terminal must not act on them. */

@@ -184,12 +184,28 @@ struct engine {
     uint64_t (*timebase_hz)(struct vm *vm);
 
     /*
+     * The `time` CSR as the guest on this hart reads it now, where that is not clock_ticks().
+     * Own thread, outside the guest. NULL: it is.
+     */
+    uint64_t (*time)(struct hart *hart);
+    /*
+     * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
+     * the engine looks them up at each access.
+     */
+    int (*rom_moved)(struct vm *vm);
+
+    /*
      * The counters behind the cycle and instret CSRs, HART_COUNTER_*, as the next instruction
      * of a hart that has exited with a call reads them. counter_set gives one a value, and lets
      * it count or keeps it still. Own thread. Both NULL: nobody can stop this engine's.
      */
     uint64_t (*counter_get)(struct hart *hart, unsigned counter);
     void (*counter_set)(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+    /*
+     * Lets that many cycles pass for a hart that has exited with a call, unless its counter is
+     * kept still. Own thread. Engines with ENGINE_EXACT_STEPS have it.
+     */
+    void (*cycles_add)(struct hart *hart, uint64_t cycles);
 
     /*
      * Programmable counters: `programmable` of them from HART_COUNTER_FIRST on, for counter_get

@@ -2,6 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine.h"
 
+#ifdef TOLLGATE_DBT
+#include "vmm/engine/dbt/engine.h"
+#endif
 #include "vmm/engine/interp/engine.h"
 #include "vmm/engine/kvm/engine.h"
 
@@ -10,5 +13,8 @@ const struct engine *const engine_list[] = {
     &engine_kvm,
 #endif
     &engine_interp,
+#ifdef TOLLGATE_DBT
+    &engine_dbt, /* until it has passed everything: only when asked for */
+#endif
     NULL,
 };

@@ -17,6 +17,7 @@ enum tg_status {
     STATUS_INTERNAL = 70,     /* an internal error */
     STATUS_OS = 71,           /* the host refused memory, threads, descriptors */
     STATUS_CANT_CREATE = 73,  /* an output file cannot be written */
+    STATUS_VERSION = 76,      /* a file is of another version of its format */
     STATUS_CONFIG = 78,       /* options contradict each other: modules, addresses */
     STATUS_GUEST_FAULT = 100, /* the guest did what no machine can continue from */
     STATUS_INVALID_ECALL = 101,

@@ -74,7 +74,7 @@ void call_make(struct hart *hart, struct call *call)
 
 void vm_call(struct hart *hart, struct call *call)
 {
-    if (__builtin_expect(hart->vm->observer != NULL, 0))
+    if (vm_observed(hart->vm))
         observe_call(hart, call);
     else
         call_make(hart, call);
@@ -91,7 +91,10 @@ static enum gate gate_call(struct hart *hart, struct call *c)
     }
     vm_call(hart, c);
     switch (c->disp) {
-    case CALL_PARK: hart->yield = YIELD_PARK; return GATE_PARK;
+    case CALL_PARK:
+        if (!hart->idle) /* one that waits has given its turn away already */
+            hart->yield = YIELD_PARK;
+        return GATE_PARK;
     case CALL_REPLACED:
     case CALL_STOPPED: return GATE_LEAVE;
     case CALL_PASS:
@@ -142,7 +145,7 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
 {
     hart->exits[exit->kind]++;
     /* A call is told where it is made: vm_call. */
-    if (__builtin_expect(hart->vm->observer != NULL, 0) && exit->kind != EXIT_CALL)
+    if (exit->kind != EXIT_CALL && vm_observed(hart->vm))
         return observe_exit(hart, exit);
     return exit_take(hart, exit);
 }

@@ -138,8 +138,8 @@ static void add_chosen(struct fdt_builder *b)
     const struct vm *vm = b->vm;
     uint8_t seed[RNG_SEED_SIZE];
     uint64_t kaslr;
-    vm->host->random(vm->host, seed, sizeof(seed));
-    vm->host->random(vm->host, &kaslr, sizeof(kaslr));
+    bool seeds = vm->host->random(vm->host, seed, sizeof(seed)) == 0 &&
+                 vm->host->random(vm->host, &kaslr, sizeof(kaslr)) == 0;
 
     fdtb_begin(b, "chosen");
     fdtb_string(b, "bootargs", vm_bootargs(vm));
@@ -149,8 +149,10 @@ static void add_chosen(struct fdt_builder *b)
         fdtb_u64(b, "linux,initrd-start", vm->initrd_gpa);
         fdtb_u64(b, "linux,initrd-end", vm->initrd_gpa + vm->initrd_size);
     }
-    property_bytes(b, "rng-seed", seed, sizeof(seed));
-    fdtb_u64(b, "kaslr-seed", kaslr);
+    if (seeds) { /* none is better than one that somebody knows */
+        property_bytes(b, "rng-seed", seed, sizeof(seed));
+        fdtb_u64(b, "kaslr-seed", kaslr);
+    }
     fdtb_end(b);
 }
 
@@ -373,11 +375,13 @@ static int update_initrd(const struct vm *vm, void *fdt, int chosen)
 static int update_seeds(const struct vm *vm, void *fdt, int chosen)
 {
     uint8_t seed[RNG_SEED_SIZE];
-    vm->host->random(vm->host, seed, sizeof(seed));
+    if (vm->host->random(vm->host, seed, sizeof(seed)) != 0)
+        return 0;
     int r = 0;
     if (!has_property(fdt, chosen, "rng-seed"))
         r = fdt_setprop(fdt, chosen, "rng-seed", seed, sizeof(seed));
-    vm->host->random(vm->host, seed, sizeof(uint64_t));
+    if (vm->host->random(vm->host, seed, sizeof(uint64_t)) != 0)
+        return r;
     if (r == 0 && !has_property(fdt, chosen, "kaslr-seed"))
         r = fdt_setprop(fdt, chosen, "kaslr-seed", seed, sizeof(uint64_t));
     return r;

@@ -12,6 +12,8 @@ int hart_init(struct hart *hart, struct vm *vm, unsigned index)
     memset(hart, 0, sizeof(*hart));
     hart->vm = vm;
     hart->index = index;
+    if (index == 0)
+        hart->phases = vm->config->phases;
     atomic_init(&hart->status, HART_STOPPED);
     pthread_mutex_init(&hart->lock, NULL);
     host_cond_init(&hart->wake);
@@ -160,7 +162,29 @@ static void guest_enter(struct hart *hart)
         hart_take_fences(hart);
 }
 
+/* By the host's clock: the earlier of the hart's own timer and the end of its wait. */
+static uint64_t wait_deadline(struct hart *hart, uint64_t ticks)
+{
+    uint64_t timer = hart->vm->engine->timer_deadline(hart);
+
+    return clock_deadline_ns(&hart->vm->clock, timer < ticks ? timer : ticks);
+}
+
+/* Sleeps once, under the hart's lock. False: the time is over. */
+static bool wait_sleep(struct hart *hart, uint64_t ticks)
+{
+    if (ticks != UINT64_MAX && clock_ticks(&hart->vm->clock) >= ticks)
+        return false;
+    host_cond_wait(&hart->wake, &hart->lock, wait_deadline(hart, ticks));
+    return true;
+}
+
 void hart_wait(struct hart *hart, enum hart_status status)
+{
+    hart_wait_until(hart, status, UINT64_MAX);
+}
+
+void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks)
 {
     struct vm *vm = hart->vm;
     const struct engine *engine = vm->engine;
@@ -169,6 +193,7 @@ void hart_wait(struct hart *hart, enum hart_status status)
         return;
     if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
         hart->idle = true;
+        hart->idle_until = ticks;
         hart->yield = YIELD_WAIT;
         hart->status = status;
         return;
@@ -179,13 +204,21 @@ void hart_wait(struct hart *hart, enum hart_status status)
     atomic_store(&hart->waiting, true);
     while (!(atomic_load(&hart->requests) & ~(HART_REQ_FENCES | HART_REQ_TICK)) &&
            !engine->irq_pending(hart))
-        host_cond_wait(&hart->wake, &hart->lock,
-                       clock_deadline_ns(&vm->clock, engine->timer_deadline(hart)));
+        if (!wait_sleep(hart, ticks))
+            break;
     atomic_store(&hart->waiting, false);
     hart->status = HART_STARTED;
     pthread_mutex_unlock(&hart->lock);
     modules_hart_enter(hart);
     guest_enter(hart);
+}
+
+void hart_wait_end(struct hart *hart)
+{
+    if (hart->vm->det)
+        hart->idle_until = 0;
+    else
+        hart_request(hart, HART_REQ_WAKE);
 }
 
 /* Puts a fence into a hart's mailbox; too many become one of everything. Returns its ticket. */
@@ -288,6 +321,11 @@ void hart_run(struct hart *hart)
     }
 }
 
+static bool idle_over(const struct hart *hart)
+{
+    return hart->idle_until != UINT64_MAX && clock_ticks(&hart->vm->clock) >= hart->idle_until;
+}
+
 bool hart_ready(struct hart *hart)
 {
     if (hart->status == HART_STOPPED)
@@ -301,7 +339,7 @@ bool hart_ready(struct hart *hart)
         hart->status = HART_STARTED;
     }
     if (hart->idle) {
-        if (!hart->vm->engine->irq_pending(hart))
+        if (!hart->vm->engine->irq_pending(hart) && !idle_over(hart))
             return false;
         hart->idle = false;
         hart->status = HART_STARTED;

@@ -56,6 +56,8 @@ enum hart_yield {
 
 #define HART_FENCES_MAX 8 /* pending fences of one hart; more become one full fence */
 
+struct phases;
+
 struct hart {
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
@@ -78,6 +80,7 @@ struct hart {
 
     _Atomic bool waiting; /* asleep on `wake`, so that a request must signal it */
     bool idle;            /* deterministic: waits for an interrupt, without a turn until then */
+    uint64_t idle_until;  /* or until the clock shows these ticks; UINT64_MAX: no limit */
     enum hart_yield yield;
     bool stop_pending, resume_pending; /* own thread: why run was left */
     bool boot;                         /* the first start: the state is complete already */
@@ -86,9 +89,22 @@ struct hart {
     bool thread_started;
     uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
     _Atomic uint64_t events[HART_EVENTS];
-    uint64_t steps; /* brought up to date when run returns */
+    struct phases *phases; /* or NULL: nobody takes time stamps (phases.h) */
+    uint64_t steps;        /* brought up to date when run returns */
     uint64_t instret;
 };
+
+/* Is the engine to tell one of `kinds` (WATCH_*)? See vm_observed. */
+static inline bool hart_watched(const struct hart *hart, unsigned kinds)
+{
+#ifdef TG_NO_OBSERVE
+    (void)hart;
+    (void)kinds;
+    return false;
+#else
+    return __builtin_expect((hart->watch & kinds) != 0, 0);
+#endif
+}
 
 /* Sets request bits and makes the hart look at them soon, whatever it is doing. Any thread. */
 void hart_request(struct hart *hart, uint32_t bits);
@@ -114,6 +130,19 @@ void hart_stop_self(struct hart *hart);
  * wake-up), status HART_SUSPENDED meanwhile. Also serves WFI with `status` HART_STARTED.
  */
 void hart_wait(struct hart *hart, enum hart_status status);
+
+/*
+ * The same, until the guest's clock (clock_ticks) shows `ticks` at the latest; UINT64_MAX: no
+ * limit. hart_wait_end() ends it too. A handler that looks for something, finds nothing, waits
+ * here and answers CALL_PARK misses nothing of who makes it come and then calls that.
+ */
+void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks);
+
+/*
+ * Ends such a wait, or the next one when the hart does not wait now. In a deterministic run
+ * only a wait that has begun, and only on the thread that runs the VM; else any thread.
+ */
+void hart_wait_end(struct hart *hart);
 
 /*
  * Runs a fence on every hart of `mask` (bit i: hart i; unlike SBI's, already checked) and

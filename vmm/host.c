@@ -51,6 +51,19 @@ static ssize_t real_write(struct host *host, int fd, const void *buf, size_t len
     return n < 0 ? -errno : n;
 }
 
+uint64_t host_cycles(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__riscv)
+    uint64_t ticks;
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return ticks;
+#else
+    return real_now_ns(NULL);
+#endif
+}
+
 static int real_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
 {
     (void)host;
@@ -79,10 +92,11 @@ void host_yield(void)
     sched_yield();
 }
 
-static void real_random(struct host *host, void *buf, size_t len)
+static int real_random(struct host *host, void *buf, size_t len)
 {
     (void)host;
     host_random(buf, len);
+    return 0;
 }
 
 /* Linux, Documentation/scheduler/sched-stats.rst: time on the processor, time that the thread
@@ -127,6 +141,9 @@ struct host *host_real(void)
         .delay_open = real_delay_open,
         .delay_read = real_delay_read,
         .delay_close = real_delay_close,
+        .signal_open = host_signal_open,
+        .signal_close = host_signal_close,
+        .files = &host_files_real,
     };
     return &host;
 }
@@ -275,6 +292,22 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
     return r;
 }
 
+int host_output_open(const char *what, const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    int r = fd < 0 ? -errno : fd;
+
+    if (r < 0)
+        error_set(err, STATUS_CANT_CREATE, "%s: cannot write '%s': %s", what, path,
+                  strerror(-r));
+    return r;
+}
+
+void host_output_close(int fd)
+{
+    close(fd);
+}
+
 int host_file_patch(const char *path, uint64_t offset, const void *data, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -394,4 +427,31 @@ void *host_map(uint64_t size)
 void host_unmap(void *ptr, uint64_t size)
 {
     munmap(ptr, page_round(size));
+}
+
+int host_code_map(uint64_t size, void **write, void **exec)
+{
+    int fd = memfd_create("tollgate-code", MFD_CLOEXEC);
+    int rc = 0;
+
+    *write = *exec = MAP_FAILED;
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) == 0)
+        *write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (*write != MAP_FAILED)
+        *exec = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (*exec == MAP_FAILED) {
+        rc = -errno;
+        if (*write != MAP_FAILED)
+            munmap(*write, size);
+    }
+    close(fd);
+    return rc;
+}
+
+void host_code_unmap(void *write, void *exec, uint64_t size)
+{
+    munmap(exec, size);
+    munmap(write, size);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "vmm/error.h"
+#include "vmm/host_files.h"
 
 /*
  * What the monitor asks of its host while a guest runs. Tests put a mock in its place: scripted
@@ -30,8 +31,9 @@ struct host {
      * drained. 0 or -errno.
      */
     int (*wait)(struct host *host, int fd, int notify, int timeout_ms, bool *ready);
-    /* Bytes that nobody can guess; from the seed in a deterministic VM. */
-    void (*random)(struct host *host, void *buf, size_t len);
+    /* Bytes that nobody can guess; from the seed in a deterministic VM. 0, or -errno: then
+     * there is no chance to be had, and what is in buf is none. */
+    int (*random)(struct host *host, void *buf, size_t len);
     /*
      * How long the scheduler has made a thread wait for a processor while it could have run, in
      * ns. delay_open: a handle for the calling thread, or -errno: this host does not tell;
@@ -41,6 +43,16 @@ struct host {
     int (*delay_open)(struct host *host);
     int (*delay_read)(struct host *host, int handle, uint64_t *ns);
     void (*delay_close)(struct host *host, int handle);
+    /*
+     * From signal_open on, a signal to the process no longer does what it did, but adds one to
+     * an eventfd, which does not block: the descriptor, -EBUSY when somebody has it already,
+     * -EINVAL for one that ends the process, is a fault's, or is used by the monitor itself.
+     * signal_close undoes it. Both NULL: no signals here.
+     */
+    int (*signal_open)(struct host *host, int signo);
+    void (*signal_close)(struct host *host, int signo);
+    /* Files for guests; NULL: this host has none for them. */
+    const struct host_file_ops *files;
 };
 
 /* The real host. */
@@ -72,6 +84,13 @@ int host_file_write(const char *what, const char *path, const void *data, size_t
                     struct error *err);
 
 /*
+ * Opens a file (mode 0666 less umask) for output that goes on while the guest runs; what was in
+ * it is gone. The descriptor, or -errno with *err set (STATUS_CANT_CREATE).
+ */
+int host_output_open(const char *what, const char *path, struct error *err);
+void host_output_close(int fd);
+
+/*
  * Writes bytes into a file that exists, in place. With size 0 it only tells whether that would
  * be allowed. 0 or -errno.
  */
@@ -83,6 +102,12 @@ void host_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadli
 
 /* Bytes of good randomness. */
 void host_random(void *buf, size_t len);
+
+/*
+ * The processor's own count of time, which takes few ns to read; its rate is the reader's to
+ * measure. Where there is none, ns.
+ */
+uint64_t host_cycles(void);
 
 /* Processors that this process may use; and giving the calling thread's turn on one away. */
 unsigned host_processors(void);
@@ -100,10 +125,27 @@ void host_thread_kick(int thread);
 /* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
 uint64_t host_memory_size(void);
 
+/* The doors of host_real() for signals (host_signal.c). */
+int host_signal_open(struct host *host, int signo);
+void host_signal_close(struct host *host, int signo);
+
+/*
+ * Was the descriptor open when the monitor was started? Its own are closed on exec. *counter:
+ * it is an eventfd, whose reads give a number and no bytes.
+ */
+bool host_fd_inherited(int fd, bool *counter);
+
 /* Anonymous, zeroed, unreserved memory; huge pages are advised from 2 MiB on. NULL: no memory.
  */
 void *host_map(uint64_t size);
 void host_unmap(void *ptr, uint64_t size);
+
+/*
+ * Memory for machine code, zeroed, mapped twice: what is written through *write is executed
+ * through *exec. Neither mapping is ever writable and executable. 0 or -errno.
+ */
+int host_code_map(uint64_t size, void **write, void **exec);
+void host_code_unmap(void *write, void *exec, uint64_t size);
 
 /*
  * The terminal. raw_enter puts standard input into raw mode when it is one; the mode is given

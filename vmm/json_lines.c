@@ -72,10 +72,16 @@ static size_t values_count(const json_t *value)
     size_t i, n = 1;
 
     if (json_is_array(value)) {
-        json_array_foreach(value, i, child) n += values_count(child);
+        json_array_foreach(value, i, child)
+        {
+            n += values_count(child);
+        }
     } else if (json_is_object(value)) {
         /* The macro wants a tree that may be changed; nothing changes it. */
-        json_object_foreach((json_t *)(uintptr_t)value, key, child) n += values_count(child);
+        json_object_foreach((json_t *)(uintptr_t)value, key, child)
+        {
+            n += values_count(child);
+        }
     }
     return n;
 }
@@ -91,9 +97,15 @@ static void walk(struct json_lines *lines, const json_t *value, struct scan *s)
     if (!json_is_boolean(value) && !json_is_null(value))
         lines->place[lines->n++] = (struct json_place){.value = value, .line = line};
     if (json_is_array(value)) {
-        json_array_foreach(value, i, child) walk(lines, child, s);
+        json_array_foreach(value, i, child)
+        {
+            walk(lines, child, s);
+        }
     } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, child) walk(lines, child, s);
+        json_object_foreach((json_t *)(uintptr_t)value, key, child)
+        {
+            walk(lines, child, s);
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 #include "vmm/vm.h"
 
 struct keep {
-    char *dir, *report, *trace, *console, *memory;
+    char *report, *trace, *console, *memory;
     FILE *copy; /* of the console */
 };
 
@@ -32,7 +32,6 @@ void keep_free(struct keep *keep)
         return;
     if (keep->copy)
         fclose(keep->copy);
-    free(keep->dir);
     free(keep->report);
     free(keep->trace);
     free(keep->console);
@@ -76,15 +75,15 @@ int keep_begin(struct keep **out, const char *dir, struct vm_config *config, str
     struct keep *keep = calloc(1, sizeof(*keep));
     int rc = dir_make(dir, err);
 
-    if (rc == 0 && keep) {
-        keep->dir = strdup(dir);
-        keep->report = path_join(dir, KEEP_REPORT);
-        keep->trace = path_join(dir, KEEP_TRACE);
-        keep->console = path_join(dir, KEEP_CONSOLE);
-        keep->memory = path_join(dir, KEEP_MEMORY);
+    if (rc != 0 || !keep) {
+        free(keep);
+        return rc != 0 ? rc : error_set(err, STATUS_OS, "--keep: no memory");
     }
-    if (rc == 0 && (!keep || !keep->dir || !keep->report || !keep->trace || !keep->console ||
-                    !keep->memory))
+    keep->report = path_join(dir, KEEP_REPORT);
+    keep->trace = path_join(dir, KEEP_TRACE);
+    keep->console = path_join(dir, KEEP_CONSOLE);
+    keep->memory = path_join(dir, KEEP_MEMORY);
+    if (!keep->report || !keep->trace || !keep->console || !keep->memory)
         rc = error_set(err, STATUS_OS, "--keep: no memory");
     if (rc == 0) {
         keep->copy = fopen(keep->console, "we");

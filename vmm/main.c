@@ -118,6 +118,12 @@ static void end_print(const struct vm *vm, bool verbose)
 
     if (report_line(vm, line, sizeof(line)) != 0)
         fprintf(stderr, "tollgate: %s\n", line);
+    if (vm->breaches != 0)
+        fprintf(stderr,
+                "tollgate: %" PRIu64
+                " answers outside the contract of their calls, the first of "
+                "%s: a bug of its module\n",
+                vm->breaches, ((const struct call_desc *)vm->breach)->name);
     policy_print_log(vm, stderr);
     if (!verbose)
         return;

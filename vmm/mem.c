@@ -24,30 +24,90 @@ static bool range_ok(gpa_t gpa, uint64_t size)
     return (gpa | size) % MEM_PAGE_SIZE == 0 && gpa + size > gpa;
 }
 
-int mem_add(struct mem *mem, gpa_t gpa, uint64_t size)
+static bool slot_overlaps(const struct mem_slot *slot, gpa_t gpa, uint64_t size)
+{
+    return gpa < slot->gpa + slot->size && slot->gpa < gpa + size;
+}
+
+/* Is something else there than `self`? */
+static bool range_taken(const struct mem *mem, gpa_t gpa, uint64_t size,
+                        const struct mem_slot *self)
+{
+    for (unsigned i = 0; i < mem->nslots; i++)
+        if (slot_overlaps(&mem->slot[i], gpa, size))
+            return true;
+    for (unsigned i = 0; i < mem->nrom; i++)
+        if (&mem->rom[i] != self && slot_overlaps(&mem->rom[i], gpa, size))
+            return true;
+    return false;
+}
+
+/* Memory of the host for a range of the guest. */
+static int range_map(struct mem *mem, gpa_t gpa, uint64_t size, uint8_t **host)
 {
     if (!range_ok(gpa, size))
         return -EINVAL;
-    unsigned at = 0;
-    for (unsigned i = 0; i < mem->nslots; i++) {
-        const struct mem_slot *slot = &mem->slot[i];
-        if (gpa < slot->gpa + slot->size && slot->gpa < gpa + size)
-            return -EEXIST;
-        if (slot->gpa < gpa)
-            at = i + 1;
-    }
-    if (mem->nslots == MEM_SLOTS_MAX || mem->nbacking == MEM_SLOTS_MAX)
+    if (range_taken(mem, gpa, size, NULL))
+        return -EEXIST;
+    if (mem->nbacking == sizeof(mem->backing) / sizeof(mem->backing[0]))
         return -ENOSPC;
-    uint8_t *host = host_map(size);
-    if (!host)
+    *host = host_map(size);
+    if (!*host)
         return -ENOMEM;
+    mem->backing[mem->nbacking] = *host;
+    mem->backing_size[mem->nbacking++] = size;
+    return 0;
+}
 
+int mem_add(struct mem *mem, gpa_t gpa, uint64_t size)
+{
+    uint8_t *host;
+    int rc = mem->nslots == MEM_SLOTS_MAX ? -ENOSPC : range_map(mem, gpa, size, &host);
+    if (rc < 0)
+        return rc;
+    unsigned at = 0;
+    while (at < mem->nslots && mem->slot[at].gpa < gpa)
+        at++;
     memmove(&mem->slot[at + 1], &mem->slot[at], (mem->nslots - at) * sizeof(mem->slot[0]));
     mem->slot[at] = (struct mem_slot){.gpa = gpa, .size = size, .host = host};
     mem->nslots++;
-    mem->backing[mem->nbacking] = host;
-    mem->backing_size[mem->nbacking++] = size;
     return 0;
+}
+
+int mem_add_rom(struct mem *mem, gpa_t gpa, uint64_t size, uint8_t **host)
+{
+    int rc = mem->nrom == MEM_ROM_MAX ? -ENOSPC : range_map(mem, gpa, size, host);
+    if (rc < 0)
+        return rc;
+    mem->rom[mem->nrom++] = (struct mem_slot){.gpa = gpa, .size = size, .host = *host};
+    return 0;
+}
+
+int mem_move_rom(struct mem *mem, gpa_t from, gpa_t to)
+{
+    for (unsigned i = 0; i < mem->nrom; i++) {
+        struct mem_slot *rom = &mem->rom[i];
+        if (rom->gpa != from)
+            continue;
+        if (!range_ok(to, rom->size))
+            return -EINVAL;
+        if (range_taken(mem, to, rom->size, rom))
+            return -EEXIST;
+        rom->gpa = to;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+const uint8_t *mem_rom(const struct mem *mem, gpa_t gpa, uint64_t len)
+{
+    for (unsigned i = 0; i < mem->nrom; i++) {
+        const struct mem_slot *rom = &mem->rom[i];
+        uint64_t at = gpa - rom->gpa;
+        if (at < rom->size && len <= rom->size - at)
+            return rom->host + at;
+    }
+    return NULL;
 }
 
 /* What is left of a slot below and above [gpa, end); returns how many parts (0 to 2). */

@@ -13,6 +13,7 @@ typedef uint64_t gpa_t;
 #define MEM_PAGE_SHIFT 12
 #define MEM_PAGE_SIZE  4096u
 #define MEM_SLOTS_MAX  32
+#define MEM_ROM_MAX    4
 
 /* A contiguous range of guest RAM. gpa and size are multiples of MEM_PAGE_SIZE. */
 struct mem_slot {
@@ -25,9 +26,11 @@ struct mem_slot {
 struct mem {
     struct mem_slot slot[MEM_SLOTS_MAX];
     unsigned nslots;
-    void *backing[MEM_SLOTS_MAX]; /* what mem_add mapped, for mem_destroy */
-    uint64_t backing_size[MEM_SLOTS_MAX];
+    void *backing[MEM_SLOTS_MAX + MEM_ROM_MAX]; /* what was mapped, for mem_destroy */
+    uint64_t backing_size[MEM_SLOTS_MAX + MEM_ROM_MAX];
     unsigned nbacking;
+    struct mem_slot rom[MEM_ROM_MAX]; /* mem_add_rom; not RAM, so not among the slots */
+    unsigned nrom;
 };
 
 void mem_init(struct mem *mem);
@@ -46,6 +49,23 @@ int mem_add(struct mem *mem, gpa_t gpa, uint64_t size);
  * RAM) or -ENOSPC.
  */
 int mem_punch(struct mem *mem, gpa_t gpa, uint64_t size);
+
+/*
+ * Adds zeroed pages that the guest can load from, as from RAM and without an exit, and that
+ * only the monitor writes, through *host: stores of the guest reach the bus. They are no RAM:
+ * code, page tables, buffers of calls and queues of devices cannot lie there, and who puts
+ * something into them saves it. Errors as mem_add.
+ */
+int mem_add_rom(struct mem *mem, gpa_t gpa, uint64_t size, uint8_t **host);
+
+/*
+ * Moves the pages that mem_add_rom gave to another address, before harts run: 0, -EINVAL,
+ * -ENOENT (none are at `from`) or -EEXIST. The engine must be told (engine.h, rom_moved).
+ */
+int mem_move_rom(struct mem *mem, gpa_t from, gpa_t to);
+
+/* As mem_ptr, of such pages. For engines' loads. */
+const uint8_t *mem_rom(const struct mem *mem, gpa_t gpa, uint64_t len);
 
 /*
  * The host address of guest RAM [gpa, gpa+len), or NULL unless one slot holds all of it. For

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "vmm/module_file.h"
 #include "vmm/vm.h"
 
 #define MODULE(symbol) extern const struct module module_##symbol;
@@ -233,7 +234,31 @@ int modules_create_from(struct vm *vm, const struct module *const *list, struct 
 
 int modules_create(struct vm *vm, struct error *err)
 {
-    return modules_create_from(vm, module_list, err);
+    int rc;
+
+    if (vm->config->nmodule_files == 0)
+        return modules_create_from(vm, module_list, err);
+    rc = module_files_open(vm, module_list, err);
+    if (rc == 0)
+        rc = modules_create_from(vm, vm->module_files->list, err);
+    return rc == 0 ? module_files_check(vm, err) : rc;
+}
+
+int modules_ready(struct vm *vm, struct error *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < vm->ninstances && rc == 0; i++) {
+        const struct module *module = vm->instance[i].module;
+
+        if (!module->ready)
+            continue;
+        rc = module->ready(vm->instance[i].self, err);
+        if (rc != 0)
+            error_set(err, STATUS_OS, "module %s is not ready: %s", module->name,
+                      strerror(-rc));
+    }
+    return rc;
 }
 
 void modules_reset(struct vm *vm)

@@ -62,6 +62,8 @@ struct module {
      * the host lacks what it is made of; it is left out then, unless --device asked for it.
      */
     int (*create)(struct module_instance *inst, struct error *err);
+    /* The policy is frozen, nothing of the guest has run. 0, or -errno with *err set. */
+    int (*ready)(void *self, struct error *err);
     void (*reset)(void *self);
     void (*destroy)(void *self);
     /*
@@ -112,6 +114,8 @@ const struct module *module_find(const char *name);
 int modules_create(struct vm *vm, struct error *err);
 /* The same with a list of one's own, as module_list (tests bring theirs). */
 int modules_create_from(struct vm *vm, const struct module *const *list, struct error *err);
+/* Calls the hook of that name; -errno with *err set. */
+int modules_ready(struct vm *vm, struct error *err);
 void modules_reset(struct vm *vm);
 /* Call the hooks of the same names. Own thread of the hart, outside the guest. */
 void modules_hart_reset(struct hart *hart);

@@ -199,9 +199,15 @@ static void call_print(const struct call_desc *desc, const struct given *given)
     unsigned n = 0;
 
     printf("%s(", desc->name);
-    for (unsigned i = 0; i < CALL_ARGS; i++)
-        if (given->mask & 1u << i)
-            printf("%sarg%u = 0x%" PRIx64, n++ ? ", " : "", i, given->arg[i]);
+    for (unsigned i = 0; i < CALL_ARGS; i++) {
+        if (!(given->mask & 1u << i))
+            continue;
+        if (desc->args && i < desc->nargs)
+            printf("%s%s", n++ ? ", " : "", desc->args[i].name);
+        else
+            printf("%sarg%u", n++ ? ", " : "", i);
+        printf(" = 0x%" PRIx64, given->arg[i]);
+    }
     printf("): ");
 }
 
@@ -320,7 +326,7 @@ static bool word_covers(const struct policy_target *target, const struct call_de
 
 static int explain_do(struct policy_words *w, struct error *err)
 {
-    struct policy_target target;
+    struct policy_target target = {.kind = POLICY_NAME};
     int status = EXPLAIN_ALLOWED;
     size_t n = 0;
 

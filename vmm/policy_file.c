@@ -241,14 +241,10 @@ static int list_take(struct policy_parse *p, const json_t *value, const char *na
     return rc;
 }
 
-/* An array of `n` zeroed elements for a list, once. */
-static int list_room(struct policy_parse *p, const json_t *value, size_t size, void *array)
+/* Zeroed elements for a list, at least one; NULL: no memory. */
+static void *list_room(const json_t *value, size_t size)
 {
-    size_t n = json_is_array(value) ? json_array_size(value) : 0;
-    void *room = calloc(n + 1, size);
-
-    memcpy(array, &room, sizeof(room));
-    return room ? 0 : parse_no_memory(p);
+    return calloc(json_is_array(value) ? json_array_size(value) + 1 : 1, size);
 }
 
 static int scope_module(struct policy_parse *p, const json_t *value, void *into)
@@ -469,26 +465,23 @@ static int top_rules(struct policy_parse *p, const json_t *value, void *into)
 
 static int top_effects(struct policy_parse *p, const json_t *value, void *into)
 {
-    int rc = list_room(p, value, sizeof(*p->doc->scope), &p->doc->scope);
-
     (void)into;
-    return rc == 0 ? list_take(p, value, "effects", scope_take) : rc;
+    p->doc->scope = list_room(value, sizeof(*p->doc->scope));
+    return p->doc->scope ? list_take(p, value, "effects", scope_take) : parse_no_memory(p);
 }
 
 static int top_files(struct policy_parse *p, const json_t *value, void *into)
 {
-    int rc = list_room(p, value, sizeof(*p->doc->grant), &p->doc->grant);
-
     (void)into;
-    return rc == 0 ? list_take(p, value, "files", grant_take) : rc;
+    p->doc->grant = list_room(value, sizeof(*p->doc->grant));
+    return p->doc->grant ? list_take(p, value, "files", grant_take) : parse_no_memory(p);
 }
 
 static int top_numbers(struct policy_parse *p, const json_t *value, void *into)
 {
-    int rc = list_room(p, value, sizeof(*p->doc->numbers), &p->doc->numbers);
-
     (void)into;
-    return rc == 0 ? list_take(p, value, "numbers", numbers_take) : rc;
+    p->doc->numbers = list_room(value, sizeof(*p->doc->numbers));
+    return p->doc->numbers ? list_take(p, value, "numbers", numbers_take) : parse_no_memory(p);
 }
 
 static int top_deterministic(struct policy_parse *p, const json_t *value, void *into)

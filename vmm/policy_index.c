@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRIES_MAX (1u << 22)
-#define WORK_MAX    (UINT64_C(1) << 27) /* about a second */
-#define TABLE_MAX   (1u << 16)
+#define PIECES_MAX (1u << 20)
+#define WORK_MAX   (UINT64_C(1) << 26) /* half a second */
+#define TABLE_MAX  (1u << 16)
+#define CROWD      7u /* bounds in a bucket that three steps tell apart */
 
 /* The values of one argument in pieces: entry[i] from bound[i - 1] on, entry[0] from 0 on. */
 struct pieces {
@@ -20,115 +21,190 @@ struct pieces {
 void policy_index_free(struct policy_index *index)
 {
     free(index->node);
+    free(index->bound);
     free(index->entry);
+    free(index->start);
     memset(index, 0, sizeof(*index));
 }
 
-/* Room for n more entries; -1: none. */
-static int64_t entries_add(struct policy_index *index, size_t n)
+/* Room for n more pieces. */
+static int pieces_add(struct policy_index *index, size_t n)
 {
-    size_t old = index->nentries;
+    size_t all = index->npieces + n;
+    uint64_t *bound;
     uint32_t *entry;
 
-    if (old + n > ENTRIES_MAX)
+    if (all > PIECES_MAX)
         return -E2BIG;
-    entry = reallocarray(index->entry, old + n, sizeof(*entry));
-    if (!entry)
-        return -ENOMEM;
-    index->entry = entry;
-    index->nentries = old + n;
-    return (int64_t)old;
+    bound = reallocarray(index->bound, all, sizeof(*bound));
+    if (bound)
+        index->bound = bound;
+    entry = reallocarray(index->entry, all, sizeof(*entry));
+    if (entry)
+        index->entry = entry;
+    return bound && entry ? 0 : -ENOMEM;
 }
 
-static int node_add(struct policy_index *index, const struct policy_node *node, uint32_t *entry)
+/* Four times as many buckets as bounds, so that few bounds share one. */
+static void table_measure(struct policy_node *node, uint64_t span, size_t n)
 {
-    struct policy_node *list = index->node;
+    size_t max = 16;
 
-    if ((index->nnodes & (index->nnodes - 1)) == 0) {
-        list = reallocarray(list, index->nnodes ? 2 * index->nnodes : 1, sizeof(*list));
-        if (!list)
-            return -ENOMEM;
-        index->node = list;
+    while (max < 4 * n && max < TABLE_MAX)
+        max *= 2;
+    while (span >> node->shift >= max)
+        node->shift++;
+    node->size = (uint32_t)(span >> node->shift) + 1;
+}
+
+/* Fills the table: how many bounds lie before what a bucket holds. The most within one. */
+static size_t table_fill(const struct policy_node *node, const uint64_t *bound, size_t n,
+                         uint32_t *start)
+{
+    size_t at = 0, most = 0;
+
+    start[0] = 0;
+    for (size_t i = 0; i < node->size; i++) {
+        uint64_t low = node->base + ((uint64_t)i << node->shift);
+        size_t before;
+
+        while (at < n && bound[at] <= low)
+            at++;
+        start[i + 1] = (uint32_t)at;
+        before = at;
+        while (at < n && (bound[at] - node->base) >> node->shift == i)
+            at++;
+        most = at - before > most ? at - before : most;
     }
+    start[node->size + 1] = (uint32_t)n;
+    return most;
+}
+
+/*
+ * Bounds beyond a bucket's are searched too and change nothing, as they are above the value.
+ * Those behind the last are made up: so that a value of 2^64 - 1 does no harm, the entries
+ * there are the last one again.
+ */
+static int node_fill(struct policy_index *index, struct policy_node *node,
+                     const struct pieces *pieces, size_t most)
+{
+    size_t room, all;
+    int rc;
+
+    while (most > 0 && 2 * node->half <= most)
+        node->half = node->half ? 2 * node->half : 1;
+    room = pieces->n + 1 + 2 * (size_t)node->half;
+    rc = pieces_add(index, room);
+    if (rc != 0)
+        return rc;
+    node->first = (uint32_t)index->npieces;
+    all = index->npieces + room;
+    for (size_t i = 0; index->npieces < all; i++, index->npieces++) {
+        index->bound[index->npieces] = i < pieces->n ? pieces->bound[i] : UINT64_MAX;
+        index->entry[index->npieces] = pieces->entry[i < pieces->n ? i : pieces->n];
+    }
+    return 0;
+}
+
+/* Makes the node of these pieces, whose table is measured. */
+static int node_make(struct policy_index *index, struct policy_node *node,
+                     const struct pieces *pieces, uint32_t *entry)
+{
+    struct policy_node *list;
+    uint32_t *start;
+    size_t most;
+    int rc;
+
+    node->start = (uint32_t)index->nstarts;
+    start = reallocarray(index->start, index->nstarts + node->size + 2, sizeof(*start));
+    if (!start)
+        return -ENOMEM;
+    index->start = start;
+    most = table_fill(node, pieces->bound, pieces->n, start + index->nstarts);
+    index->nstarts += node->size + 2;
+    rc = node_fill(index, node, pieces, most);
+    if (rc != 0)
+        return rc;
+    list = reallocarray(index->node, index->nnodes + 1, sizeof(*list));
+    if (!list)
+        return -ENOMEM;
+    index->node = list;
     *entry = POLICY_NODE | (uint32_t)index->nnodes;
     list[index->nnodes++] = *node;
     return 0;
 }
 
-static int steps_build(struct policy_index *index, uint8_t arg, const uint64_t *bound,
-                       const uint32_t *entry, size_t n, uint32_t *start)
+static int pieces_build(struct policy_index *index, uint8_t arg, const struct pieces *pieces,
+                        uint32_t *entry);
+
+/* A new piece from `bound` on, unless it is like the last. */
+static void piece_put(struct pieces *out, uint64_t bound, uint32_t entry)
+{
+    if (entry == out->entry[out->n])
+        return;
+    out->bound[out->n++] = bound;
+    out->entry[out->n] = entry;
+}
+
+/* Gives each bucket in which bounds crowd a node of its own; the rest stays as it is. */
+static int pieces_split(struct policy_index *index, const struct policy_node *node,
+                        const struct pieces *pieces, struct pieces *out)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    out->n = 0;
+    out->entry[0] = pieces->entry[0];
+    for (size_t i = 0; rc == 0 && i < node->size; i++) {
+        uint64_t low = node->base + ((uint64_t)i << node->shift);
+        size_t before;
+
+        while (at < pieces->n && pieces->bound[at] <= low)
+            at++;
+        before = at;
+        while (at < pieces->n && (pieces->bound[at] - node->base) >> node->shift == i)
+            at++;
+        if (at - before > CROWD) {
+            const struct pieces crowd = {pieces->bound + before, pieces->entry + before,
+                                         at - before};
+            uint32_t entry = 0;
+
+            rc = pieces_build(index, node->arg, &crowd, &entry);
+            piece_put(out, low, entry);
+            continue;
+        }
+        piece_put(out, low, pieces->entry[before]);
+        for (size_t j = before; j < at; j++)
+            piece_put(out, pieces->bound[j], pieces->entry[j + 1]);
+    }
+    return rc;
+}
+
+/* The search among the pieces of one argument. */
+static int pieces_build(struct policy_index *index, uint8_t arg, const struct pieces *pieces,
+                        uint32_t *entry)
 {
     struct policy_node node = {.arg = arg};
-    int64_t first = entries_add(index, POLICY_STEPS + 1);
+    struct pieces out = {0};
+    int rc = -ENOMEM;
 
-    if (first < 0)
-        return (int)first;
-    node.first = (uint32_t)first;
-    for (size_t i = 0; i < POLICY_STEPS; i++)
-        node.bound[i] = bound[i < n ? i : n - 1];
-    for (size_t i = 0; i <= POLICY_STEPS; i++)
-        index->entry[node.first + i] = entry[i < n ? i : n];
-    return node_add(index, &node, start);
-}
-
-/* The buckets of n bounds: twice as many, so that few hold more than one. */
-static unsigned table_shift(uint64_t span, size_t n, size_t *size)
-{
-    unsigned shift = 0;
-    size_t max = 16;
-
-    while (max < 2 * n && max < TABLE_MAX)
-        max *= 2;
-    while ((span - 1) >> shift >= max)
-        shift++;
-    *size = (size_t)((span - 1) >> shift) + 1;
-    return shift;
-}
-
-/*
- * The search among n bounds. A bucket spans at most an eighth of what its node does, so the
- * depth is limited by the 64 bits, and by how the bounds crowd.
- */
-static int bounds_build(struct policy_index *index, uint8_t arg, const uint64_t *bound,
-                        const uint32_t *entry, size_t n, uint32_t *start)
-{
-    struct policy_node node = {.arg = arg, .table = true};
-    size_t size, at = 0;
-    int64_t first;
-
-    if (n == 0) {
-        *start = entry[0];
+    if (pieces->n == 0) {
+        *entry = pieces->entry[0];
         return 0;
     }
-    if (n <= POLICY_STEPS)
-        return steps_build(index, arg, bound, entry, n, start);
-    node.base = bound[0];
-    node.span = bound[n - 1] - bound[0];
-    node.below = entry[0];
-    node.above = entry[n];
-    node.shift = (uint8_t)table_shift(node.span, n, &size);
-    first = entries_add(index, size);
-    if (first < 0)
-        return (int)first;
-    node.first = (uint32_t)first;
-    for (size_t i = 0; i < size; i++) {
-        uint64_t low = node.base + ((uint64_t)i << node.shift);
-        uint64_t last = low + ((UINT64_C(1) << node.shift) - 1);
-        uint32_t sub;
-        size_t end;
-
-        if (last < low)
-            last = UINT64_MAX;
-        while (at < n && bound[at] <= low)
-            at++;
-        for (end = at; end < n && bound[end] <= last;)
-            end++;
-        int rc = bounds_build(index, arg, bound + at, entry + at, end - at, &sub);
-        if (rc != 0)
-            return rc;
-        index->entry[node.first + i] = sub;
-    }
-    return node_add(index, &node, start);
+    node.base = pieces->bound[0];
+    table_measure(&node, pieces->bound[pieces->n - 1] - node.base, pieces->n);
+    if (pieces->n <= CROWD)
+        return node_make(index, &node, pieces, entry);
+    out.bound = calloc(node.size + pieces->n + 1, sizeof(*out.bound));
+    out.entry = calloc(node.size + pieces->n + 1, sizeof(*out.entry));
+    if (out.bound && out.entry)
+        rc = pieces_split(index, &node, pieces, &out);
+    if (rc == 0)
+        rc = node_make(index, &node, &out, entry);
+    free(out.bound);
+    free(out.entry);
+    return rc;
 }
 
 /* Clauses that are left when some arguments are settled. */
@@ -206,8 +282,8 @@ static void subset_filter(const struct subset *set, uint8_t arg, uint64_t value,
 static int pieces_fill(struct policy_index *index, const struct subset *set, uint8_t arg,
                        struct pieces *pieces)
 {
-    struct subset now = {calloc(set->n, sizeof(*now.clause)), 0};
-    struct subset last = {calloc(set->n, sizeof(*last.clause)), 0};
+    struct subset now = {calloc(set->n, sizeof(struct policy_clause *)), 0};
+    struct subset last = {calloc(set->n, sizeof(struct policy_clause *)), 0};
     size_t kept = 0;
     int rc = now.clause && last.clause ? 0 : -ENOMEM;
 
@@ -218,7 +294,7 @@ static int pieces_fill(struct policy_index *index, const struct subset *set, uin
         subset_filter(set, arg, value, &now);
         index->work += set->n;
         if (i > 0 && now.n == last.n &&
-            memcmp(now.clause, last.clause, now.n * sizeof(*now.clause)) == 0)
+            memcmp(now.clause, last.clause, now.n * sizeof(struct policy_clause *)) == 0)
             continue;
         rc = index->work > WORK_MAX ? -E2BIG : 0;
         if (rc == 0)
@@ -264,7 +340,7 @@ static int subset_build(struct policy_index *index, const struct subset *set, un
     pieces.entry = calloc(pieces.n + 1, sizeof(*pieces.entry));
     rc = pieces.entry ? pieces_fill(index, set, (uint8_t)arg, &pieces) : -ENOMEM;
     if (rc == 0)
-        rc = bounds_build(index, (uint8_t)arg, pieces.bound, pieces.entry, pieces.n, start);
+        rc = pieces_build(index, (uint8_t)arg, &pieces, start);
     free(pieces.bound);
     free(pieces.entry);
     return rc;
@@ -273,7 +349,7 @@ static int subset_build(struct policy_index *index, const struct subset *set, un
 int policy_index_add(struct policy_index *index, const struct policy_clause *clause, size_t n,
                      uint32_t *start)
 {
-    struct subset set = {calloc(n, sizeof(*set.clause)), 0};
+    struct subset set = {calloc(n, sizeof(struct policy_clause *)), 0};
     int rc;
 
     if (!set.clause)

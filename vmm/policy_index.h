@@ -17,31 +17,33 @@ struct policy_clause {
 /* An entry is a verdict, or behind this bit the number of a node. */
 #define POLICY_NODE 0x80000000u
 
-#define POLICY_STEPS 4
-
 /*
- * A step of the search, by one argument. A table cuts the values from base on into buckets of
- * equal size, so that most searches end at the first entry; where bounds crowd in a bucket, it
- * leads to a node of its own. Up to POLICY_STEPS bounds are simply counted.
+ * A step of the search, by one argument whose values fall in pieces: piece i begins at bound
+ * i - 1. A table cuts the values from base on into buckets of equal size and tells how many
+ * bounds lie before each; the few inside are searched in `half` steps without a branch. The
+ * number of steps is the same for every value: a branch that depends on what a guest passes
+ * would be mispredicted, and that costs more than all the steps. A bucket in which bounds crowd
+ * leads to a node of its own.
  */
 struct policy_node {
-    union {
-        struct {
-            uint64_t base, span; /* span: of the values that the table has */
-            uint32_t below, above;
-        };
-        uint64_t bound[POLICY_STEPS]; /* sorted; the last is repeated */
-    };
-    uint32_t first; /* of its entries */
+    uint64_t base;
+    uint32_t size;  /* buckets; one more stands for values below, one for those above */
+    uint32_t start; /* of its table, in index->start */
+    uint32_t first; /* of its bounds and of its entries */
+    uint32_t half;  /* the first step's length: 0 when no bucket has a bound inside */
     uint8_t arg;
     uint8_t shift;
-    bool table;
 };
 
 struct policy_index {
     struct policy_node *node;
+    size_t nnodes;
+    /* Pieces of all nodes: each has one entry more than bounds, and some to search over. */
+    uint64_t *bound;
     uint32_t *entry;
-    size_t nnodes, nentries;
+    size_t npieces;
+    uint32_t *start;
+    size_t nstarts;
     uint64_t work; /* spent in building: what a policy may cost has a limit */
 };
 
@@ -55,27 +57,28 @@ int policy_index_add(struct policy_index *index, const struct policy_clause *cla
 void policy_index_free(struct policy_index *index);
 
 /*
- * The verdict of the arguments. With 1,000 rules on a call 2-4 ns (make bench-policy): a binary
- * search of as many bounds would take 11 dependent loads.
+ * The verdict of the arguments: 1 to 5 ns with 1,000 rules on a call (make bench-policy). What
+ * it leads to is predicted, so the loads delay nobody.
  */
 static inline uint32_t policy_index_find(const struct policy_index *index, uint32_t entry,
                                          const uint64_t *arg)
 {
     while (entry & POLICY_NODE) {
         const struct policy_node *node = &index->node[entry & ~POLICY_NODE];
-        uint64_t x = arg[node->arg];
+        uint64_t x = arg[node->arg], bucket = (x - node->base) >> node->shift;
+        const uint64_t *bound = index->bound + node->first;
 
-        if (!node->table) {
-            unsigned i = 0;
+        bucket = bucket < node->size ? bucket + 1 : node->size + 1;
+        bucket = x < node->base ? 0 : bucket;
 
-            for (unsigned j = 0; j < POLICY_STEPS; j++)
-                i += x >= node->bound[j];
-            entry = index->entry[node->first + i];
-        } else if (x - node->base >= node->span) {
-            entry = x < node->base ? node->below : node->above;
-        } else {
-            entry = index->entry[node->first + ((x - node->base) >> node->shift)];
+        const uint64_t *at = bound + index->start[node->start + bucket];
+        for (size_t half = node->half; half > 0; half >>= 1) {
+            const uint64_t *next = at + half;
+
+            /* Either is as likely: a conditional move, that is. */
+            at = __builtin_expect_with_probability(next[-1] <= x, 1, 0.5) ? next : at;
         }
+        entry = index->entry[node->first + (size_t)(at - bound)];
     }
     return entry;
 }

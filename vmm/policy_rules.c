@@ -6,15 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the shipped policy grants of Tollgate's own services, beside those that do not reach the
- * host. */
-#define SHIPPED_CONSOLE "tg-console"
+/* Of the services that reach the host, the one that every guest may use without being asked. */
+#define SHIPPED_CONSOLE "tg.console"
 
 /*
- * Reads that a deterministic run repeats by itself: the console's input, virtual time and the
- * seeded chance come through doors that have a virtual twin (deterministic.c).
+ * Reads that come through doors which have a virtual twin (deterministic.c), so that a
+ * deterministic run repeats them by itself: what was typed, time, and chance.
  */
 static const char *const repeatable[] = {"tg.console", "tg.clock", "tg.entropy"};
+
+static bool call_repeatable(const struct call_desc *desc)
+{
+    for (size_t i = 0; i < sizeof(repeatable) / sizeof(repeatable[0]); i++)
+        if (policy_name_covers(repeatable[i], desc->name))
+            return true;
+    return false;
+}
 
 enum policy_refusal policy_rule_refusal(const struct policy_doc *doc,
                                         const struct policy_rule *rule)
@@ -38,11 +45,23 @@ bool policy_rule_covers(const struct policy_rule *rule, const struct call_desc *
 
 int policy_arg_find(const struct call_desc *desc, const char *name)
 {
-    (void)desc;
+    for (unsigned i = 0; desc->args && i < desc->nargs; i++)
+        if (strcmp(desc->args[i].name, name) == 0)
+            return (int)i;
     if (strncmp(name, "arg", 3) == 0 && name[3] >= '0' && name[3] < '0' + CALL_ARGS &&
         name[4] == '\0')
         return name[3] - '0';
     return -1;
+}
+
+/* The names that policy_arg_find knows, for a message. */
+static const char *args_text(const struct call_desc *desc, char *text, size_t size)
+{
+    size_t len = (size_t)snprintf(text, size, "arg0 to arg5");
+
+    for (unsigned i = 0; desc->args && i < desc->nargs && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, ", %s", desc->args[i].name);
+    return text;
 }
 
 bool policy_clause_holds(const struct policy_clause *clause, const uint64_t *arg)
@@ -59,7 +78,7 @@ static int clause_fill(const struct policy_doc *doc, const struct policy_rule *r
                        const struct call_desc *desc, struct policy_clause *clause,
                        struct error *err)
 {
-    char place[POLICY_PLACE_MAX];
+    char place[POLICY_PLACE_MAX], names[100];
 
     for (unsigned i = 0; i < rule->nargs; i++) {
         const struct policy_arg *arg = &rule->arg[i];
@@ -68,8 +87,8 @@ static int clause_fill(const struct policy_doc *doc, const struct policy_rule *r
         policy_rule_place(doc, rule, place, sizeof(place));
         if (at < 0)
             return error_set(err, STATUS_CONFIG,
-                             "--policy: %s: %s has no argument '%s'; give arg0 to arg5", place,
-                             desc->name, arg->name);
+                             "--policy: %s: %s has no argument '%s'; it has: %s", place,
+                             desc->name, arg->name, args_text(desc, names, sizeof(names)));
         if (clause->range[at])
             return error_set(err, STATUS_CONFIG,
                              "--policy: %s: '%s' and another name mean the same argument of %s",
@@ -117,11 +136,8 @@ static void deterministic_add(const struct policy_doc *doc,
     const struct call_desc *desc = subject->desc;
 
     if (!subject->deterministic || desc->personality != CALL_TG ||
-        !(desc->effects & CALL_READS_HOST))
+        !(desc->effects & CALL_READS_HOST) || call_repeatable(desc))
         return;
-    for (size_t i = 0; i < sizeof(repeatable) / sizeof(repeatable[0]); i++)
-        if (policy_name_covers(repeatable[i], desc->name))
-            return;
     for (size_t i = 0; i < doc->ndeterministic; i++)
         if (policy_name_covers(doc->deterministic[i].name, desc->name))
             return;
@@ -135,7 +151,7 @@ static bool shipped_allows(const struct policy_subject *subject)
 {
     return subject->desc->personality != CALL_TG || subject->requested ||
            !(subject->desc->effects & (CALL_READS_HOST | CALL_WRITES_HOST)) ||
-           strcmp(subject->module, SHIPPED_CONSOLE) == 0;
+           policy_name_covers(SHIPPED_CONSOLE, subject->desc->name);
 }
 
 static void default_add(const struct policy_doc *doc, const struct policy_subject *subject,

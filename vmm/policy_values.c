@@ -30,6 +30,8 @@ int parse_no_memory(struct policy_parse *p)
 
 const char *parse_type(const json_t *value)
 {
+    if (!value)
+        return "nothing";
     switch (json_typeof(value)) {
     case JSON_OBJECT: return "an object";
     case JSON_ARRAY: return "an array";

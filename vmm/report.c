@@ -101,14 +101,14 @@ static json_t *report_json(struct vm *vm)
         steps += vm->hart[i].steps;
         json_array_append_new(harts, hart_json(&vm->hart[i]));
     }
-    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:o, s:o}",
+    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I, s:o, s:o}",
                      "tollgate", TG_VERSION, "version", REPORT_VERSION, "cause",
                      stop_cause_name(vm->stop.cause), "status", vm->stop.status, "hart",
                      vm->stop.hart < 0 ? json_null() : json_integer(vm->stop.hart), "pc",
                      pc_json(&vm->stop), "registers", registers_json(&vm->stop), "text",
                      text_json(vm->stop.text), "steps", (json_int_t)steps, "state_hash",
-                     hash_json(vm), "engine", vm->engine->name, "modules", modules_json(vm),
-                     "harts", harts);
+                     hash_json(vm), "engine", vm->engine->name, "breaches",
+                     (json_int_t)vm->breaches, "modules", modules_json(vm), "harts", harts);
 }
 
 int report_write(struct vm *vm, const char *path, struct error *err)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/host.h"
+#include "vmm/module_file.h"
 #include "vmm/policy.h"
 #include "vmm/vm.h"
 
@@ -220,6 +221,7 @@ static void put_hart(struct hart *hart, struct state_writer *w)
     state_put_u64(w, hart->status);
     state_put_u64(w, hart->boot);
     state_put_u64(w, hart->idle);
+    state_put_u64(w, hart->idle ? hart->idle_until : 0);
     state_put_u64(w, hart->start_pc);
     state_put_u64(w, hart->start_arg);
     for (unsigned i = 0; i < HART_EVENTS; i++)
@@ -244,6 +246,7 @@ static void get_hart(struct hart *hart, struct hart_state *state, struct state_r
     hart->status = get_status(r);
     hart->boot = state_get_max(r, 1);
     hart->idle = state_get_max(r, 1);
+    hart->idle_until = state_get_u64(r);
     hart->start_pc = state_get_u64(r);
     hart->start_arg = state_get_u64(r);
     for (unsigned i = 0; i < HART_EVENTS; i++)
@@ -452,8 +455,10 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc = snapshot_save_bytes(vm, &data, &size, err);
+    int rc = module_files_can_save(vm, err);
 
+    if (rc == 0)
+        rc = snapshot_save_bytes(vm, &data, &size, err);
     if (rc != 0)
         return rc;
     rc = host_file_write("--save-state", path, data, size, err);

@@ -216,7 +216,7 @@ static unsigned lines_sort(const struct stats *stats, enum stats_kind kind,
             sorted[n++] = stats->line[i];
     }
     if (n > 0)
-        qsort(sorted, n, sizeof(sorted[0]), line_compare);
+        qsort(sorted, n, sizeof(void *), line_compare);
     return n;
 }
 
@@ -239,7 +239,7 @@ static unsigned pcs_sort(const struct stats *stats, const struct pc_line *sorted
             sorted[n++] = &stats->pc[i];
     }
     if (n > 0)
-        qsort(sorted, n, sizeof(sorted[0]), pc_compare);
+        qsort(sorted, n, sizeof(void *), pc_compare);
     return n;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "vmm/boot.h"
 #include "vmm/host.h"
+#include "vmm/module_file.h"
 #include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
@@ -204,6 +205,8 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0)
         rc = call_index_build(vm, err);
     if (rc == 0)
+        rc = modules_ready(vm, err);
+    if (rc == 0)
         rc = harts_create(vm, err);
     if (rc == 0)
         rc = observer_create(vm, err);
@@ -269,6 +272,7 @@ void vm_destroy(struct vm *vm)
     call_index_destroy(vm);
     policy_release(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */
+    module_files_close(vm);
     for (unsigned i = 0; i < vm->nharts; i++)
         hart_destroy(&vm->hart[i]);
     free(vm->hart);

@@ -30,6 +30,8 @@ enum start_kind {
 
 #define VM_REQUESTS_MAX 32
 
+struct phases;
+
 /* What the command line decided. Strings are borrowed and outlive the VM. */
 struct vm_config {
     struct host *host;
@@ -58,12 +60,15 @@ struct vm_config {
     const char *policy; /* or NULL: a policy file */
     const char *deny[VM_REQUESTS_MAX];
     unsigned ndeny;
+    struct phases *phases; /* or NULL: what the first hart's time stamps go to (phases.h) */
     const char *allow[VM_REQUESTS_MAX];
     unsigned nallow;
     const char *rate[VM_REQUESTS_MAX];
     unsigned nrate;
     bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
-    bool slow_calls;   /* every call takes the gate, for tests of the other way */
+    const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
+    unsigned nmodule_files;
+    bool slow_calls; /* every call takes the gate, for tests of the other way */
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */
@@ -117,9 +122,13 @@ struct vm {
     struct call_index *calls;
     struct observer *observer;   /* or NULL: nobody watches */
     _Atomic uint64_t call_epoch; /* call.h, "The epoch rule"; generated code reads it */
+    /* Answers outside their call's contract: how many, and of which call the first was. */
+    _Atomic uint64_t breaches;
+    const struct call_desc *_Atomic breach;
 
     struct module_instance *instance;
     unsigned ninstances;
+    struct module_files *module_files; /* or NULL: nothing was loaded */
 
     struct hart *hart;
     unsigned nharts;
@@ -144,6 +153,20 @@ struct vm {
     struct vm_stop stop;
     _Atomic bool stopping;
 };
+
+/*
+ * Does anybody watch its exits (observe.h)? Built with TG_NO_OBSERVE nobody can, and the
+ * questions cost nothing: tests/bench/off.sh measures what they cost otherwise.
+ */
+static inline bool vm_observed(const struct vm *vm)
+{
+#ifdef TG_NO_OBSERVE
+    (void)vm;
+    return false;
+#else
+    return __builtin_expect(vm->observer != NULL, 0);
+#endif
+}
 
 /*
  * Makes a VM: memory, modules, engine, harts, images, device tree. Nothing of the guest has

@@ -27,6 +27,8 @@
 #define PLAT_FLASH_BASE    0x20000000
 #define PLAT_FLASH_SIZE    0x02000000
 #define PLAT_FLASH_BANKS   2
+#define PLAT_CLOCK_BASE    0x28000000 /* guest/abi/tg.h; one page of it is there */
+#define PLAT_CLOCK_SIZE    0x08000000
 #define PLAT_DRAM_BASE     0x80000000
 
 #define PLAT_IRQ_SOURCES 96 /* PLIC sources 1..95 */

@@ -132,6 +132,16 @@ bool fdt_memory(const void *dtb, uint64_t *base, uint64_t *size)
     return false;
 }
 
+uint64_t fdt_timebase(const void *dtb)
+{
+    struct fdt_walk walk = fdt_begin(dtb);
+
+    while (fdt_next(&walk))
+        if (!strcmp(walk.name, "timebase-frequency"))
+            return be_cells(walk.value, walk.len);
+    return 0;
+}
+
 static bool word_in(const char *text, const char *word)
 {
     size_t n = strlen(word);

@@ -15,6 +15,9 @@ uint64_t fdt_device(const void *dtb, const char *compatible);
 /* The first range of memory. False when there is none. */
 bool fdt_memory(const void *dtb, uint64_t *base, uint64_t *size);
 
+/* Ticks of the `time` CSR a second; 0 when it is not told. */
+uint64_t fdt_timebase(const void *dtb);
+
 /* True when the boot arguments hold the word. */
 bool fdt_bootarg(const void *dtb, const char *word);
 

@@ -35,6 +35,10 @@ int guest_main(const void *dtb)
     probe_susp();
     probe_fwft();
     probe_sta();
+    probe_tg_base();
+    probe_tg_console();
+    probe_tg_clock();
+    probe_tg_entropy();
     probe_legacy();
     probe_srst();
     return tap_end();

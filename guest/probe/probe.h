@@ -90,6 +90,10 @@ void probe_pmu(void);
 void probe_susp(void);
 void probe_fwft(void);
 void probe_sta(void);
+void probe_tg_base(void);
+void probe_tg_console(void);
+void probe_tg_clock(void);
+void probe_tg_entropy(void);
 
 /* What suspend.S keeps, and what the hart found when it came back. */
 struct resumed {

@@ -2,7 +2,7 @@
 # run.sh: `make bench`: how fast Tollgate is, side by side with QEMU 10 where both can do the work.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   run.sh [SECTION...]     compute, start, boot, smp, idle; all but idle without arguments
+#   run.sh [SECTION...]     compute, policy, start, boot, smp, idle; all but idle without arguments
 #
 # Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
 # time by Tollgate's, pair by pair: above 1 Tollgate is quicker. Machines are noisy: trust ratios, not times.
@@ -127,6 +127,35 @@ boot() { # [HARTS...]
 	done
 }
 
+# null_call LABEL [OPTION...]: the round trip of a call that does nothing, seen by the guest.
+null_call() {
+	local label=$1
+	shift
+	: >"$work/null"
+	for ((i = 0; i < runs; i++)); do
+		"${pin[@]}" "$tollgate" run "$@" "$build/guest/bench-null.elf" </dev/null >>"$work/null"
+	done
+	printf '  %-42s %6.2f ns\n' "$label" "$(tr -d '\r' <"$work/null" | median)"
+}
+
+# What a policy adds to a call.
+policy() {
+	printf '\npolicy: a call by the wrapper alone, median of 21 rounds\n'
+	"${pin[@]}" "$build/bench-policy" "$work/policy.json"
+	printf '\npolicy: a null call on the interpreter, round trip, medians\n'
+	printf '{"version": 1, "default": "deny", "rules": [{"allow": "sbi"}]}\n' >"$work/allow.json"
+	# The argument is what the last call left in a0: 0.
+	awk 'BEGIN {
+		print "{\"version\": 1, \"default\": \"allow\", \"rules\": ["
+		for (i = 1; i <= 1000; i++)
+			printf "{\"deny\": \"sbi.base.get_impl_id\", \"args\": {\"arg0\": {\"min\": %d, \"max\": %d}}}%s\n", \
+				i * 64, i * 64 + 15, i < 1000 ? "," : "]}"
+	}' >"$work/watched.json"
+	null_call 'no policy'
+	null_call 'allowed by a policy' --policy "$work/allow.json"
+	null_call '1,000 rules on its argument' --policy "$work/watched.json"
+}
+
 # Not pinned: the harts are threads.
 smp() {
 	local pin=()
@@ -159,10 +188,10 @@ idle() {
 [ -x "$tollgate" ] || { echo "bench: there is no $tollgate; run make" >&2; exit 2; }
 [ -x "$qemu" ] || sh tests/tools/qemu.sh || echo 'bench: no QEMU here: its side is left out' >&2
 machine
-[ $# -gt 0 ] || set -- compute start boot smp
+[ $# -gt 0 ] || set -- compute policy start boot smp
 for section; do
 	case $section in
-	compute | start | boot | smp | idle) "$section" ;;
-	*) echo "bench: no section '$section'; there are compute, start, boot, smp, idle" >&2; exit 2 ;;
+	compute | policy | start | boot | smp | idle) "$section" ;;
+	*) echo "bench: no section '$section'; there are compute, policy, start, boot, smp, idle" >&2; exit 2 ;;
 	esac
 done

@@ -1,4 +1,4 @@
-/* main.c: random programs, run with and without the interpreter's shortcuts, must end the same.
+/* main.c: random programs, run by both engines, with and without shortcuts, must end the same.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
@@ -7,14 +7,20 @@
  * Each program is a page or two of random instructions in M-mode, traps included, whose handler
  * goes on behind the instruction. It runs for the same number of steps (a) as usual; (b) with
  * every op checked (the exact table); (c) one step a run; (d) with the TLB emptied between
- * short runs. Registers, CSRs, memory and counts must be equal. The last lines are a digest of
- * all final states, the same for every compiler and build, and "N passed, N failed".
+ * short runs; and translated at once where it can be, (e) as usual, (f) with the TLB emptied
+ * between runs, (g) into a cache of two small segments, (h) what is hot only. Registers, CSRs,
+ * memory and counts must be equal. The last lines are a digest of all final states, the same
+ * for every compiler and build, and "N passed, N failed".
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "tests/diff/program.h"
+#ifdef TOLLGATE_DBT
+#include "vmm/engine/dbt/dbt.h"
+#include "vmm/engine/dbt/engine.h"
+#endif
 #include "vmm/engine/interp/engine.h"
 #include "vmm/engine/interp/interp.h"
 #include "vmm/host.h"
@@ -48,9 +54,46 @@ static void run_steps(struct vm *vm, uint64_t limit)
     vm->engine->run(&vm->hart[0]);
 }
 
-enum way { WAY_USUAL, WAY_EXACT, WAY_SINGLE, WAY_DROP, WAYS };
+/* How the programs run, which must not show. */
+struct way {
+    const char *name;
+    const struct engine *engine;
+    uint64_t stride;   /* steps a run */
+    bool exact, drop;  /* the interpreter's exact table; the TLB emptied before each run */
+    bool cold, narrow; /* only what is hot is translated; the code cache is small */
+};
 
-static const char *const way_names[WAYS] = {"usual", "exact", "single step", "empty TLB"};
+static const struct way ways[] = {
+    {"usual",                   &engine_interp, STEPS, .exact = false},
+    {"exact",                   &engine_interp, STEPS, .exact = true },
+    {"single step",             &engine_interp, 1,     .exact = false},
+    {"empty TLB",               &engine_interp, 37,    .drop = true  },
+#ifdef TOLLGATE_DBT
+    {"translated",              &engine_dbt,    STEPS, .exact = false},
+    {"translated, empty TLB",   &engine_dbt,    211,   .drop = true  },
+    {"translated, small cache", &engine_dbt,    STEPS, .narrow = true},
+    {"translated when hot",     &engine_dbt,    STEPS, .cold = true  },
+#endif
+};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+/* Takes away what the way does without. */
+static void way_prepare(const struct way *way, struct interp *in)
+{
+    in->exact = way->exact;
+#ifdef TOLLGATE_DBT
+    struct dbt *d = in->translator;
+
+    if (!d)
+        return;
+    if (!way->cold)
+        d->heat = 0;
+    if (way->narrow) {
+        d->cache.segment_size = 20000;
+        d->cache.nsegments = 2;
+    }
+#endif
+}
 
 /*
  * Counters that overflow somewhere in the run, most of them with an interrupt. Walks are left
@@ -74,15 +117,15 @@ static void make_counters(struct hart_state *state)
     state->mstatus |= RV_MIE;
 }
 
-static int run_way(const struct vm_config *config, const uint32_t *code, uint64_t seed,
-                   enum way way, struct run *out)
+static int run_way(struct vm_config *config, const uint32_t *code, uint64_t seed,
+                   const struct way *way, struct run *out)
 {
     struct error err = {0};
     struct vm vm;
     struct hart_state state;
     struct interp *in;
-    uint64_t stride = way == WAY_SINGLE ? 1 : way == WAY_DROP ? 37 : STEPS;
 
+    config->engine = way->engine;
     if (vm_create(&vm, config, &err) != 0) {
         fprintf(stderr, "diff: %s\n", err.text);
         return -1;
@@ -92,16 +135,14 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
     mem_write(&vm.mem, PROGRAM_HANDLER, program_handler, sizeof(program_handler));
     random_seed(seed);
     for (gpa_t at = PROGRAM_DATA - 2048; at < PROGRAM_DATA + 2048; at += 8) {
-        uint64_t value = random_next();
+        uint64_t value = random_below(2) ? random_next() : random_float();
 
         mem_write(&vm.mem, at, &value, 8);
     }
     vm.engine->state_get(&vm.hart[0], &state);
     for (unsigned i = 1; i < 32; i++) {
         state.x[i] = random_below(3) == 0 ? random_below(64) : random_next();
-        state.f[i] = random_next();
-        if (random_below(2) == 0)
-            state.f[i] |= 0xffffffff00000000u;
+        state.f[i] = random_float();
     }
     state.x[PROGRAM_BASE_REG] = PROGRAM_DATA;
     state.x[PROGRAM_CODE_REG] = PLAT_DRAM_BASE;
@@ -112,9 +153,9 @@ static int run_way(const struct vm_config *config, const uint32_t *code, uint64_
     make_counters(&state);
     vm.engine->state_set(&vm.hart[0], &state);
     in = vm.hart[0].engine_state;
-    in->exact = way == WAY_EXACT;
-    for (uint64_t at = stride; at <= STEPS; at += stride) {
-        if (way == WAY_DROP)
+    way_prepare(way, in);
+    for (uint64_t at = way->stride; at <= STEPS; at += way->stride) {
+        if (way->drop)
             rv_tlb_flush(&in->hart);
         run_steps(&vm, at);
     }
@@ -148,7 +189,7 @@ static void explain(const struct run *a, const struct run *b)
 }
 
 /* One program, every way. */
-static bool run_program(const struct vm_config *config, uint64_t seed, uint64_t *digest)
+static bool run_program(struct vm_config *config, uint64_t seed, uint64_t *digest)
 {
     static uint32_t code[PROGRAM_WORDS];
     struct run run[WAYS];
@@ -157,12 +198,12 @@ static bool run_program(const struct vm_config *config, uint64_t seed, uint64_t 
     random_seed(seed);
     program_make(code, false);
     for (unsigned way = 0; way < WAYS; way++)
-        if (run_way(config, code, seed, (enum way)way, &run[way]) != 0)
+        if (run_way(config, code, seed, &ways[way], &run[way]) != 0)
             return false;
     for (unsigned way = 1; way < WAYS; way++) {
         if (same(&run[0], &run[way]))
             continue;
-        printf("FAIL seed %llu: %s\n", (unsigned long long)seed, way_names[way]);
+        printf("FAIL seed %llu: %s\n", (unsigned long long)seed, ways[way].name);
         explain(&run[0], &run[way]);
         good = false;
     }

@@ -163,6 +163,81 @@ static bool is_private(uint32_t word)
     return opcode == 0x73 && (funct3 & 3) != 0 && !csr_portable(csr);
 }
 
+/* See program_make. */
+enum kind { WILD, PLAIN, FLOAT, KINDS };
+
+static bool is_float(uint32_t opcode)
+{
+    return opcode == 0x53 || opcode == 0x07 || opcode == 0x27 ||
+           (opcode >= 0x43 && opcode <= 0x4f);
+}
+
+/* What a kind has little of. */
+static bool is_rare(uint32_t opcode, enum kind kind)
+{
+    if (kind == WILD)
+        return false;
+    return opcode == 0x73 || opcode == 0x0f ||
+           (kind == PLAIN ? opcode == 0x53 || (opcode >= 0x43 && opcode <= 0x4f)
+                          : !is_float(opcode));
+}
+
+static const struct row *random_row(enum kind kind)
+{
+    /* Without fresh numbers all registers would soon be NaNs. */
+    bool load = kind == FLOAT && random_below(3) == 0;
+    const struct row *row;
+
+    do
+        row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
+    while (load ? (row->match & 0x7f) != 0x07
+                : is_rare(row->match & 0x7f, kind) &&
+                      random_below(kind == FLOAT ? 16 : 64) != 0);
+    return row;
+}
+
+/* Most often the dynamic rounding mode, as compilers have it; where there is such a field. */
+static uint32_t random_rounding(uint32_t word, uint32_t mask)
+{
+    if ((mask & 0x7000) || random_below(3) == 0)
+        return word;
+    return word | 0x7000;
+}
+
+uint64_t random_float(void)
+{
+    static const uint64_t special[] = {
+        0,
+        0x8000000000000000,
+        0x3ff0000000000000,
+        0x7ff0000000000000,
+        0xfff8000000000001,
+        0x7ff0000000000001,
+        0x0010000000000000,
+        0x8000000000000001,
+        0x41e0000000000000,
+        0xc3e0000000000000,
+        0xffffffff00000000,
+        0xffffffff80000000,
+        0xffffffff3f800000,
+        0xffffffff7f800000,
+        0xffffffffffc00001,
+        0xffffffff7f800001,
+        0xffffffff00800000,
+        0xffffffff80000001,
+        0xffffffff4f000000,
+        0xffffffffdf000000,
+    };
+
+    switch (random_below(4)) {
+    case 0: return special[random_below(sizeof(special) / sizeof(special[0]))];
+    case 1: return random_next() | 0xffffffff00000000;
+    case 2: /* near one, so that sums cancel and conversions fit */
+        return (random_next() & 0x803fffffffffffff) | 0x3fc0000000000000;
+    default: return random_next();
+    }
+}
+
 /* A jump by register, forward from word `at` as far as a portable program may. */
 static uint32_t jalr_word(uint32_t word, unsigned at, bool portable)
 {
@@ -173,7 +248,7 @@ static uint32_t jalr_word(uint32_t word, unsigned at, bool portable)
 }
 
 /* The row's instruction with random operands, most of them ones that do not trap. */
-static uint32_t row_word(const struct row *row, unsigned at, bool portable)
+static uint32_t row_word(const struct row *row, unsigned at, enum kind kind, bool portable)
 {
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
 
@@ -194,11 +269,20 @@ static uint32_t row_word(const struct row *row, unsigned at, bool portable)
     case 0x67: return jalr_word(word, at, portable);
     case 0x73:
         if ((row->mask & 0xfff00000) == 0)
-            word = set_field(word, 20, 12, random_csr(portable));
+            word = set_field(word, 20, 12, random_csr(portable || kind != WILD));
         break;
     case 0x53:
         if (random_below(4) != 0)
             word = row->match | (word & ~row->mask & ~0x7000u) | (row->mask & row->match);
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
+        break;
+    case 0x43:
+    case 0x47:
+    case 0x4b:
+    case 0x4f:
+        if (kind == FLOAT)
+            word = random_rounding(word, row->mask);
         break;
     default: break;
     }
@@ -215,22 +299,36 @@ static uint32_t any_word(bool portable)
     return word;
 }
 
-static uint32_t random_word(unsigned at, bool portable)
+static uint32_t random_word(unsigned at, enum kind kind, bool portable)
 {
-    const struct row *row = &rows[random_below(sizeof(rows) / sizeof(rows[0]))];
+    const struct row *row = random_row(kind);
     uint32_t word;
 
     if (portable && random_below(24) == 0)
         return hint_word();
     if (portable && random_below(12) == 0)
         word = guard_word();
-    else if (random_below(64) == 0)
+    else if (random_below(kind == WILD ? 64 : 1024) == 0)
         word = any_word(portable);
     else
-        word = row_word(row, at, portable);
+        word = row_word(row, at, kind, portable);
     if (word == 0x10500073 || writes_pinned(word) || (portable && is_private(word)))
         return 0x00000013; /* wfi: nothing would ever wake it; and the pinned registers stay */
+    if (kind != WILD && (word == 0x30200073 || word == 0x10200073))
+        return 0x00000013; /* mret: back to the last trap, from where it comes here again */
     return word;
+}
+
+/* Does an expanded half lead somewhere near, or load from the data? Most of them should. */
+static bool is_tame(uint32_t word)
+{
+    struct rv_insn in = rv_decode(word);
+    uint32_t opcode = word & 0x7f;
+
+    if (opcode == 0x63 || opcode == 0x6f)
+        return in.imm > 0 && in.imm < 64;
+    return (opcode != 0x03 && opcode != 0x07 && opcode != 0x23 && opcode != 0x27) ||
+           in.rs1 == PROGRAM_BASE_REG;
 }
 
 /* Whether a jump or branch at `pc` goes on at a word not far behind it. */
@@ -248,25 +346,29 @@ static bool jumps_forward(uint32_t word, unsigned pc)
 }
 
 /* The half of a word at `pc`. */
-static uint16_t random_half(unsigned pc, bool portable)
+static uint16_t random_half(unsigned pc, enum kind kind, bool portable)
 {
     for (;;) {
         uint16_t half = (uint16_t)random_next();
         uint32_t word = rv_expand(half);
 
         if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67 &&
-            (!portable || jumps_forward(word, pc)))
+            (!portable || jumps_forward(word, pc)) &&
+            (kind == WILD || is_tame(word) || random_below(256) == 0))
             return half;
     }
 }
 
 void program_make(uint32_t *code, bool portable)
 {
+    enum kind kind = portable ? WILD : (enum kind)random_below(KINDS);
+
     for (unsigned i = 0; i < PROGRAM_WORDS; i++) {
         if (random_below(4) == 0)
-            code[i] = random_half(0, portable) | (uint32_t)random_half(2, portable) << 16;
+            code[i] = random_half(0, kind, portable) | (uint32_t)random_half(2, kind, portable)
+                                                           << 16;
         else
-            code[i] = random_word(i, portable);
+            code[i] = random_word(i, kind, portable);
     }
     for (unsigned i = PROGRAM_WORDS - (portable ? 16 : 1); i < PROGRAM_WORDS; i++)
         code[i] = 0x0000006f; /* j .: no jump leads beyond */

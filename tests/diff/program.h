@@ -18,8 +18,14 @@
 void random_seed(uint64_t seed);
 uint64_t random_next(void);
 uint32_t random_below(uint32_t n);
+/* A double, single or whatever, now and then one of those that have rules of their own. */
+uint64_t random_float(void);
 
 /*
+ * Programs that need not be portable are of three kinds: wild ones have everything; plain ones
+ * have little of what leads to the handler, and nothing that would keep them there; so have
+ * those that are mostly of floating point.
+ *
  * Makes the PROGRAM_WORDS words of a program; the last jumps to itself. portable: only with
  * what specifications define alike for every machine, so without most CSRs whose legal values
  * differ and without sc, which may fail at will; and with hints that have no row of their own

@@ -3,11 +3,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/cli.h"
 
 #define WORDS_MAX 80
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 static int probe_yes(char *why, size_t size)
 {
@@ -115,4 +118,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     free(text);
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_cli);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_cli, data, size, max, seed);
 }

@@ -3,9 +3,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/cli.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 static int probe_yes(char *why, size_t size)
 {
@@ -71,4 +74,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         config_promises(&cli.config);
     cli_free(&cli);
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_config);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_config, data, size, max, seed);
 }

@@ -1,12 +1,15 @@
 /* fuzz_elf.c: any bytes as an ELF file. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/loader.h"
 
 #define BASE     0x80000000u
-#define MEM_SIZE (1u << 20)
+#define MEM_SIZE (128u << 10)
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 /* What elf_load promises of an image that it took. */
 static void check_image(const struct mem *mem, const struct image *image)
@@ -23,17 +26,28 @@ static void check_image(const struct mem *mem, const struct image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct mem mem;
+    static struct mem mem; /* one for all inputs: no result depends on what it holds */
     struct image image;
     struct error err = {0};
-    mem_init(&mem);
-    if (mem_add(&mem, BASE, MEM_SIZE) < 0)
-        return 0;
+    if (mem.nslots == 0 && mem_add(&mem, BASE, MEM_SIZE) < 0)
+        abort();
     int r = elf_load(&mem, "fuzz", data, size, &image, &err);
     if ((r == 0) != (err.text[0] == '\0'))
         abort();
     if (r == 0)
         check_image(&mem, &image);
-    mem_destroy(&mem);
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_elf);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_elf, data, size, max, seed);
 }

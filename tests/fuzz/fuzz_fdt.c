@@ -3,6 +3,7 @@
 #include <libfdt.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/fdt.h"
 #include "vmm/host.h"
 #include "vmm/vm.h"
@@ -10,7 +11,9 @@
 #define BASE     0x80000000u
 #define MEM_SIZE (1u << 20)
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 static void update_once(const void *tree, size_t size, const char *append, uint64_t initrd_size)
 {
@@ -43,4 +46,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     update_once(tree, size, "console=hvc0", 4096);
     free(tree);
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_fdt);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_fdt, data, size, max, seed);
 }

@@ -1,12 +1,15 @@
 /* fuzz_image.c: any bytes as a kernel: detection, unpacking, the Linux boot image. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
+#include "tests/fuzz/seed.h"
 #include "vmm/loader.h"
 
 #define BASE     0x80000000u
-#define MEM_SIZE (4u << 20)
+#define MEM_SIZE (128u << 10)
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 static void load_once(struct mem *mem, const uint8_t *data, size_t size, bool raw)
 {
@@ -23,10 +26,11 @@ static void load_once(struct mem *mem, const uint8_t *data, size_t size, bool ra
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct mem mem;
-    mem_init(&mem);
-    if (mem_add(&mem, BASE, MEM_SIZE) < 0)
-        return 0;
+    /* One memory for all inputs: no result depends on what it holds. It is small, since it is
+     * also as much as is unpacked. */
+    static struct mem mem;
+    if (mem.nslots == 0 && mem_add(&mem, BASE, MEM_SIZE) < 0)
+        abort();
     load_once(&mem, data, size, false);
     load_once(&mem, data, size, true);
     /* Called alone too: the detection stands before it otherwise. */
@@ -35,6 +39,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (linux_image_load(&mem, "fuzz", data, size, &image, &err) == 0 &&
         (image.kind != IMAGE_LINUX || !mem_valid(&mem, image.first, image.last - image.first)))
         abort();
-    mem_destroy(&mem);
     return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    seeds_write(seed_image);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed_mutate(seed_image, data, size, max, seed);
 }

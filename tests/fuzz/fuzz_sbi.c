@@ -1,371 +1,306 @@
-/* fuzz_sbi.c: libFuzzer target: sequences of SBI calls of two harts, with garbage in them. */
+/* fuzz_sbi.c: libFuzzer target: sequences of calls of two harts, with garbage in them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "tests/fuzz/fake.h"
+#include "tests/fuzz/grammar.h"
+#include "tests/fuzz/seed.h"
 #include "vmm/call.h"
 #include "vmm/hart.h"
 #include "vmm/host.h"
+#include "vmm/le.h"
 #include "vmm/module.h"
+#include "vmm/snapshot.h"
 #include "vmm/vm.h"
 
-#define HARTS     2
-#define CALLS_MAX 1000
-#define RAM       UINT64_C(0x80000000)
-#define RAM_SIZE  UINT64_C(0x20000)
+/*
+ * The calls are those of every module that has any (vmm/modules.def), so that a new one is
+ * fuzzed from its first day. One machine serves all inputs, put back to its beginning before
+ * each: making one takes fifty times as long as an input of a few calls.
+ *
+ * With FUZZ_COUNTS set in the environment, the end prints each call, how often it was made and
+ * what it answered; `fuzz_sbi -runs=0 CORPUS` does it for the inputs of a corpus.
+ */
+#define HARTS       2
+#define STEPS_MAX   32
+#define MODULES_MAX 64
+#define CALLS_MAX   208 /* bytes STEP_CALL below it name a call */
+#define RAM         UINT64_C(0x80000000)
+#define RAM_SIZE    UINT64_C(0x20000)
+#define STATE_MAX   8192
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+static seed_fn seed_steps;
 
-extern const struct module module_sbi_base, module_sbi_time, module_sbi_ipi, module_sbi_rfence,
-    module_sbi_hsm, module_sbi_srst, module_sbi_dbcn, module_sbi_legacy, module_sbi_pmu,
-    module_sbi_susp, module_sbi_sta, module_sbi_fwft;
-
-static const struct module *const modules[] = {
-    &module_sbi_base, &module_sbi_time, &module_sbi_ipi,  &module_sbi_rfence,
-    &module_sbi_hsm,  &module_sbi_srst, &module_sbi_dbcn, &module_sbi_legacy,
-    &module_sbi_pmu,  &module_sbi_susp, &module_sbi_sta,  &module_sbi_fwft,
+/*
+ * An input is a row of steps of one size, so that what is inserted or taken out leaves the rest
+ * its meaning. An input that ends within a step is filled up with zeros.
+ */
+enum {
+    STEP_KIND, /* bit 0: the hart; the rest: enum kind */
+    STEP_CALL, /* see step_call */
+    STEP_FN, /* for calls of any function; from 128 on, a known call's arguments fit their kinds
+              */
+    STEP_ARG, /* one byte an argument: see step_arg */
+    STEP_WORD = STEP_ARG + CALL_ARGS,
+    STEP_SIZE = STEP_WORD + 2 * 8,
 };
-#define MODULES (sizeof(modules) / sizeof(modules[0]))
 
-/* Extensions that most calls name; others are drawn from the input. */
-static const uint64_t extensions[] = {
-    SBI_EXT_BASE,
-    SBI_EXT_TIME,
-    SBI_EXT_IPI,
-    SBI_EXT_RFENCE,
-    SBI_EXT_HSM,
-    SBI_EXT_SRST,
-    SBI_EXT_DBCN,
-    TG_EXT_FIRST,
-    TG_EXT_EXIT,
-    TG_EXT_LAST,
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    SBI_EXT_DBCN,
-    SBI_EXT_HSM,
-    SBI_EXT_PMU,
-    SBI_EXT_PMU,
-    SBI_EXT_PMU,
-    SBI_EXT_SUSP,
-    SBI_EXT_STA,
-    SBI_EXT_FWFT,
-    SBI_EXT_FWFT,
+/* Bytes STEP_KIND from here on. */
+enum kind {
+    KIND_CALL = 0,
+    KIND_WRITE = 208, /* the guest writes a doubleword into its memory */
+    KIND_TYPE = 240,  /* the user types, then as KIND_CALL */
 };
+
 /* Arguments on the edges of what is valid. */
-static const uint64_t edges[] = {
-    0,
-    1,
-    2,
-    3,
-    HARTS,
-    63,
-    64,
-    UINT64_MAX,
-    UINT64_MAX - 1,
-    RAM,
-    RAM + 1,
-    RAM + 2,
-    RAM - 1,
-    RAM + RAM_SIZE - 1,
-    RAM + RAM_SIZE - 2,
-    RAM + RAM_SIZE,
-    CALL_BUF_MAX,
-    CALL_BUF_MAX + 1,
-    RAM_SIZE,
-    0x80000001,
-    0xffffffff,
-    UINT64_C(1) << 32,
-    UINT64_C(1) << 63,
-    SBI_EXT_DBCN,
-    TG_EXT_EXIT,
-    4,
-    5,
-    7,
-    16,
-    18,
-    19,
-    RAM + 64,
-    RAM + 4096,
-    RAM + RAM_SIZE - 64,
-    RAM + RAM_SIZE - 4096,
-    0x7fffd,
-    SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_CPU_CYCLES),
-    SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_INSTRUCTIONS),
-    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_SET_TIMER),
-    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_IPI_RECEIVED),
-    SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_HFENCE_GVMA_SENT),
+static const uint64_t edges[] = {0,
+                                 1,
+                                 2,
+                                 3,
+                                 HARTS,
+                                 63,
+                                 64,
+                                 UINT64_MAX,
+                                 UINT64_MAX - 1,
+                                 RAM,
+                                 RAM + 1,
+                                 RAM + 2,
+                                 RAM - 1,
+                                 RAM + RAM_SIZE - 1,
+                                 RAM + RAM_SIZE - 2,
+                                 RAM + RAM_SIZE,
+                                 CALL_BUF_MAX,
+                                 CALL_BUF_MAX + 1,
+                                 RAM_SIZE,
+                                 0x80000001,
+                                 0xffffffff,
+                                 UINT64_C(1) << 32,
+                                 UINT64_C(1) << 63,
+                                 SBI_EXT_DBCN,
+                                 TG_EXT_EXIT,
+                                 4,
+                                 5,
+                                 7,
+                                 16,
+                                 18,
+                                 19,
+                                 RAM + 64,
+                                 RAM + 4096,
+                                 RAM + RAM_SIZE - 64,
+                                 RAM + RAM_SIZE - 4096,
+                                 0x7fffd,
+                                 SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_CPU_CYCLES),
+                                 SBI_PMU_EVENT(SBI_PMU_TYPE_HW, SBI_PMU_HW_INSTRUCTIONS),
+                                 SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_SET_TIMER),
+                                 SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_IPI_RECEIVED),
+                                 SBI_PMU_EVENT(SBI_PMU_TYPE_FW, SBI_PMU_FW_HFENCE_GVMA_SENT)};
+
+/* A state as its modules save it. */
+struct saved {
+    struct state_writer w;
+    uint8_t data[STATE_MAX];
+    size_t len;
 };
 
-/* The rest of the input; zeros when it is used up. */
-struct input {
-    const uint8_t *data;
-    size_t size;
+/* How often a call was made, and what it answered (bits of enum answer). */
+struct count {
+    uint64_t made;
+    uint32_t answers;
 };
 
-static uint8_t input_byte(struct input *in)
-{
-    if (in->size == 0)
-        return 0;
-    in->size--;
-    return *in->data++;
-}
-
-static uint64_t input_word(struct input *in)
-{
-    uint64_t word = 0;
-
-    for (int i = 0; i < 8; i++)
-        word = word << 8 | input_byte(in);
-    return word;
-}
-
-/* An edge three times in four. */
-static uint64_t input_arg(struct input *in)
-{
-    uint8_t choice = input_byte(in);
-
-    if (choice >= 192)
-        return input_word(in);
-    return edges[choice % (sizeof(edges) / sizeof(edges[0]))];
-}
+/* Bits 0 to 14: SBI_SUCCESS and the errors, without their sign. */
+enum answer { ANSWER_LEGACY = 15, ANSWER_TRAP, ANSWER_REPLACED, ANSWER_STOPPED, ANSWERS };
 
 /* A machine whose harts have no threads. */
 struct machine {
     struct vm vm;
     struct vm_config config;
-    struct host host;
+    struct fake fake;
     struct hart hart[HARTS];
-    uint64_t delay; /* of the fake host */
-    struct module_instance instance[MODULES];
+    struct module_instance instance[MODULES_MAX];
+    const struct call_desc *call[CALLS_MAX];
+    struct count count[CALLS_MAX];
+    unsigned ncalls;
+    struct saved console, first, now;
+    uint64_t inputs;
 };
 
-static int fake_hart_create(struct hart *hart)
+static void saved_write(struct state_writer *w, const void *data, size_t len)
 {
-    (void)hart;
-    return 0;
-}
+    struct saved *saved = (struct saved *)w;
 
-static void fake_hart_done(struct hart *hart)
-{
-    (void)hart;
-}
-
-static void fake_hart_irq(struct hart *hart, unsigned irq, bool level)
-{
-    (void)hart;
-    (void)irq;
-    (void)level;
-}
-
-/* Always, so that no suspended hart waits for an interrupt that nobody sends. */
-static bool fake_irq_pending(struct hart *hart)
-{
-    (void)hart;
-    return true;
-}
-
-static void fake_set_timer(struct hart *hart, uint64_t ticks)
-{
-    (void)hart;
-    (void)ticks;
-}
-
-static uint64_t fake_timer_deadline(struct hart *hart)
-{
-    (void)hart;
-    return UINT64_MAX;
-}
-
-/* What sbi_fence_range promises an engine. */
-static void fake_fence(struct hart *hart, const struct hart_fence *fence)
-{
-    (void)hart;
-    if (fence->size == 0 || (fence->size == UINT64_MAX && fence->start != 0) ||
-        fence->asid > 0xffff)
+    if (len > STATE_MAX - saved->len)
         abort();
+    memcpy(saved->data + saved->len, data, len);
+    saved->len += len;
 }
 
-static enum call_route fake_route(struct vm *vm, uint64_t ext)
+/* All that the machine remembers beside its memory and harts. */
+static void machine_save(struct machine *m, struct saved *saved)
 {
-    (void)vm;
-    (void)ext;
-    return ROUTE_EXITS;
+    *saved = (struct saved){.w = {.write = saved_write}};
+    console_save(&m->vm.console, &saved->w);
+    for (unsigned i = 0; i < m->vm.ninstances; i++)
+        /* The page of tg-clock counts how often it was made. */
+        if (m->instance[i].module->save && strcmp(m->instance[i].module->name, "tg-clock") != 0)
+            m->instance[i].module->save(m->instance[i].self, &saved->w);
 }
 
-/* Translates one to one; low addresses fault. */
-static int fake_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
-{
-    if (va < 0x1000)
-        return 13;
-    return mem_read(&hart->vm->mem, va, buf, len) < 0 ? 5 : 0;
-}
-
-static ssize_t fake_write(struct host *host, int fd, const void *buf, size_t len)
-{
-    const uint8_t *bytes = buf;
-    volatile uint8_t sum = 0;
-
-    (void)host;
-    (void)fd;
-    for (size_t i = 0; i < len; i++) /* so that a sanitizer sees each byte used */
-        sum = (uint8_t)(sum + bytes[i]);
-    return (ssize_t)len;
-}
-
-/* What PMU and FWFT promise an engine. */
-static uint64_t fake_counter_get(struct hart *hart, unsigned counter)
-{
-    if (counter != HART_COUNTER_CYCLE && counter != HART_COUNTER_INSTRET)
-        abort();
-    return hart->index;
-}
-
-static void fake_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
-{
-    (void)value;
-    (void)counts;
-    fake_counter_get(hart, counter);
-}
-
-static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
-{
-    (void)hart;
-    if (feature >= SBI_FWFT_FEATURES)
-        abort();
-    if (feature & 1)
-        return -EOPNOTSUPP;
-    return value > 1 ? -EINVAL : 0;
-}
-
-/* Others always had the processor for a while. */
-static int fake_delay_open(struct host *host)
-{
-    (void)host;
-    return 0;
-}
-
-static int fake_delay_read(struct host *host, int handle, uint64_t *ns)
-{
-    struct machine *m = (struct machine *)((char *)host - offsetof(struct machine, host));
-
-    (void)handle;
-    *ns = m->delay += 1000;
-    return 0;
-}
-
-static void fake_delay_close(struct host *host, int handle)
-{
-    (void)host;
-    (void)handle;
-}
-
-static const struct engine fake_engine = {
-    .name = "fake",
-    .hart_create = fake_hart_create,
-    .hart_destroy = fake_hart_done,
-    .kick = fake_hart_done,
-    .hart_irq = fake_hart_irq,
-    .irq_pending = fake_irq_pending,
-    .set_timer = fake_set_timer,
-    .timer_deadline = fake_timer_deadline,
-    .fence = fake_fence,
-    .read_virt = fake_read_virt,
-    .call_route = fake_route,
-    .counter_get = fake_counter_get,
-    .counter_set = fake_counter_set,
-    .feature_set = fake_feature_set,
-};
-
+/* What is off by default is fuzzed too. */
 static const struct module_option pmu_snapshot = {"snapshot", ""};
+
+static void module_add(struct machine *m, const struct module *module)
+{
+    struct module_instance *inst = &m->instance[m->vm.ninstances++];
+    struct error err = {.status = STATUS_OK};
+
+    if (m->vm.ninstances > MODULES_MAX || m->ncalls + module->ncalls > CALLS_MAX)
+        abort();
+    *inst = (struct module_instance){.module = module, .vm = &m->vm};
+    if (strcmp(module->name, "sbi-pmu") == 0) {
+        inst->options = &pmu_snapshot;
+        inst->noptions = 1;
+    }
+    int rc = module->create ? module->create(inst, &err) : 0;
+    if (rc == -ENODEV) { /* this host lacks what it is made of */
+        m->vm.ninstances--;
+        return;
+    }
+    if (rc != 0)
+        abort();
+    for (size_t i = 0; i < module->ncalls; i++)
+        m->call[m->ncalls++] = &module->calls[i];
+}
 
 static void machine_create(struct machine *m)
 {
     struct error err = {.status = STATUS_OK};
 
-    memset(m, 0, sizeof(*m));
-    m->host = (struct host){.now_ns = host_real()->now_ns,
-                            .write = fake_write,
-                            .delay_open = fake_delay_open,
-                            .delay_read = fake_delay_read,
-                            .delay_close = fake_delay_close};
+    fake_init(&m->fake);
     m->vm.config = &m->config;
-    m->vm.host = &m->host;
+    m->vm.host = &m->fake.host;
     m->vm.engine = &fake_engine;
     m->vm.hart = m->hart;
     m->vm.nharts = HARTS;
     m->vm.instance = m->instance;
-    m->vm.ninstances = MODULES;
     pthread_mutex_init(&m->vm.stop_lock, NULL);
     host_cond_init(&m->vm.stop_cond);
     pthread_mutex_init(&m->vm.fence_lock, NULL);
     host_cond_init(&m->vm.fence_cond);
-    clock_init(&m->vm.clock, &m->host);
+    clock_init(&m->vm.clock, &m->fake.host);
     mem_init(&m->vm.mem);
-    for (unsigned i = 0; i < MODULES; i++) {
-        m->instance[i] = (struct module_instance){
-            .module = modules[i],
-            .vm = &m->vm,
-            .options = modules[i] == &module_sbi_pmu ? &pmu_snapshot : NULL,
-            .noptions = modules[i] == &module_sbi_pmu};
-        if (modules[i]->create && modules[i]->create(&m->instance[i], &err) != 0)
-            abort();
-    }
-    if (mem_add(&m->vm.mem, RAM, RAM_SIZE) < 0 ||
-        console_init(&m->vm.console, &m->vm, &m->host, CONSOLE_SBI, -1, -1) < 0 ||
-        call_index_build(&m->vm, &err) < 0)
-        abort();
     for (unsigned i = 0; i < HARTS; i++)
         if (hart_init(&m->hart[i], &m->vm, i) < 0)
             abort();
-    m->hart[0].status = HART_STARTED;
-    m->hart[1].status = HART_STOPPED;
+    for (const struct module *const *module = module_list; *module; module++)
+        if ((*module)->ncalls > 0)
+            module_add(m, *module);
+    if (mem_add(&m->vm.mem, RAM, RAM_SIZE) < 0 ||
+        console_init(&m->vm.console, &m->vm, &m->fake.host, CONSOLE_SBI, -1, -1) < 0 ||
+        call_index_build(&m->vm, &err) < 0)
+        abort();
+    machine_save(m, &m->first);
+    m->console = (struct saved){.w = {.write = saved_write}};
+    console_save(&m->vm.console, &m->console.w);
 }
 
-static void machine_destroy(struct machine *m)
+/*
+ * Puts the machine back to its beginning: harts anew, and with them what modules keep for them,
+ * as SBI HSM has it for a hart that starts. Memory is compared with nothing, but what a call
+ * reads from it must not depend on the input before.
+ */
+static void machine_reset(struct machine *m)
 {
-    for (unsigned i = 0; i < MODULES; i++)
-        if (modules[i]->destroy)
-            modules[i]->destroy(m->instance[i].self);
-    for (unsigned i = 0; i < HARTS; i++)
+    struct state_reader r = {.data = m->console.data, .len = m->console.len};
+
+    for (unsigned i = 0; i < HARTS; i++) {
+        modules_hart_reset(&m->hart[i]);
         hart_destroy(&m->hart[i]);
-    call_index_destroy(&m->vm);
-    console_destroy(&m->vm.console);
-    mem_destroy(&m->vm.mem);
-    pthread_cond_destroy(&m->vm.fence_cond);
-    pthread_mutex_destroy(&m->vm.fence_lock);
-    pthread_cond_destroy(&m->vm.stop_cond);
-    pthread_mutex_destroy(&m->vm.stop_lock);
+        if (hart_init(&m->hart[i], &m->vm, i) < 0)
+            abort();
+    }
+    m->hart[0].status = HART_STARTED;
+    modules_reset(&m->vm);
+    console_load(&m->vm.console, &r);
+    m->vm.stop = (struct vm_stop){.hart = -1};
+    m->vm.stopping = false;
+    m->fake.delay = 0;
+    mem_zero(&m->vm.mem, RAM, RAM_SIZE);
+    if (m->inputs++ % 1024 != 0) /* what follows takes as long as an input */
+        return;
+    machine_save(m, &m->now);
+    if (m->now.len != m->first.len || memcmp(m->now.data, m->first.data, m->now.len) != 0)
+        abort();
 }
 
-static struct call input_call(struct input *in)
-{
-    struct call c = {.personality = CALL_SBI};
-    uint8_t choice = input_byte(in);
+/* --- steps --- */
 
-    if (choice >= 240)
-        c.ext = input_word(in);
-    else if (choice < 232)
-        c.ext = extensions[choice % (sizeof(extensions) / sizeof(extensions[0]))];
-    else
+/* An edge, or one of several readings of a word. */
+static uint64_t step_arg(const uint8_t *step, unsigned i)
+{
+    uint8_t choice = step[STEP_ARG + i];
+    uint64_t word = le_get64(step + STEP_WORD + 8 * (choice & 1));
+
+    if (choice < 160)
+        return edges[choice % (sizeof(edges) / sizeof(edges[0]))];
+    switch (choice >> 1 & 7) {
+    case 0: return word;
+    case 1: return word & UINT32_MAX;
+    case 2: return word % 64;
+    case 3: return RAM + word % RAM_SIZE;
+    case 4: return RAM + word % RAM_SIZE / 64 * 64;
+    case 5: return RAM + word % RAM_SIZE / 4096 * 4096;
+    case 6: return SBI_PMU_EVENT(SBI_PMU_TYPE_FW, word % 32);
+    default: return word % 8;
+    }
+}
+
+/*
+ * The call that a step names. *known is its place in m->call; m->ncalls: a function that its
+ * extension may lack, one of Tollgate's, a program's, or any number.
+ */
+static struct call step_call(const struct machine *m, const uint8_t *step, unsigned *known)
+{
+    static const uint64_t tg[] = {TG_EXT_FIRST, TG_EXT_EXIT, TG_EXT_LAST};
+    struct call c = {.personality = CALL_SBI, .fn = step[STEP_FN]};
+    uint8_t choice = step[STEP_CALL];
+    unsigned place = (choice < CALLS_MAX ? choice : step[STEP_WORD]) % m->ncalls;
+    const struct call_desc *desc = m->call[place];
+
+    *known = m->ncalls;
+    if (choice < 224) {
+        c.personality = desc->personality;
+        c.ext = desc->ext;
+        if (choice < CALLS_MAX)
+            *known = place;
+        if (choice < CALLS_MAX && desc->fn != CALL_ANY_FN)
+            c.fn = desc->fn;
+    } else if (choice < 232) {
+        c.ext = tg[choice % 3];
+    } else if (choice < 236) {
         c.personality = CALL_PROGRAM;
-    if (c.ext >= TG_EXT_FIRST && c.ext <= TG_EXT_LAST)
+    } else {
+        c.ext = le_get64(step + STEP_WORD);
+        c.fn = le_get64(step + STEP_WORD + 8);
+    }
+    if (c.personality == CALL_SBI && c.ext >= TG_EXT_FIRST && c.ext <= TG_EXT_LAST)
         c.personality = CALL_TG;
-    choice = input_byte(in);
-    c.fn = choice < 240 ? choice % 10 : input_arg(in);
     for (unsigned i = 0; i < CALL_ARGS; i++)
-        c.arg[i] = input_arg(in);
+        c.arg[i] = step_arg(step, i);
+    if (*known < m->ncalls && step[STEP_FN] >= 128) {
+        struct grammar g = {step + STEP_ARG, STEP_SIZE - STEP_ARG, RAM, RAM_SIZE, HARTS};
+
+        grammar_args(&g, desc, &c);
+    }
     return c;
 }
 
@@ -375,6 +310,8 @@ static void call_check(const struct machine *m, const struct call *c)
     bool legacy = c->personality == CALL_SBI && c->ext < SBI_EXT_BASE;
 
     if (c->buf)
+        abort();
+    if (m->vm.breaches != 0) /* an error that the call's row does not list */
         abort();
     switch (c->disp) {
     case CALL_RET2:
@@ -426,27 +363,204 @@ static void hart_settle(struct hart *hart)
     modules_hart_enter(hart);
 }
 
+static enum answer call_answer(const struct call *c)
+{
+    switch (c->disp) {
+    case CALL_RET1: return ANSWER_LEGACY;
+    case CALL_TRAP: return ANSWER_TRAP;
+    case CALL_REPLACED: return ANSWER_REPLACED;
+    case CALL_STOPPED: return ANSWER_STOPPED;
+    default: return (enum answer) - c->error;
+    }
+}
+
+static void step_run(struct machine *m, const uint8_t *step)
+{
+    struct hart *hart = &m->hart[step[STEP_KIND] % HARTS];
+    unsigned known;
+
+    if (step[STEP_KIND] >= KIND_TYPE) {
+        console_feed(&m->vm.console, step + STEP_WORD, 1 + step[STEP_FN] % 16);
+    } else if (step[STEP_KIND] >= KIND_WRITE) {
+        mem_write(&m->vm.mem, step_arg(step, 0), step + STEP_WORD + 8, 8);
+        return;
+    }
+    for (unsigned i = 0; i < HARTS; i++)
+        hart_settle(&m->hart[i]);
+    if (hart->status == HART_STOPPED)
+        return;
+    struct call c = step_call(m, step, &known);
+    call_dispatch(hart, &c);
+    call_check(m, &c);
+    if (known == m->ncalls)
+        return;
+    m->count[known].made++;
+    m->count[known].answers |= 1u << call_answer(&c);
+}
+
+/* Large, and one for all inputs: made once, put back before each. */
+static struct machine machine;
+
+static void counts_print(void)
+{
+    static const char *const names[] = {[ANSWER_LEGACY] = "legacy",
+                                        [ANSWER_TRAP] = "trap",
+                                        [ANSWER_REPLACED] = "replaced",
+                                        [ANSWER_STOPPED] = "stopped"};
+    unsigned never = 0;
+
+    for (unsigned i = 0; i < machine.ncalls; i++) {
+        const struct count *count = &machine.count[i];
+
+        printf("call %s: %llu times, answers", machine.call[i]->name,
+               (unsigned long long)count->made);
+        for (int a = 0; a < ANSWERS; a++)
+            if (count->answers >> a & 1)
+                a < ANSWER_LEGACY ? printf(" %d", -a) : printf(" %s", names[a]);
+        printf("\n");
+        never += count->made == 0;
+    }
+    printf("calls: %u, never made: %u\n", machine.ncalls, never);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    machine_create(&machine);
+    seeds_write(seed_steps);
+    if (getenv("FUZZ_COUNTS"))
+        atexit(counts_print);
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct machine machine; /* large; one thread, and made anew for each input */
     struct machine *m = &machine;
-    struct input in = {data, size};
 
-    machine_create(m);
-    for (unsigned n = 0; n < CALLS_MAX && in.size > 0 && !m->vm.stopping; n++) {
-        uint8_t step = input_byte(&in);
-        struct hart *hart = &m->hart[step % HARTS];
+    machine_reset(m);
+    for (unsigned n = 0; n < STEPS_MAX && size > 0 && !m->vm.stopping; n++) {
+        uint8_t step[STEP_SIZE] = {0};
+        size_t len = size < STEP_SIZE ? size : STEP_SIZE;
 
-        if (step >= 224) /* the user types */
-            console_feed(&m->vm.console, &step, 1);
-        for (unsigned i = 0; i < HARTS; i++)
-            hart_settle(&m->hart[i]);
-        if (hart->status == HART_STOPPED)
-            continue;
-        struct call c = input_call(&in);
-        call_dispatch(hart, &c);
-        call_check(m, &c);
+        memcpy(step, data, len);
+        step_run(m, step);
+        data += len;
+        size -= len;
     }
-    machine_destroy(m);
     return 0;
+}
+
+/*
+ * Any bytes, but arguments that are zero more often than not, since most calls want it of one
+ * (the high half of an address, flags), and small numbers or addresses often.
+ */
+static void step_random(uint8_t *step, uint64_t *state)
+{
+    static const uint8_t choices[] = {0, 1, 2, 164, 165, 166, 168, 170, 172, 173, 174, 175};
+
+    for (unsigned i = 0; i < STEP_SIZE; i++)
+        step[i] = (uint8_t)seed_random(state);
+    for (unsigned i = STEP_ARG; i < STEP_WORD; i++)
+        switch (seed_random(state) % 8) {
+        case 0: break;
+        case 1:
+        case 2: step[i] = choices[seed_random(state) % sizeof(choices)]; break;
+        case 3: step[i] %= sizeof(edges) / sizeof(edges[0]); break;
+        default: step[i] = 0;
+        }
+}
+
+#define W0 160 /* the argument is the first word of its step, the second */
+#define W1 161
+
+/* Calls that only mean something after one another. */
+static const struct {
+    const char *name;
+    uint8_t arg[CALL_ARGS];
+    uint64_t word[2];
+} story[] = {
+    {"sbi.pmu.counter_config_matching", {0, W0, 0, W1}, {8, SBI_PMU_EVENT(SBI_PMU_TYPE_FW, 5)}},
+    {"sbi.pmu.counter_start",           {0, W0},        {8}                                   },
+    {"sbi.pmu.counter_start",           {0, W0, 0, W1}, {8, 9}                                },
+    {"sbi.time.set_timer",              {W0},           {99}                                  },
+    {"sbi.pmu.counter_fw_read",         {W0},           {3}                                   },
+    {"sbi.pmu.snapshot_set_shmem",      {W0},           {RAM + 4096}                          },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_TAKE_SNAPSHOT}       },
+    {"sbi.pmu.counter_start",           {0, W0, W1},    {8, SBI_PMU_START_INIT_SNAPSHOT}      },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_RESET}               },
+    {"sbi.pmu.event_get_info",          {W0, 0, W1},    {RAM, 4}                              },
+    {"sbi.sta.set_shmem",               {W0},           {RAM + 64}                            },
+    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
+    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
+    {"sbi.hsm.hart_start",              {W1, W0},       {RAM, 1}                              },
+    {"sbi.ipi.send_ipi",                {W0},           {3}                                   },
+    {"sbi.susp.system_suspend",         {0, W0},        {RAM}                                 },
+    {"sbi.pmu.snapshot_set_shmem",      {W0, W0},       {UINT64_MAX}                          },
+    {"sbi.sta.set_shmem",               {W0, W0},       {UINT64_MAX}                          },
+};
+#define STORY (sizeof(story) / sizeof(story[0]))
+
+static void step_told(uint8_t *step, size_t i)
+{
+    memset(step, 0, STEP_SIZE);
+    for (unsigned n = 0; n < machine.ncalls; n++)
+        if (strcmp(machine.call[n]->name, story[i].name) == 0)
+            step[STEP_CALL] = (uint8_t)n;
+    memcpy(step + STEP_ARG, story[i].arg, CALL_ARGS);
+    le_put64(step + STEP_WORD, story[i].word[0]);
+    le_put64(step + STEP_WORD + 8, story[i].word[1]);
+}
+
+/* The story, or one call after another, of hart 0 most of all. */
+static size_t seed_steps(uint8_t *data, size_t max, uint64_t *state)
+{
+    bool told = seed_random(state) % 4 == 0;
+    size_t steps = told ? STORY : 8;
+
+    if (max < steps * STEP_SIZE)
+        return 0;
+    for (size_t i = 0; i < steps; i++, data += STEP_SIZE) {
+        step_random(data, state);
+        data[STEP_KIND] %= 4;
+        if (told)
+            step_told(data, i);
+    }
+    return steps * STEP_SIZE;
+}
+
+/* Changes whole steps: another one is inserted, one is repeated, taken out, or partly new. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    uint64_t state = seed;
+    size_t steps = size / STEP_SIZE;
+    unsigned what = seed_random(&state) % 8;
+    uint8_t step[STEP_SIZE];
+
+    if (max > (size_t)STEPS_MAX * STEP_SIZE && size <= (size_t)STEPS_MAX * STEP_SIZE)
+        max = (size_t)STEPS_MAX * STEP_SIZE; /* what follows is not looked at */
+    if (what < 3 || (steps == 0 && max < STEP_SIZE))
+        return seed_mutate(seed_steps, data, size, max, seed);
+    size = steps * STEP_SIZE;
+    size_t at = steps > 0 ? seed_random(&state) % steps * STEP_SIZE : 0;
+    step_random(step, &state);
+    if (what == 3 && steps > 1) {
+        memmove(data + at, data + at + STEP_SIZE, size - at - STEP_SIZE);
+        return size - STEP_SIZE;
+    }
+    if (what < 6 && steps > 0) { /* most of all, other arguments */
+        size_t field = what == 4 ? seed_random(&state) % STEP_SIZE : STEP_ARG;
+
+        memcpy(data + at + field, step + field, what == 4 ? 1 : STEP_SIZE - STEP_ARG);
+        return size;
+    }
+    if (steps >= STEPS_MAX || size + STEP_SIZE > max)
+        return seed_mutate(seed_steps, data, size, max, seed);
+    if (what == 6 && steps > 0) { /* often another call, of the same extension, say */
+        memcpy(step, data + seed_random(&state) % steps * STEP_SIZE, STEP_SIZE);
+        step[STEP_CALL] += seed_random(&state) % 2 ? seed_random(&state) % 9 - 4 : 0;
+    }
+    memmove(data + at + STEP_SIZE, data + at, size - at);
+    memcpy(data + at, step, STEP_SIZE);
+    return size + STEP_SIZE;
 }

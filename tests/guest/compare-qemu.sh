@@ -44,18 +44,18 @@ trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
 
-# strip: from the guest's first line on, without comments.
+# strip: from the guest's first line on, without comments and lines of Tollgate's log.
 strip() {
     tr -d '\r' | awk '
         /^(TAP version 13|Hello from S-mode\.)$/ { begun = 1 }
-        begun && !/^# / { print }'
+        begun && !/^# / && !/^\[ *[0-9]+\.[0-9]+\] hart[0-9]+ / { print }'
 }
 
 # run_both GUEST HARTS: outputs in $work/tollgate and $work/qemu, statuses in $status.
 run_both() {
     local guest=$guests/$1.elf harts=$2
     status=0
-    timeout --foreground -k 5 "$limit" "$tollgate" run -m 128M -c "$harts" "$guest" </dev/null >"$work/raw" 2>&1 ||
+    timeout --foreground -k 5 "$limit" "$tollgate" run -m 128M -c "$harts" --device tg-entropy --device sbi-pmu,snapshot "$guest" </dev/null >"$work/raw" 2>&1 ||
         status=$?
     strip <"$work/raw" >"$work/tollgate"
     timeout --foreground -k 5 "$limit" "$qemu" -M virt -cpu rv64 -smp "$harts" -m 128M -nographic -no-reboot \

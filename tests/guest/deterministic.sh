@@ -94,7 +94,7 @@ cut() {
 
 # --- small guests ---
 
-for guest in kernel probe; do
+for guest in kernel probe services; do
 	for harts in 1 2 4; do
 		options=(-m 128M -c "$harts" "$guests/$guest.elf")
 		det one "$tollgate" "${options[@]}"
@@ -153,6 +153,22 @@ if [ -e "$firmware" ]; then
 else
 	skip 'OpenSBI and a kernel' "no $firmware (run guest/linux/fetch-firmware.sh)"
 fi
+
+# Services: the time page moves to where the saved machine had it; chance and the log's time stamps are the seed's.
+for harts in 1 4; do
+	same "services on $harts hart(s)" 0 -m 128M -c "$harts" --device tg-entropy "$guests/services.elf"
+	same "the probe's services on $harts hart(s)" 0 -m 128M -c "$harts" --device tg-entropy "$guests/probe.elf"
+done
+problem=
+for steps in 20001 400001 1000001; do
+	run free-a "$tollgate" --max-steps "$steps" --save-state "$work/free.state" -m 128M -p tg.many \
+		"$guests/services.elf" </dev/null
+	run free "$tollgate" --load-state "$work/free.state" -m 128M -p tg.many "$guests/services.elf" </dev/null
+	problem=${problem:-$(status_is free-a 103)}
+	problem=${problem:-$(status_is free 0)}
+	! grep -q '^not ok' "$work/free.out" || problem=${problem:-$(grep -m 1 '^not ok' "$work/free.out")}
+done
+verdict 'save and load of a free-running machine that looks at its time page' "$problem"
 
 # Nothing but what it runs tells a free-running machine that it was away.
 options=(-m 128M "$guests/kernel.elf")

@@ -50,7 +50,13 @@ lacks() {
 	done
 }
 
-made_pages() { (cd docs && ls -- *.md) && printf '%s\n' calls.md options.md policy.json; }
+made_pages() { (cd docs && ls -- *.md *.json) && printf '%s\n' calls.md options.md policy.json; }
+
+# Below include/tollgate: all that a module from elsewhere may include.
+headers() {
+	(ls -- vmm/*.h guest/abi/*.h && echo guest/abi/calls.h && echo guest/abi/stubs.h) |
+		grep -vE '^vmm/(cli|cli_parser|command|report)\.h$'
+}
 
 # What `make install` must make below PREFIX, with modes.
 expected() {
@@ -60,6 +66,7 @@ expected() {
 		echo '644 share/doc/tollgate/LICENSE'
 		echo '644 share/doc/tollgate/README.md'
 		made_pages | sed 's|^|644 share/doc/tollgate/docs/|'
+		headers | sed 's|^|644 include/tollgate/|'
 		echo '644 share/man/man1/tollgate.1'
 		echo '644 share/man/man7/tollgate-calls.7'
 	} | sort -k 2
@@ -147,6 +154,10 @@ offers '--config --console' tollgate run --con
 offers 'serial sbi' tollgate run --console s
 offers 'plic' tollgate run --without pl
 offers '' tollgate run --program x --mem
+offers 'policy' tollgate pol
+offers 'explain' tollgate policy ex
+offers 'policy' tollgate help po
+offers '--policy --policy-learn' tollgate run --pol
 
 # --- The Debian package ---
 
@@ -160,6 +171,7 @@ deb_contents() {
 			echo share/bash-completion/completions/tollgate
 			printf 'share/doc/tollgate/%s\n' README.md changelog.gz copyright
 			made_pages | sed 's|^|share/doc/tollgate/docs/|'
+			headers | sed 's|^|include/tollgate/|'
 			echo share/man/man1/tollgate.1.gz
 			echo share/man/man7/tollgate-calls.7.gz
 		} | sed 's|^|-rw-r--r-- root/root ./usr/|'

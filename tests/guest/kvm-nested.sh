@@ -120,6 +120,10 @@ t hello-2-harts $k -c 2 hello.elf
 t probe $k probe.elf
 t kernel $k kernel.elf
 t kernel-2-harts $k -c 2 kernel.elf
+t services $k --device tg-entropy services.elf
+t services-2-harts $k -c 2 --device tg-entropy services.elf
+t time-few $k --report - -p tg.time services.elf
+t time-many $k --report - -p "tg.time tg.many" services.elf
 t devices $k devices.elf
 t devices-no-legacy $k --without uart16550a --without sbi-dbcn --console none --report - hello.elf
 t starts-2-harts $k -c 2 hostile-starts.elf
@@ -132,6 +136,11 @@ t deny-exits $k --deny sbi.dbcn.write hello.elf
 t program $k --program program-exit42.elf
 t budget $k --max-steps 1000 hello.elf
 t modules --list-modules
+echo "@begin bench"
+timeout -s KILL 120 tollgate bench calls --quick $k >/tmp/out 2>&1
+status=$?
+cat /tmp/out
+echo "@end bench $status"
 if [ -e Image ]; then
 	t linux $k -m 256M -i initramfs.cpio -p "console=hvc0 quiet tg.init=poweroff" Image
 	t linux-2-harts $k -m 256M -c 2 -i initramfs.cpio -p 'console=hvc0 quiet tg.run="cat /proc/interrupts"' Image
@@ -220,6 +229,16 @@ expect hello-2-harts 0 'Hello from S-mode.'
 compare probe probe
 compare kernel kernel
 compare kernel-2-harts kernel -c 2
+expect services 0 '1..7'
+expect services-2-harts 0 '1..7'
+compare services services --device tg-entropy
+expect time-few 0 'the time has a page'
+expect time-many 0 'the time has a page'
+calls() { sed -nE 's/^ *"(call|mmio)": ([0-9]+),?$/\1 \2/p' "$work/out/$1" | tr '\n' ' '; }
+reason=
+[ -n "$(calls time-few)" ] && [ "$(calls time-few)" = "$(calls time-many)" ] ||
+	reason="$(calls time-few), and with many looks $(calls time-many)"
+verdict 'the time page costs no exit' "$reason"
 expect devices 42 '1..25'
 compare devices devices
 expect devices-no-legacy 0 '"call": 1' '"mmio": 0'
@@ -233,6 +252,7 @@ expect deny-exits 0 'Hello from S-mode.'
 expect program 69 'it does not support --program'
 expect budget 69 'it does not support --max-steps'
 expect modules 0 "engine kvm: answered by the host's kernel"
+expect bench 0 'measured: kvm, quick' 'SBI call to a module                     n/a: this engine lets KVM answer SBI Base'
 expect no-kvm 69 'cannot open /dev/kvm'
 expect no-kvm-auto 0 'engine interp'
 if [ "$linux" = linux ]; then

@@ -142,12 +142,71 @@ without_test() {
             sbi-base) ;; # without it nobody can ask what is there
             *) tap_guest 0 2 probe --without "$module" ;;
         esac
-    done < <("$tollgate" run --list-modules | awk '/^sbi-/ { print $1 }')
+    done < <("$tollgate" run --list-modules | awk '/^(sbi|tg)-/ { print $1 }')
     for module in plic uart16550a finisher virtio-console; do
         tap_guest 0 2 kernel --without "$module"
     done
     tollgate_run -m 128M --without sbi-base "$guests/hello.elf" </dev/null
     verdict 'hello --without sbi-base' "$(output_reason 0 'Hello from S-mode.')"
+}
+
+# Lines of Tollgate's log.
+log_line='^\[ *[0-9]+\.[0-9]{6}\] hart[0-9]+ (emerg|alert|crit|err|warning|notice|info|debug): '
+
+# calls_of [tollgate argument…]: how many exits the services guest makes on one hart, calls and device accesses.
+calls_of() {
+    tollgate_run -m 128M --report "$work/report" "$@" "$guests/services.elf" </dev/null
+    sed -nE 's/^ *"(call|mmio)": ([0-9]+),?$/\1 \2/p' "$work/report" | tr '\n' ' '
+}
+
+services_test() {
+    local harts few many reason
+    for harts in 1 2 4; do
+        tap_guest 0 "$harts" services --device tg-entropy
+        # What is no line of the log is one of TAP; a line that was mixed with another is neither.
+        verdict "services on $harts hart(s): whole lines" \
+            "$(grep -avE "$log_line(from an interrupt|one line of many, of a hart among others)\$|^(TAP|ok|#|1\.\.)|^\$" \
+                "$work/out" | head -n 1)"
+    done
+    tap_guest 0 2 services --device tg-clock,source=call
+    tap_guest 0 2 probe --device tg-entropy
+
+    tollgate_run -m 128M "$guests/services.elf" </dev/null
+    verdict 'services: no chance without leave' "$(output_reason 0 '# SKIP the policy refuses it')"
+
+    # A hundred thousand looks at the time cost no exit; by the call, each costs one.
+    few=$(calls_of -p tg.time)
+    many=$(calls_of -p 'tg.time tg.many')
+    reason=$(output_reason 0 'ok 1 - the time has a page')
+    [ "$few" = "$many" ] || reason=${reason:-$few and with many looks $many}
+    [ -n "$few" ] || reason='the report counts nothing'
+    verdict 'services: time without a crossing' "$reason"
+    many=$(calls_of -p 'tg.time tg.many' --device tg-clock,source=call)
+    reason=
+    few=${many#call }
+    [ "${few%% *}" -gt 100000 ] || reason="$many"
+    verdict 'services: time by a call' "$reason"
+
+    # The console to a file, and the least urgent lines left out.
+    rm -f "$work/log"
+    tollgate_run -m 128M --device "tg-console,level=warning,file=$work/log" "$guests/services.elf" </dev/null
+    reason=$(output_reason 0 '1..7')
+    ! grep -aqE "$log_line" "$work/out" || reason=${reason:-log lines on standard output}
+    grep -aqE "${log_line}from an interrupt" "$work/log" || reason=${reason:-no warning in the file}
+    ! grep -aq ' info: ' "$work/log" || reason=${reason:-the level has no effect}
+    grep -aqx '# one string' "$work/log" || reason=${reason:-no string in the file}
+    verdict 'services: console to a file' "$reason"
+    tollgate_run --device "tg-console,file=$work/no/such/file" "$guests/hello.elf" </dev/null
+    verdict 'services: console to a file that cannot be' "$(output_reason 73 "cannot write '$work/no/such/file'")"
+
+    # auipc a0, 0; addi a0, a0, 48; li a1, 0; li a6, 3; lui a7, 0x8544; addi a7, a7, 0x702; ecall prints the string;
+    # li a0, 7; li a6, 0; addi a7, a7, -1; ecall; j . ends with the status 7.
+    local one_call='\x17\x05\x00\x00\x13\x05\x05\x03\x93\x05\x00\x00\x13\x08\x30\x00\xb7\x48\x54\x08'
+    one_call+='\x93\x88\x28\x70\x73\x00\x00\x00\x13\x05\x70\x00\x13\x08\x00\x00\x93\x88\xf8\xff'
+    one_call+='\x73\x00\x00\x00\x6f\x00\x00\x00printed by one call\n\0'
+    printf '%b' "$one_call" >"$work/onecall"
+    tollgate_run -m 128M --raw "$work/onecall" </dev/null
+    verdict 'one call prints, before anything is set up' "$(output_reason 7 'printed by one call')"
 }
 
 hostile_test() {
@@ -210,6 +269,7 @@ done
 tap_guest 0 2 probe --device sbi-pmu,snapshot
 tap_guest 42 1 devices
 shell_test
+services_test
 without_test
 hostile_test
 programs_test

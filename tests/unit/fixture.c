@@ -4,6 +4,7 @@
 
 #include <libfdt.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/bus.h"
@@ -100,6 +101,11 @@ void fixture_destroy(struct fixture *f)
 {
     struct vm *vm = &f->vm;
 
+    if (vm->breaches != 0) { /* a module's bug, whichever test or fuzzer came across it */
+        fprintf(stderr, "%s answered outside its contract\n",
+                ((const struct call_desc *)vm->breach)->name);
+        abort();
+    }
     console_stop(&vm->console);
     observer_destroy(vm);
     call_index_destroy(vm);

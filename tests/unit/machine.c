@@ -1,4 +1,5 @@
-/* machine.c: a virtual machine on the interpreter, run step by step, and an assembler for it.
+/* machine.c: a virtual machine on interpreter or translator, run step by step, and an assembler
+ * for it.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/machine.h"
@@ -8,7 +9,43 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef TOLLGATE_DBT
+#include "vmm/engine/dbt/dbt.h"
+#include "vmm/engine/dbt/engine.h"
+#endif
 #include "vmm/engine/interp/engine.h"
+
+static enum machine_engine in_use = MACHINE_INTERP;
+
+void machine_use(enum machine_engine engine)
+{
+    in_use = engine;
+}
+
+static const struct engine *engine_wanted(void)
+{
+#ifdef TOLLGATE_DBT
+    if (in_use != MACHINE_INTERP)
+        return &engine_dbt;
+#endif
+    return &engine_interp;
+}
+
+static void engine_prepare(struct machine *m)
+{
+#ifdef TOLLGATE_DBT
+    for (unsigned i = 0; i < m->vm.nharts; i++) {
+        struct dbt *d = ((struct interp *)m->vm.hart[i].engine_state)->translator;
+
+        if (d)
+            d->heat = 0;
+        if (d && in_use == MACHINE_DBT_SINGLE)
+            d->block_steps = 1;
+    }
+#else
+    (void)m;
+#endif
+}
 
 /* An image has to be a file; what stands in it is never run. */
 static void image_make(struct machine *m)
@@ -42,7 +79,7 @@ void machine_init(struct machine *m, enum start_kind start, unsigned nharts)
     m->argv[0] = m->path;
     m->config = (struct vm_config){
         .host = &m->mock.host,
-        .engine = &engine_interp,
+        .engine = engine_wanted(),
         .start = start,
         .image = m->path,
         .raw = true,
@@ -58,6 +95,7 @@ void machine_init(struct machine *m, enum start_kind start, unsigned nharts)
         fprintf(stderr, "machine: %s\n", m->err.text);
         abort();
     }
+    engine_prepare(m);
     m->h = &((struct interp *)m->vm.hart[0].engine_state)->hart;
     state_prepare(m);
 }

@@ -1,4 +1,5 @@
-/* machine.h: a virtual machine on the interpreter, run step by step, and an assembler for it.
+/* machine.h: a virtual machine on interpreter or translator, run step by step, and an assembler
+ * for it.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_UNIT_MACHINE_H
@@ -58,6 +59,15 @@ struct machine {
  * cannot. mtvec and stvec are set, pc is CODE, all memory is open to S and U (PMP entry 15). */
 void machine_init(struct machine *m, enum start_kind start, unsigned nharts);
 void machine_destroy(struct machine *m);
+
+/* Which engine machines are made with from here on; both translate all that they can. */
+enum machine_engine {
+    MACHINE_INTERP,
+    MACHINE_DBT,        /* the translator */
+    MACHINE_DBT_SINGLE, /* the same, with one instruction a block, so that all stops are exact
+                         */
+};
+void machine_use(enum machine_engine engine);
 
 /* Writes words of code, with a fence.i; what was decoded there is forgotten. */
 void machine_put(struct machine *m, gpa_t gpa, const uint32_t *words, size_t n);
@@ -183,8 +193,10 @@ enum machine_csr {
     INSTRET = 0xc02,
 };
 
-/* The parts of the suite `interp` that have files of their own. */
+/* The suite `interp`, which the translator passes too, and its parts with files of their own.
+ */
 struct CU_Suite;
+void interp_tests(struct CU_Suite *suite); /* all of them */
 void interp_memory_tests(struct CU_Suite *suite);
 void interp_trap_tests(struct CU_Suite *suite);
 

@@ -91,9 +91,9 @@ static ssize_t write_step(struct mock_host *mock, const void *buf, size_t len)
 
 static ssize_t mock_write(struct host *host, int fd, const void *buf, size_t len)
 {
-    (void)fd;
     struct mock_host *mock = mock_of(host);
     pthread_mutex_lock(&mock->lock);
+    mock->out_fd = fd;
     ssize_t n = write_step(mock, buf, len);
     pthread_mutex_unlock(&mock->lock);
     return n;
@@ -118,12 +118,13 @@ static int mock_wait(struct host *host, int fd, int notify, int timeout_ms, bool
 }
 
 /* Countable, so that a test can tell what came from here. */
-static void mock_random(struct host *host, void *buf, size_t len)
+static int mock_random(struct host *host, void *buf, size_t len)
 {
     struct mock_host *mock = mock_of(host);
 
     for (size_t i = 0; i < len; i++)
         ((uint8_t *)buf)[i] = ++mock->random;
+    return mock->random_error;
 }
 
 void mock_host_init(struct mock_host *mock)
@@ -136,6 +137,7 @@ void mock_host_init(struct mock_host *mock)
         .write = mock_write,
         .wait = mock_wait,
         .random = mock_random,
+        .files = &host_files_real,
     };
     pthread_mutex_init(&mock->lock, NULL);
     mock->now_ns = 1000000000u; /* host clocks do not start at 0 either */

@@ -34,10 +34,12 @@ struct mock_host {
     struct host host;
     pthread_mutex_t lock;
     uint64_t now_ns;
-    uint8_t random; /* the last byte that was given */
+    uint8_t random;   /* the last byte that was given */
+    int random_error; /* what random answers */
     struct mock_script reads, writes;
     uint8_t out[MOCK_OUT_MAX]; /* what was written and taken */
     size_t out_len;
+    int out_fd;                       /* of the last write */
     unsigned nreads, nwrites, nwaits; /* calls */
 };
 

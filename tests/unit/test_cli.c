@@ -179,6 +179,9 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(config->in_fd, 0);
     CU_ASSERT_EQUAL(config->out_fd, 1);
     CU_ASSERT_EQUAL(config->nrequests + config->nwithout + config->ndeny, 0);
+    CU_ASSERT_EQUAL(config->nallow + config->nrate, 0);
+    CU_ASSERT_PTR_NULL(config->policy);
+    CU_ASSERT_FALSE(config->policy_learn);
     CU_ASSERT_FALSE(got.cli.verbose);
 }
 

@@ -210,7 +210,7 @@ static void overflow_taken(unsigned distance, bool stepwise, struct hart_state *
         for (uint64_t i = 0; i < steps; i++)
             machine_run(&m, 1);
     }
-    CU_ASSERT_EQUAL(m.s.mcause, INT64_MIN | IRQ_COUNTER);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_CAUSE_INTERRUPT | IRQ_COUNTER);
     CU_ASSERT_EQUAL(m.s.x[A0], (distance + 1) / 2);
     CU_ASSERT_EQUAL(m.s.mepc, CODE + (distance % 2 ? 4 : 0));
     CU_ASSERT_EQUAL(counter_of(&m, 5), 7); /* one step was the interrupt */
@@ -249,7 +249,7 @@ static void test_delegation(void)
         m.s.mcounteren = open ? BIT(6) : 0;
         m.s.mstatus |= RV_SIE;
         machine_go(&m, PRIV_S, CODE, 3 + 1 + 5);
-        CU_ASSERT_EQUAL(m.s.scause, INT64_MIN | IRQ_COUNTER);
+        CU_ASSERT_EQUAL(m.s.scause, RV_CAUSE_INTERRUPT | IRQ_COUNTER);
         CU_ASSERT_EQUAL(m.s.sepc, CODE + 12);
         CU_ASSERT_EQUAL(m.s.x[A0], open ? BIT(6) : 0);
         CU_ASSERT_EQUAL(m.s.x[A1], LCOFI);
@@ -266,7 +266,7 @@ static void test_delegation(void)
     CU_ASSERT_EQUAL(m.s.mip & LCOFI, LCOFI);
     m.s.mie = LCOFI;
     machine_go(&m, PRIV_S, CODE, 1);
-    CU_ASSERT(machine_trapped(&m, INT64_MIN | IRQ_COUNTER, 0, CODE));
+    CU_ASSERT(machine_trapped(&m, RV_CAUSE_INTERRUPT | IRQ_COUNTER, 0, CODE));
     machine_destroy(&m);
 }
 
@@ -357,7 +357,7 @@ static void test_trap_overflow(void)
     PUT(&m, CODE, AS_N(ebreak));
     nops(&m, S_HANDLER, 4);
     machine_go(&m, PRIV_S, CODE, 2);
-    CU_ASSERT(machine_trapped(&m, INT64_MIN | IRQ_COUNTER, 0, S_HANDLER));
+    CU_ASSERT(machine_trapped(&m, RV_CAUSE_INTERRUPT | IRQ_COUNTER, 0, S_HANDLER));
     CU_ASSERT_EQUAL(counter_of(&m, 3), 0);
     machine_destroy(&m);
 }
@@ -375,7 +375,7 @@ static void test_privilege_bound(void)
     m.s.mepc = CODE;
     m.s.mstatus &= ~RV_MPP;
     machine_go(&m, PRIV_M, CODE + 0x200, 3 + 4 + 1);
-    CU_ASSERT(machine_trapped(&m, INT64_MIN | IRQ_COUNTER, 0, CODE + 16));
+    CU_ASSERT(machine_trapped(&m, RV_CAUSE_INTERRUPT | IRQ_COUNTER, 0, CODE + 16));
     machine_destroy(&m);
 }
 
@@ -395,11 +395,11 @@ static void test_priority(void)
     m.s.mip |= BIT(IRQ_S_TIMER);
     m.s.mstatus |= RV_MIE;
     machine_go(&m, PRIV_M, CODE, 1);
-    CU_ASSERT_EQUAL(m.s.mcause, INT64_MIN | IRQ_S_TIMER);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_CAUSE_INTERRUPT | IRQ_S_TIMER);
     m.s.mip &= ~BIT(IRQ_S_TIMER);
     m.s.mstatus |= RV_MIE;
     machine_go(&m, PRIV_M, CODE, 1);
-    CU_ASSERT_EQUAL(m.s.mcause, INT64_MIN | IRQ_COUNTER);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_CAUSE_INTERRUPT | IRQ_COUNTER);
     machine_destroy(&m);
 }
 

@@ -399,10 +399,8 @@ static void test_many_crossings(void)
     machine_destroy(&m);
 }
 
-void suite_interp(void)
+void interp_tests(CU_pSuite suite)
 {
-    CU_pSuite suite = CU_add_suite("interp", NULL, NULL);
-
     CU_add_test(suite, "a budget stops exactly", test_budget);
     CU_add_test(suite, "pieces of a run are the run", test_budget_pieces);
     CU_add_test(suite, "the budget of a VM", test_budget_vm);
@@ -418,4 +416,9 @@ void suite_interp(void)
     CU_add_test(suite, "crossing instructions of more pages", test_many_crossings);
     interp_trap_tests(suite);
     interp_memory_tests(suite);
+}
+
+void suite_interp(void)
+{
+    interp_tests(CU_add_suite("interp", NULL, NULL));
 }

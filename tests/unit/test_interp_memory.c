@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <CUnit/CUnit.h>
 #include <stdio.h>
+#include <string.h>
 #include "tests/unit/machine.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -200,6 +201,56 @@ static void test_pointers(void)
     *machine_pte(&m, V_DATA, 0) = PTE_OF(NOWHERE, PTE_RW | PTE_X);
     for (enum rv_access access = RV_FETCH; access <= RV_STORE; access++)
         CU_ASSERT_EQUAL(access_try(&m, PRIV_S, access, V_DATA), access_faults[access]);
+    machine_destroy(&m);
+}
+
+/* A page for loads only: they find it with and without the TLB, and nothing else does. */
+static void test_rom(void)
+{
+    const gpa_t rom = UINT64_C(0x70000000);
+    struct machine m;
+    uint8_t *host;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    CU_ASSERT_EQUAL_FATAL(mem_add_rom(&m.vm.mem, rom, MEM_PAGE_SIZE, &host), 0);
+    memset(host, 0x5a, MEM_PAGE_SIZE);
+    machine_paging(&m, 3);
+    *machine_pte(&m, V_DATA, 0) = PTE_OF(rom, PTE_RW | PTE_X);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t va = i ? rom : V_DATA;
+        unsigned priv = i ? PRIV_M : PRIV_S;
+
+        m.vm.hart[0].exits[EXIT_MMIO] = 0;
+        CU_ASSERT_EQUAL(access_try(&m, priv, RV_LOAD, va + 8), 0);
+        CU_ASSERT_EQUAL(m.s.x[A0], UINT64_C(0x5a5a5a5a5a5a5a5a));
+        CU_ASSERT_EQUAL(m.vm.hart[0].exits[EXIT_MMIO], 0);
+        CU_ASSERT_EQUAL(access_try(&m, priv, RV_STORE, va + 8), RV_STORE_ACCESS);
+        CU_ASSERT_EQUAL(access_try(&m, priv, RV_FETCH, va + 8), RV_FETCH_ACCESS);
+    }
+    /* What the TLB has of a load does not serve a store; nor do atomics get through. */
+    PUT(&m, CODE, AS_I(ld, A0, T0, 0), AS_S(sd, T1, T0, 0));
+    m.s.x[T0] = rom;
+    machine_go(&m, PRIV_M, CODE, 2);
+    CU_ASSERT(machine_trapped(&m, RV_STORE_ACCESS, rom, CODE + 4));
+    PUT(&m, CODE, AS_I(ld, A0, T0, 0), AS_R(amoadd_d, A0, T0, T1));
+    machine_go(&m, PRIV_M, CODE, 2);
+    CU_ASSERT(machine_trapped(&m, RV_STORE_ACCESS, rom, CODE + 4));
+    PUT(&m, CODE, AS_R(lr_d, A0, T0, 0), AS_R(sc_d, A0, T0, T1));
+    machine_go(&m, PRIV_M, CODE, 2);
+    CU_ASSERT(machine_trapped(&m, RV_STORE_ACCESS, rom, CODE + 4));
+    m.s.x[T0] = rom - 4; /* half of it is nowhere */
+    PUT(&m, CODE, AS_I(ld, A0, T0, 0));
+    machine_go(&m, PRIV_M, CODE, 1);
+    CU_ASSERT_EQUAL(m.s.pc, HANDLER);
+    m.s.x[T0] = rom + MEM_PAGE_SIZE - 4;
+    PUT(&m, CODE, AS_S(sd, T1, T0, 0));
+    machine_go(&m, PRIV_M, CODE, 1);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_STORE_ACCESS);
+    /* A table in it: access fault. */
+    *machine_pte(&m, V_DATA, 1) = PTE_OF(rom, PTE_V);
+    CU_ASSERT_EQUAL(access_try(&m, PRIV_S, RV_LOAD, V_DATA), RV_LOAD_ACCESS);
+    for (unsigned i = 0; i < MEM_PAGE_SIZE; i++)
+        CU_ASSERT_EQUAL(host[i], 0x5a);
     machine_destroy(&m);
 }
 
@@ -860,6 +911,7 @@ void interp_memory_tests(struct CU_Suite *suite)
     CU_add_test(suite, "misaligned accesses that trap", test_misaligned_traps);
     CU_add_test(suite, "permissions of leaves", test_leaf);
     CU_add_test(suite, "pointers to tables", test_pointers);
+    CU_add_test(suite, "pages for loads only", test_rom);
     CU_add_test(suite, "SUM", test_sum);
     CU_add_test(suite, "MXR", test_mxr);
     CU_add_test(suite, "MPRV", test_mprv);

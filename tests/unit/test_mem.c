@@ -170,6 +170,42 @@ static void test_punch_limit(void)
     mem_destroy(&mem);
 }
 
+/* Pages for loads only: beside RAM, never part of it. */
+static void test_rom(void)
+{
+    struct mem mem;
+    uint8_t *host, *other;
+
+    mem_init(&mem);
+    CU_ASSERT_EQUAL(mem_add(&mem, BASE, 2 * PAGE), 0);
+    CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + PAGE, PAGE, &host), -EEXIST);
+    CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + 1, PAGE, &host), -EINVAL);
+    CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + 2 * PAGE, PAGE, &host), 0);
+    CU_ASSERT_EQUAL(host[PAGE - 1], 0);
+    CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + 2 * PAGE, PAGE, &other), -EEXIST);
+    CU_ASSERT_EQUAL(mem_add(&mem, BASE + 2 * PAGE, PAGE), -EEXIST);
+    CU_ASSERT_EQUAL(mem.nslots, 1);
+    CU_ASSERT_PTR_NULL(mem_ptr(&mem, BASE + 2 * PAGE, 1));
+    CU_ASSERT_FALSE(mem_valid(&mem, BASE, 2 * PAGE + 1));
+    CU_ASSERT_EQUAL(mem_write(&mem, BASE + 2 * PAGE, "x", 1), -EFAULT);
+    CU_ASSERT_PTR_EQUAL(mem_rom(&mem, BASE + 2 * PAGE + 8, PAGE - 8), host + 8);
+    CU_ASSERT_PTR_NULL(mem_rom(&mem, BASE + 2 * PAGE + 8, PAGE - 7));
+    CU_ASSERT_PTR_NULL(mem_rom(&mem, BASE + 2 * PAGE - 1, 1));
+    CU_ASSERT_PTR_NULL(mem_rom(&mem, BASE, 1));
+    CU_ASSERT_PTR_NULL(mem_rom(&mem, UINT64_MAX, UINT64_MAX));
+    CU_ASSERT_EQUAL(mem_move_rom(&mem, BASE, BASE + 4 * PAGE), -ENOENT);
+    CU_ASSERT_EQUAL(mem_move_rom(&mem, BASE + 2 * PAGE, BASE), -EEXIST);
+    CU_ASSERT_EQUAL(mem_move_rom(&mem, BASE + 2 * PAGE, BASE + 4 * PAGE + 4), -EINVAL);
+    CU_ASSERT_EQUAL(mem_move_rom(&mem, BASE + 2 * PAGE, BASE + 2 * PAGE), 0);
+    CU_ASSERT_EQUAL(mem_move_rom(&mem, BASE + 2 * PAGE, BASE + 4 * PAGE), 0);
+    CU_ASSERT_PTR_NULL(mem_rom(&mem, BASE + 2 * PAGE, 1));
+    CU_ASSERT_PTR_EQUAL(mem_rom(&mem, BASE + 4 * PAGE, PAGE), host);
+    for (unsigned i = 1; i < MEM_ROM_MAX; i++)
+        CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + (8 + i) * PAGE, PAGE, &other), 0);
+    CU_ASSERT_EQUAL(mem_add_rom(&mem, BASE + 100 * PAGE, PAGE, &other), -ENOSPC);
+    mem_destroy(&mem);
+}
+
 void suite_mem(void)
 {
     CU_pSuite suite = CU_add_suite("mem", NULL, NULL);
@@ -180,4 +216,5 @@ void suite_mem(void)
     CU_add_test(suite, "zeroing", test_zero);
     CU_add_test(suite, "holes", test_punch);
     CU_add_test(suite, "as many holes as there is room for", test_punch_limit);
+    CU_add_test(suite, "pages for loads only", test_rom);
 }

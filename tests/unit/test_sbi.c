@@ -174,6 +174,7 @@ static void fixture_start(void)
 
 static void fixture_end(void)
 {
+    CU_ASSERT_EQUAL(f.vm.breaches, 0);
     call_index_destroy(&f.vm);
     for (unsigned i = 0; i < HARTS; i++)
         hart_destroy(&f.hart[i]);

@@ -64,6 +64,7 @@ static struct fixture {
     _Atomic uint64_t delay;
     int delay_error;
     unsigned nopened, nclosed;
+    unsigned nrandom;
 } f;
 
 static int fake_hart_create(struct hart *hart)
@@ -138,6 +139,13 @@ static int fake_feature_set(struct hart *hart, unsigned feature, uint64_t value)
     return 0;
 }
 
+static int fake_random(struct host *host, void *buf, size_t len)
+{
+    (void)host;
+    memset(buf, (int)++f.nrandom, len);
+    return 0;
+}
+
 static int fake_delay_open(struct host *host)
 {
     (void)host;
@@ -171,6 +179,7 @@ static void machine_begin(void)
 {
     memset(&f, 0, sizeof(f));
     f.host = (struct host){.now_ns = host_real()->now_ns,
+                           .random = fake_random,
                            .write = fake_write,
                            .delay_open = fake_delay_open,
                            .delay_read = fake_delay_read,
@@ -231,6 +240,7 @@ static void machine_start(void)
 
 static void machine_end(void)
 {
+    CU_ASSERT_EQUAL(f.vm.breaches, 0);
     call_index_destroy(&f.vm);
     for (unsigned i = 0; i < f.vm.ninstances; i++)
         if (f.instance[i].module->destroy)
@@ -487,6 +497,12 @@ static void test_engine_counters(void)
         CU_ASSERT_EQUAL(engine_interp.counter_get(hart, i), ALL - 5);
     }
     CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 5);
+    engine_interp.cycles_add(hart, 3);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), ALL - 2);
+    engine_interp.counter_set(hart, CYCLE, 7, false);
+    engine_interp.cycles_add(hart, 3); /* it is kept still */
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, CYCLE), 7);
+    CU_ASSERT_EQUAL(engine_interp.counter_get(hart, INSTRET), ALL - 5);
     engine_interp.hart_destroy(hart);
     machine_end();
 }

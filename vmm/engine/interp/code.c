@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t code_hash(gpa_t gpa)
-{
-    return (uint32_t)((gpa >> MEM_PAGE_SHIFT) % CODE_BUCKETS);
-}
-
 static void page_clear(struct code_page *page)
 {
     const struct rv_op undecoded = {.code = OP_CODE(OP_undecoded, 4)};
@@ -21,7 +16,14 @@ static void page_clear(struct code_page *page)
     page->op[PAGE_SLOTS + 1] = end;
 }
 
-struct code_page *code_page_new(void)
+void code_page_cold(struct code_page *page)
+{
+    memset(page->entry, 0, sizeof(page->entry));
+    memset(page->heat, 0, sizeof(page->heat));
+    page->segments = 0;
+}
+
+struct code_page *code_page_new(bool translated)
 {
     size_t size =
         (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
@@ -29,6 +31,8 @@ struct code_page *code_page_new(void)
 
     if (page)
         page_clear(page);
+    if (page && translated)
+        code_page_cold(page);
     return page;
 }
 
@@ -36,19 +40,16 @@ void code_drop(struct rv_hart *h)
 {
     struct interp *in = interp_of(h);
 
-    for (unsigned b = 0; b < CODE_BUCKETS; b++) {
-        while (in->bucket[b]) {
-            struct code_page *page = in->bucket[b];
-            in->bucket[b] = page->next;
-            free(page);
-        }
-    }
+    for (unsigned i = 0; i < CODE_SLOTS; i++)
+        if (in->code[i].key)
+            free(in->code[i].page);
+    memset(in->code, 0, sizeof(in->code));
     in->npages = 0;
     rv_tlb_flush(h); /* fetch entries point at pages */
 }
 
 /* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
-static void page_refresh(struct code_page *page, const uint8_t *host)
+static void page_refresh(struct code_page *page, const uint8_t *host, bool translated)
 {
     uint8_t now[MEM_PAGE_SIZE];
 
@@ -57,37 +58,55 @@ static void page_refresh(struct code_page *page, const uint8_t *host)
         return;
     memcpy(page->bytes, now, sizeof(now));
     page_clear(page);
+    if (translated)
+        code_page_cold(page);
+}
+
+/* The slot of a key, or the free one where it belongs. */
+static struct code_slot *slot_find(struct interp *in, uint64_t key)
+{
+    uint64_t i = key >> MEM_PAGE_SHIFT;
+
+    while (in->code[i % CODE_SLOTS].key && in->code[i % CODE_SLOTS].key != key)
+        i++;
+    return &in->code[i % CODE_SLOTS];
+}
+
+/* Decodes nothing yet. NULL: no memory. */
+static struct code_page *page_make(struct rv_hart *h, uint64_t key, const uint8_t *host)
+{
+    struct interp *in = interp_of(h);
+    struct code_page *page;
+
+    if (in->npages >= CODE_PAGES_MAX)
+        code_drop(h);
+    page = code_page_new(in->translator);
+    if (!page)
+        return NULL;
+    page->gpa = key & RV_PAGE_MASK;
+    page->guarded = key & 1;
+    memcpy(page->bytes, host, sizeof(page->bytes));
+    *slot_find(in, key) = (struct code_slot){.key = key, .page = page, .epoch = in->epoch};
+    in->npages++;
+    return page;
 }
 
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
 {
     struct interp *in = interp_of(h);
-    struct code_page **bucket = &in->bucket[code_hash(gpa)];
+    uint64_t key = gpa | CODE_KEY | guarded;
     const uint8_t *host = mem_ptr(&h->vm->mem, gpa, MEM_PAGE_SIZE);
-    struct code_page *page = *bucket;
+    struct code_slot *slot = slot_find(in, key);
 
     if (!host)
         return NULL;
-    while (page && (page->gpa != gpa || page->guarded != guarded))
-        page = page->next;
-    if (!page) {
-        if (in->npages >= CODE_PAGES_MAX)
-            code_drop(h);
-        page = code_page_new();
-        if (!page)
-            return NULL;
-        page->gpa = gpa;
-        page->guarded = guarded;
-        memcpy(page->bytes, host, sizeof(page->bytes));
-        page->epoch = in->epoch;
-        page->next = *bucket;
-        *bucket = page;
-        in->npages++;
-    } else if (page->epoch != in->epoch) {
-        page_refresh(page, host);
-        page->epoch = in->epoch;
+    if (!slot->key)
+        return page_make(h, key, host);
+    if (slot->epoch != in->epoch) {
+        page_refresh(slot->page, host, in->translator);
+        slot->epoch = in->epoch;
     }
-    return page;
+    return slot->page;
 }
 
 uint32_t interp_word(const struct rv_op *op)

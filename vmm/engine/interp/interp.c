@@ -34,7 +34,7 @@
 #include "vmm/engine/interp/internal.def"
 #undef INTERNAL_OP
 op_fn op_ILLEGAL_4, op_ILLEGAL_2;
-static op_fn op_exact;
+static op_fn op_exact, op_behind;
 
 static const struct op_table table_usual = {
     .fn =
@@ -66,6 +66,39 @@ static const struct op_table table_exact = {
         },
 };
 
+static const struct op_table table_behind = {
+    .fn =
+        {
+#define ROW(id) [OP_CODE(id, 4)] = op_behind, [OP_CODE(id, 2)] = op_behind,
+            ROW(RV_INSN_ILLEGAL)
+#define INSN(name, format, mask, match) ROW(RV_INSN_##name)
+#include "vmm/engine/riscv/insn.def"
+#undef INSN
+#define INTERNAL_OP(name) ROW(OP_##name)
+#include "vmm/engine/interp/internal.def"
+#undef INTERNAL_OP
+#undef ROW
+        },
+};
+
+/* Steps left while the one op of a single step runs, and all that stand for it. */
+#define LEFT_OF_STEP (-1)
+
+/* The op behind a single step: its own step is given back. */
+static void op_behind(OP_PARAMS)
+{
+    struct interp *in = interp_of(h);
+
+    if (left == LEFT_OF_STEP) { /* not behind it: what it was decoded to */
+        table_usual.fn[op->code](OP_ARGS);
+        return;
+    }
+    h->pc = op_pc(op, pcd);
+    h->left = left + 1;
+    in->behind = op;
+    in->stopped = true;
+}
+
 /* Before each op of an exact chunk: stop when no step is left for it. */
 static void op_exact(OP_PARAMS)
 {
@@ -79,7 +112,7 @@ static void op_exact(OP_PARAMS)
 
 /* --- counting --- */
 
-static void count_steps(struct rv_hart *h, int64_t left)
+void interp_count_steps(struct rv_hart *h, int64_t left)
 {
     h->steps += (uint64_t)(h->chunk - left);
     h->chunk = 0;
@@ -130,7 +163,7 @@ static NOINLINE void fault_exit(struct rv_hart *h, uint64_t pc, uint64_t cause, 
     vm_gate(h->hart, &exit);
 }
 
-static NOINLINE void budget_exit(struct rv_hart *h)
+NOINLINE void interp_budget_exit(struct rv_hart *h)
 {
     struct vm_exit exit = {.kind = EXIT_BUDGET};
 
@@ -141,7 +174,7 @@ static NOINLINE void budget_exit(struct rv_hart *h)
  * Enters the guest's trap handler; h->pc is the instruction's. False: there is none that could
  * help, the fault was reported, leave.
  */
-static bool take_trap(struct rv_hart *h)
+bool interp_take_trap(struct rv_hart *h)
 {
     const struct interp *in = interp_of(h);
 
@@ -166,7 +199,7 @@ static bool take_trap(struct rv_hart *h)
 }
 
 /* Requests and interrupts at h->pc. False: leave. */
-static NOINLINE bool attend(struct rv_hart *h)
+NOINLINE bool interp_attend(struct rv_hart *h)
 {
     uint32_t requests = atomic_load(&h->hart->requests);
     int irq;
@@ -189,10 +222,9 @@ static NOINLINE bool attend(struct rv_hart *h)
 
 /* --- ways on --- */
 
-/* Counts the chunk and begins the next, with steps left for it. */
-static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t left)
+/* What is due where a chunk ends, whatever comes next. */
+void interp_chunk_due(struct rv_hart *h)
 {
-    count_steps(h, left);
     if (UNLIKELY(h->steps >= interp_of(h)->refresh_steps)) {
         interp_of(h)->refresh_steps = (h->steps / REFRESH_STEPS + 1) * REFRESH_STEPS;
         interp_fence_i(h);
@@ -201,6 +233,13 @@ static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t lef
      * only. */
     if (!h->vm->det)
         rv_timer_update(h);
+}
+
+/* Counts the chunk and begins the next, with steps left for it. */
+static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t left)
+{
+    interp_count_steps(h, left);
+    interp_chunk_due(h);
     return chunk_begin(h);
 }
 
@@ -210,13 +249,15 @@ static NOINLINE const struct op_table *chunk_turn(struct rv_hart *h, int64_t lef
  */
 static NOINLINE const struct op_table *attend_all(struct rv_hart *h, const struct op_table *tab)
 {
+    if (interp_of(h)->stepping) /* chunks are the translator's */
+        return interp_attend(h) ? tab : NULL;
     do {
         if (UNLIKELY(h->hpm.look)) {
             h->hpm.look = false;
             if (h->left > 0)
                 tab = chunk_turn(h, h->left);
         }
-        if (!attend(h))
+        if (!interp_attend(h))
             return NULL;
     } while (UNLIKELY(h->hpm.look));
     return tab;
@@ -226,8 +267,8 @@ static NOINLINE const struct op_table *attend_all(struct rv_hart *h, const struc
 static NOINLINE const struct op_table *chunk_next(struct rv_hart *h, int64_t left)
 {
     if (h->steps + (uint64_t)(h->chunk - left) >= h->step_limit) {
-        count_steps(h, left);
-        budget_exit(h);
+        interp_count_steps(h, left);
+        interp_budget_exit(h);
         return NULL;
     }
     const struct op_table *tab = chunk_turn(h, left);
@@ -251,7 +292,7 @@ void interp_resume(OP_PARAMS)
 }
 
 /* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
-static NOINLINE struct code_page *fetch_page(struct rv_hart *h)
+NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
 {
     struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
     struct rv_place place;
@@ -265,17 +306,10 @@ static NOINLINE struct code_page *fetch_page(struct rv_hart *h)
         h->trap_tval = h->pc;
         return NULL;
     }
+    h->fetches_used |= (uint8_t)(1u << (h->fetch - h->fetches));
     e->tag = h->pc & RV_PAGE_MASK;
     e->page = page;
     return page;
-}
-
-/* The page of h->pc when it is in the fetch table, which nearly always it is. */
-INLINE struct code_page *fetch_hit(struct rv_hart *h)
-{
-    const struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
-
-    return LIKELY(e->tag == (h->pc & RV_PAGE_MASK)) ? e->page : NULL;
 }
 
 /* A loop and not a recursion: the guest decides how often its trap handler cannot be fetched.
@@ -286,19 +320,24 @@ void interp_goto(OP_PARAMS)
 
     for (;;) {
         if (UNLIKELY(left <= 0)) {
+            if (interp_of(h)->stepping) {
+                h->left = left;
+                interp_of(h)->stopped = true;
+                return;
+            }
             tab = chunk_next(h, left);
             if (!tab)
                 return;
             left = h->left;
             continue;
         }
-        page = fetch_hit(h);
+        page = interp_fetch_hit(h);
         if (LIKELY(page))
             break;
-        page = fetch_page(h);
+        page = interp_fetch_page(h);
         if (!page) {
             h->left = --left;
-            if (!take_trap(h))
+            if (!interp_take_trap(h))
                 return;
         }
         if (LIKELY(!h->hpm.look)) {
@@ -321,7 +360,7 @@ void interp_trap(OP_PARAMS)
 {
     h->pc = op_pc(op, pcd);
     h->left = left;
-    if (!take_trap(h))
+    if (!interp_take_trap(h))
         return;
     if (UNLIKELY(h->hpm.look))
         interp_resume(OP_ARGS);
@@ -387,7 +426,7 @@ OP(single)
     h->pc = op_pc(op, pcd);
     h->left = left;
     if (!fetch_single(h)) {
-        if (take_trap(h))
+        if (interp_take_trap(h))
             interp_resume(OP_ARGS);
         return;
     }
@@ -404,9 +443,52 @@ OP(single)
 void interp_fence_i(struct rv_hart *h)
 {
     interp_of(h)->epoch++;
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
-            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    rv_fetch_flush(h);
+}
+
+/* --- entering --- */
+
+#ifdef INTERP_LOOP
+/* Goes on with what the ops leave to do. */
+static void loop(struct rv_hart *h)
+{
+    struct interp_next *next = &interp_of(h)->next;
+
+    while (next->op) {
+        struct interp_next now = *next;
+
+        next->op = NULL;
+        now.tab->fn[now.op->code](h, now.op, now.left, now.pcd, now.tab);
+    }
+}
+#else
+static void loop(struct rv_hart *h)
+{
+    (void)h;
+}
+#endif
+
+/*
+ * Steps are counted from zero down meanwhile: with none left, every way on that is not simply
+ * the next op ends in interp_goto, which stops there. Interrupts wait for the translator's own
+ * look.
+ */
+bool interp_step(struct rv_hart *h, const struct rv_op *op, bool on)
+{
+    const struct op_table *tab = on ? &table_usual : &table_behind;
+    struct interp *in = interp_of(h);
+    int64_t left = h->left;
+
+    h->chunk -= left;
+    in->stepping = true;
+    in->stopped = false;
+    in->behind = NULL;
+    table_usual.fn[op->code](h, op, LEFT_OF_STEP, h->pc - ((uintptr_t)op >> 2), tab);
+    loop(h);
+    in->stepping = false;
+    h->chunk += left;
+    h->left += left;
+    return in->stopped;
 }
 
 /* --- engine operations --- */
@@ -418,7 +500,7 @@ static int interp_probe(char *why, size_t size)
     return 0;
 }
 
-static int interp_hart_create(struct hart *hart)
+int interp_hart_create(struct hart *hart)
 {
     const struct vm_config *config = hart->vm->config;
     struct interp *in = calloc(1, sizeof(*in));
@@ -426,6 +508,8 @@ static int interp_hart_create(struct hart *hart)
     if (!in)
         return -ENOMEM;
     in->hart.loop = in;
+    in->hart.tlbs_used = (1u << RV_CONTEXTS) - 1; /* zeros are no empty entries */
+    in->hart.fetches_used = 7;
     in->hart.hart = hart;
     in->hart.vm = hart->vm;
     in->hart.step_limit = config->max_steps;
@@ -434,7 +518,7 @@ static int interp_hart_create(struct hart *hart)
     in->program = config->start == START_PROGRAM;
     in->kernel = config->start == START_KERNEL;
     in->crowded = !hart->vm->det && config->nharts > host_processors();
-    in->single = code_page_new();
+    in->single = code_page_new(false);
     if (!in->single) {
         free(in);
         return -ENOMEM;
@@ -446,7 +530,7 @@ static int interp_hart_create(struct hart *hart)
     return 0;
 }
 
-static void interp_hart_destroy(struct hart *hart)
+void interp_hart_destroy(struct hart *hart)
 {
     struct interp *in = hart->engine_state;
 
@@ -463,51 +547,31 @@ static struct rv_hart *rv_of(struct hart *hart)
     return &((struct interp *)hart->engine_state)->hart;
 }
 
-#ifdef INTERP_LOOP
-static void enter(OP_PARAMS)
-{
-    struct interp_next *next = &interp_of(h)->next;
-
-    next->op = NULL;
-    interp_resume(OP_ARGS);
-    while (next->op) {
-        struct interp_next now = *next;
-
-        next->op = NULL;
-        now.tab->fn[now.op->code](h, now.op, now.left, now.pcd, now.tab);
-    }
-}
-#else
-static void enter(OP_PARAMS)
-{
-    interp_resume(OP_ARGS);
-}
-#endif
-
 static int interp_run(struct hart *hart)
 {
     struct rv_hart *h = rv_of(hart);
     const struct op_table *tab;
 
     if (h->steps >= h->step_limit) {
-        budget_exit(h);
+        interp_budget_exit(h);
         return 0;
     }
     if (!h->vm->det)
         rv_timer_update(h);
     tab = chunk_begin(h);
-    enter(h, interp_of(h)->single->op, h->left, 0, tab);
+    interp_resume(h, interp_of(h)->single->op, h->left, 0, tab);
+    loop(h);
     if (h->chunk) /* 0: the budget ended it, already counted */
-        count_steps(h, h->left);
+        interp_count_steps(h, h->left);
     return 0;
 }
 
-static void interp_kick(struct hart *hart)
+void interp_kick(struct hart *hart)
 {
     (void)hart; /* the loop looks at hart->requests once a chunk */
 }
 
-static void interp_hart_irq(struct hart *hart, unsigned irq, bool level)
+void interp_hart_irq(struct hart *hart, unsigned irq, bool level)
 {
     struct rv_hart *h = rv_of(hart);
 
@@ -517,7 +581,7 @@ static void interp_hart_irq(struct hart *hart, unsigned irq, bool level)
         atomic_fetch_and(&h->mip, ~(1ull << irq));
 }
 
-static bool interp_irq_pending(struct hart *hart)
+bool interp_irq_pending(struct hart *hart)
 {
     struct rv_hart *h = rv_of(hart);
 
@@ -525,34 +589,34 @@ static bool interp_irq_pending(struct hart *hart)
     return rv_mip(h) & h->mie;
 }
 
-static void interp_set_timer(struct hart *hart, uint64_t ticks)
+void interp_set_timer(struct hart *hart, uint64_t ticks)
 {
     struct rv_hart *h = rv_of(hart);
 
     rv_timer_set(h, ticks);
 }
 
-static uint64_t interp_timer_deadline(struct hart *hart)
+uint64_t interp_timer_deadline(struct hart *hart)
 {
     return rv_timer_deadline(rv_of(hart));
 }
 
-static void interp_set_mtimer(struct hart *hart, uint64_t ticks)
+void interp_set_mtimer(struct hart *hart, uint64_t ticks)
 {
     rv_mtimer_set(rv_of(hart), ticks);
 }
 
-static uint64_t interp_pc(struct hart *hart)
+uint64_t interp_pc(struct hart *hart)
 {
     return rv_of(hart)->pc;
 }
 
-static uint64_t interp_steps(struct hart *hart)
+uint64_t interp_steps(struct hart *hart)
 {
     return rv_steps(rv_of(hart));
 }
 
-static void interp_set_step_limit(struct hart *hart, uint64_t steps)
+void interp_set_step_limit(struct hart *hart, uint64_t steps)
 {
     rv_of(hart)->step_limit = steps;
 }
@@ -560,7 +624,7 @@ static void interp_set_step_limit(struct hart *hart, uint64_t steps)
 /* Beyond this many pages one flush of everything is quicker. */
 #define FENCE_PAGES_MAX 64
 
-static void interp_fence(struct hart *hart, const struct hart_fence *fence)
+void interp_fence(struct hart *hart, const struct hart_fence *fence)
 {
     struct rv_hart *h = rv_of(hart);
     uint64_t first = fence->start & RV_PAGE_MASK;
@@ -578,13 +642,13 @@ static void interp_fence(struct hart *hart, const struct hart_fence *fence)
         rv_tlb_flush_page(h, first + at);
 }
 
-static int interp_state_get(struct hart *hart, struct hart_state *state)
+int interp_state_get(struct hart *hart, struct hart_state *state)
 {
     rv_state_get(rv_of(hart), state);
     return 0;
 }
 
-static int interp_state_set(struct hart *hart, const struct hart_state *state)
+int interp_state_set(struct hart *hart, const struct hart_state *state)
 {
     if (!rv_state_valid(state))
         return -EINVAL;
@@ -592,7 +656,7 @@ static int interp_state_set(struct hart *hart, const struct hart_state *state)
     return 0;
 }
 
-static int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
+int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
 {
     struct rv_hart *h = rv_of(hart);
     uint8_t *out = buf;
@@ -610,57 +674,61 @@ static int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t le
     return 0;
 }
 
-static uint64_t interp_counter_get(struct hart *hart, unsigned counter)
+uint64_t interp_counter_get(struct hart *hart, unsigned counter)
 {
     return rv_counter_get(rv_of(hart), counter);
 }
 
-static void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
+void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts)
 {
     rv_counter_set(rv_of(hart), counter, value, counts);
 }
 
-static bool interp_event_known(uint64_t selector)
+void interp_cycles_add(struct hart *hart, uint64_t cycles)
+{
+    rv_cycles_add(rv_of(hart), cycles);
+}
+
+bool interp_event_known(uint64_t selector)
 {
     return rv_hpm_known(selector);
 }
 
-static void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector,
-                             unsigned filters)
+void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters)
 {
     rv_hpm_select(rv_of(hart), counter, selector, filters);
 }
 
-static uint64_t interp_overflows(struct hart *hart)
+uint64_t interp_overflows(struct hart *hart)
 {
     return rv_hpm_overflows(rv_of(hart));
 }
 
-static int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
+int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value)
 {
     return rv_feature_set(rv_of(hart), feature, value);
 }
 
-static enum call_route interp_call_route(struct vm *vm, uint64_t ext)
+enum call_route interp_call_route(struct vm *vm, uint64_t ext)
 {
     (void)vm;
     (void)ext;
     return ROUTE_EXITS;
 }
 
-static const char *interp_isa_string(struct vm *vm)
+const char *interp_isa_string(struct vm *vm)
 {
     (void)vm;
     return rv_isa_string;
 }
 
-static const char *const *interp_isa_extensions(struct vm *vm)
+const char *const *interp_isa_extensions(struct vm *vm)
 {
     (void)vm;
     return rv_isa_extensions;
 }
 
-static const char *interp_mmu_type(struct vm *vm)
+const char *interp_mmu_type(struct vm *vm)
 {
     (void)vm;
     return "riscv,sv57";
@@ -694,6 +762,7 @@ const struct engine engine_interp = {
     .mmu_type = interp_mmu_type,
     .counter_get = interp_counter_get,
     .counter_set = interp_counter_set,
+    .cycles_add = interp_cycles_add,
     .programmable = HART_HPM_COUNTERS,
     .event_known = interp_event_known,
     .event_set = interp_event_set,

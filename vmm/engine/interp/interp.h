@@ -138,18 +138,50 @@ struct code_page {
     struct rv_op op[PAGE_SLOTS + 2]; /* the last ones lead to the next page */
     uint8_t bytes[MEM_PAGE_SIZE];
     gpa_t gpa;
-    uint64_t epoch;
-    bool guarded;           /* no op runs from it, see code_page_get */
-    struct code_page *next; /* same hash bucket */
+    bool guarded; /* no op runs from it, see code_page_get */
+    /*
+     * The translator's, where there is one: the code of each halfword, how often it was entered
+     * untranslated, and in which segments of the cache its code is, a bit each.
+     */
+    uint32_t entry[PAGE_SLOTS];
+    uint8_t heat[PAGE_SLOTS];
+    uint64_t segments;
+};
+_Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
+
+#define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
+
+/*
+ * Where the decoded page of an address is, in a table of open addressing that is at most half
+ * full. Here and not in the page, because fields of pages all fall into the same few sets of
+ * the host's caches: a search through them took 5 % of a shell script's time.
+ */
+struct code_slot {
+    uint64_t key; /* gpa | CODE_KEY | guarded; 0: free */
+    struct code_page *page;
+    uint64_t epoch; /* in which it was last compared with memory */
 };
 
-#define CODE_BUCKETS   1024u
-#define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
+#define CODE_SLOTS (2 * CODE_PAGES_MAX)
+#define CODE_KEY   2u
+
+/*
+ * Where a kernel's calls lead, for calls that need not pass the gate (call_fast, call.h). With
+ * it an SBI Base call takes 6 ns instead of 23 (tollgate bench calls).
+ */
+#define CALL_CACHE 16u
+
+struct call_cached {
+    uint64_t ext, fn;
+    struct call_way way; /* its epoch counts even when the call is not plain */
+    bool plain;          /* it need not take the gate */
+    bool direct;         /* nor is it stamped */
+};
 
 /* What the interpreter has beside the shared hart: rv_hart.loop. */
 struct interp {
     struct rv_hart hart;
-    struct code_page *bucket[CODE_BUCKETS];
+    struct code_slot code[CODE_SLOTS];
     unsigned npages;
     uint64_t epoch;
     uint64_t refresh_steps;   /* at which all pages are due to be compared with memory again */
@@ -159,7 +191,12 @@ struct interp {
     bool kernel;              /* S-mode ecalls are calls to the monitor */
     bool crowded;             /* harts are threads, more than the host has processors for */
     bool exact;               /* every stop exact: budgets, single step */
+    bool stepping;            /* run by interp_step: no way on leads past the end of the step */
+    bool stopped;             /* a step came to that end */
+    const struct rv_op *behind; /* it: the op to go on with, or NULL: at h->pc, after a look */
+    void *translator;           /* struct dbt, or NULL */
     struct interp_next next;
+    struct call_cached calls[CALL_CACHE];
 };
 
 static inline struct interp *interp_of(struct rv_hart *h)
@@ -191,6 +228,61 @@ void interp_fence_i(struct rv_hart *h);
 enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,
                       struct vm_exit *exit);
 
+/*
+ * What the translator has the interpreter do. interp_step runs one instruction, at h->pc, whose
+ * op is `op`; with `on` also those that follow it up to the first jump that is taken, the end
+ * of the page, or one that has the loop look at interrupts. True: h->pc and h->left are exact,
+ * go on there; in->behind is the op that follows when it follows in sequence. False: leave.
+ */
+bool interp_step(struct rv_hart *h, const struct rv_op *op, bool on);
+
+/* The parts of the loop: the decoded page of h->pc, NULL after a trap, which interp_take_trap
+ * then enters (false: leave); requests and interrupts at h->pc (false: leave). */
+struct code_page *interp_fetch_page(struct rv_hart *h);
+bool interp_take_trap(struct rv_hart *h);
+bool interp_attend(struct rv_hart *h);
+
+/* A chunk ends: its steps are counted, and what is due then is done. */
+void interp_count_steps(struct rv_hart *h, int64_t left);
+void interp_chunk_due(struct rv_hart *h);
+void interp_budget_exit(struct rv_hart *h);
+
+/* The page of h->pc when it is in the fetch table, which nearly always it is. */
+INLINE struct code_page *interp_fetch_hit(struct rv_hart *h)
+{
+    const struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+
+    return LIKELY(e->tag == (h->pc & RV_PAGE_MASK)) ? e->page : NULL;
+}
+
+/* Engine operations that the translator shares. */
+int interp_hart_create(struct hart *hart);
+void interp_hart_destroy(struct hart *hart);
+void interp_kick(struct hart *hart);
+void interp_hart_irq(struct hart *hart, unsigned irq, bool level);
+bool interp_irq_pending(struct hart *hart);
+void interp_set_timer(struct hart *hart, uint64_t ticks);
+uint64_t interp_timer_deadline(struct hart *hart);
+void interp_set_mtimer(struct hart *hart, uint64_t ticks);
+uint64_t interp_steps(struct hart *hart);
+void interp_set_step_limit(struct hart *hart, uint64_t steps);
+void interp_fence(struct hart *hart, const struct hart_fence *fence);
+int interp_state_get(struct hart *hart, struct hart_state *state);
+int interp_state_set(struct hart *hart, const struct hart_state *state);
+int interp_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len);
+enum call_route interp_call_route(struct vm *vm, uint64_t ext);
+const char *interp_isa_string(struct vm *vm);
+const char *const *interp_isa_extensions(struct vm *vm);
+const char *interp_mmu_type(struct vm *vm);
+uint64_t interp_counter_get(struct hart *hart, unsigned counter);
+void interp_counter_set(struct hart *hart, unsigned counter, uint64_t value, bool counts);
+uint64_t interp_pc(struct hart *hart);
+void interp_cycles_add(struct hart *hart, uint64_t cycles);
+bool interp_event_known(uint64_t selector);
+void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters);
+uint64_t interp_overflows(struct hart *hart);
+int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
+
 /* --- code.c --- */
 
 /*
@@ -198,7 +290,9 @@ enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, u
  * fetched with its own permission check.
  */
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
-struct code_page *code_page_new(void);
+struct code_page *code_page_new(bool translated);
+/* Forgets the translations of a page. */
+void code_page_cold(struct code_page *page);
 void code_decode(const struct rv_op *op);
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
 void code_drop(struct rv_hart *h);

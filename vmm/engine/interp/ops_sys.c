@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include "guest/abi/tg.h"
 #include "vmm/observe.h"
+#include "vmm/phases.h"
 
 enum csr_kind { CSR_WRITE, CSR_SET, CSR_CLEAR };
 
@@ -33,7 +35,7 @@ static NOINLINE int csr_access(struct rv_hart *h, const struct rv_op *op, unsign
     if (write && rv_csr_write(h, csr, value, mask) != 0)
         return -1;
     h->x[op->rd] = old;
-    if (UNLIKELY(h->hart->watch & WATCH_CSR))
+    if (hart_watched(h->hart, WATCH_CSR))
         observe_csr(h->hart, h->pc, csr, old, write, value);
     return write;
 }
@@ -77,9 +79,32 @@ OP_CSR(csrrwi, CSR_WRITE, 1u)
 OP_CSR(csrrsi, CSR_SET, 1u)
 OP_CSR(csrrci, CSR_CLEAR, 1u)
 
-enum next_step { STEP_RESUME, STEP_LEAVE, STEP_TRAP };
+/* STEP_NEXT: as STEP_RESUME, but nothing can have come that the loop must look at. */
+enum next_step { STEP_NEXT, STEP_RESUME, STEP_LEAVE, STEP_TRAP };
 
-/* Makes the call and commits its reply. */
+/* Commits the reply of a call. */
+static inline enum next_step call_commit(struct rv_hart *h, const struct call *c,
+                                         enum gate gate)
+{
+    if (gate == GATE_PARK)
+        return STEP_LEAVE;
+    switch (c->disp) {
+    case CALL_RET2: h->x[11] = c->value; __attribute__((fallthrough));
+    case CALL_RET1:
+        h->x[10] = (uint64_t)c->error;
+        h->pc += 4;
+        h->unretired++; /* ecall does not retire */
+        break;
+    case CALL_TRAP:
+        h->trap_cause = (int64_t)c->value;
+        h->trap_tval = (uint64_t)c->error;
+        return STEP_TRAP;
+    default: return STEP_LEAVE;
+    }
+    return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
+}
+
+/* Through the gate. */
 static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *op,
                                          int64_t left, uintptr_t pcd)
 {
@@ -89,22 +114,131 @@ static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *
     for (unsigned i = 0; i < CALL_ARGS; i++)
         exit.call.arg[i] = h->x[10 + i];
     gate = interp_exit(h, op, left, pcd, &exit);
-    if (gate == GATE_PARK)
-        return STEP_LEAVE;
-    switch (exit.call.disp) {
-    case CALL_RET2: h->x[11] = exit.call.value; __attribute__((fallthrough));
-    case CALL_RET1:
-        h->x[10] = (uint64_t)exit.call.error;
-        h->pc += 4;
-        h->unretired++; /* ecall does not retire */
-        break;
-    case CALL_TRAP:
-        h->trap_cause = (int64_t)exit.call.value;
-        h->trap_tval = (uint64_t)exit.call.error;
-        return STEP_TRAP;
-    default: return STEP_LEAVE;
+    return call_commit(h, &exit.call, gate);
+}
+
+/* The place of a call in the cache. */
+static inline struct call_cached *call_cached(struct rv_hart *h)
+{
+    uint64_t ext = h->x[17], fn = h->x[16];
+
+    return &interp_of(h)->calls[(ext ^ ext >> 8 ^ fn) % CALL_CACHE];
+}
+
+/* Is it the call at hand, and still true? */
+static inline bool call_is(const struct rv_hart *h, const struct call_cached *cached)
+{
+    return cached->ext == h->x[17] && cached->fn == h->x[16] &&
+           cached->way.epoch == atomic_load_explicit(&h->vm->call_epoch, memory_order_acquire);
+}
+
+/*
+ * A plain call of a kernel, by its handler; does what the gate would (call.h). The handler may
+ * ask for the hart's state: pc and steps are as the gate would show them. `timed` is a
+ * constant: questions that time stamps ask would be a tenth of the whole.
+ */
+INLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                  uintptr_t pcd, const struct call_cached *cached, bool timed)
+{
+    struct call c;
+    enum gate gate = GATE_CONTINUE;
+
+    c.personality =
+        cached->ext >= TG_EXT_FIRST && cached->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
+    c.ext = cached->ext;
+    c.fn = cached->fn;
+    for (unsigned i = 0; i < CALL_ARGS; i++)
+        c.arg[i] = h->x[10 + i];
+    c.buf = NULL;
+    c.buf_len = 0;
+    c.error = 0;
+    c.value = 0;
+    h->pc = op_pc(op, pcd);
+    h->left = left;
+    if (timed)
+        phase_mark(h->hart, MARK_HANDLER);
+    c.disp = cached->way.handler(cached->way.self, h->hart, &c);
+    if (timed)
+        phase_mark(h->hart, MARK_DONE);
+    if (UNLIKELY(c.disp > CALL_RET1)) {
+        if (c.disp == CALL_PASS) /* it had no effect */
+            return call_exit(h, op, left, pcd);
+        if (c.disp == CALL_PARK) {
+            h->hart->yield = YIELD_PARK;
+            gate = GATE_PARK;
+        }
     }
-    return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
+    if (UNLIKELY(c.error != 0))
+        call_error_check(h->hart, cached->way.desc, &c);
+    h->hart->exits[EXIT_CALL]++;
+    enum next_step step = call_commit(h, &c, gate);
+
+    /* A plain call touches neither requests nor interrupts of harts; look all the same. */
+    if (step == STEP_RESUME &&
+        (atomic_load_explicit(&h->mip, memory_order_relaxed) & h->mie) == 0 &&
+        atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0)
+        return STEP_NEXT;
+    return step;
+}
+
+static NOINLINE enum next_step call_usual(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          const struct call_cached *cached)
+{
+    return call_direct(h, op, left, pcd, cached, false);
+}
+
+/* Whichever way it takes otherwise, with time stamps. */
+static NOINLINE enum next_step call_timed(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          const struct call_cached *cached)
+{
+    struct vm_exit exit = {
+        .kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16], .call.arg[0] = h->x[10]};
+    enum next_step step;
+
+    phase_mark(h->hart, MARK_LEAVE);
+    phase_gate(h->hart, &exit);
+    step = cached->plain ? call_direct(h, op, left, pcd, cached, true)
+                         : call_exit(h, op, left, pcd);
+    phase_end(h->hart);
+    return step;
+}
+
+static NOINLINE void call_remember(struct rv_hart *h, struct call_cached *cached)
+{
+    uint64_t ext = h->x[17];
+    bool tg = ext >= TG_EXT_FIRST && ext <= TG_EXT_LAST;
+
+    cached->ext = ext;
+    cached->fn = h->x[16];
+    cached->plain = call_fast(h->vm, tg ? CALL_TG : CALL_SBI, ext, cached->fn, &cached->way);
+    cached->direct = cached->plain && !hart_timed(h->hart);
+}
+
+/* Calls that are not in the cache, or do not go to their handler at once. */
+static NOINLINE enum next_step call_other(struct rv_hart *h, const struct rv_op *op,
+                                          int64_t left, uintptr_t pcd,
+                                          struct call_cached *cached)
+{
+    if (interp_of(h)->program)
+        return call_exit(h, op, left, pcd);
+    if (!call_is(h, cached))
+        call_remember(h, cached);
+    if (hart_timed(h->hart))
+        return call_timed(h, op, left, pcd, cached);
+    return cached->direct ? call_usual(h, op, left, pcd, cached) : call_exit(h, op, left, pcd);
+}
+
+static inline enum next_step call_take(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                       uintptr_t pcd)
+{
+    struct call_cached *cached = call_cached(h);
+
+    /* A program's cache stays empty. */
+    if (LIKELY(cached->direct && call_is(h, cached)))
+        return call_usual(h, op, left, pcd, cached);
+    return call_other(h, op, left, pcd, cached);
 }
 
 OP(ecall)
@@ -115,15 +249,17 @@ OP(ecall)
     h->trap_cause = RV_ECALL_U + h->priv;
     h->trap_tval = 0;
     if ((in->kernel && h->priv == PRIV_S) || in->program)
-        step = call_exit(h, op, left, pcd);
-    if (step == STEP_LEAVE) {
-        h->left = left;
+        step = call_take(h, op, left, pcd);
+    if (step == STEP_NEXT)
+        NEXT();
+    if (LIKELY(step == STEP_RESUME)) {
+        interp_resume(OP_ARGS);
         return;
     }
     if (step == STEP_TRAP)
         interp_trap(OP_ARGS);
     else
-        interp_resume(OP_ARGS);
+        h->left = left;
 }
 
 OP(ebreak)

@@ -14,6 +14,7 @@
 #include "guest/abi/sbi.h"
 #include "vmm/engine/kvm/engine.h"
 #include "vmm/host.h"
+#include "vmm/phases.h"
 
 #define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
 
@@ -114,19 +115,42 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_state = NULL;
 }
 
-static int slots_set(struct kvm_vm *kv, const struct vm *vm)
+static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_slot *slot,
+                    uint32_t flags)
 {
-    for (unsigned i = 0; i < vm->mem.nslots; i++) {
-        struct kvm_userspace_memory_region region = {
-            .slot = i,
-            .guest_phys_addr = vm->mem.slot[i].gpa,
-            .memory_size = vm->mem.slot[i].size,
-            .userspace_addr = (uintptr_t)vm->mem.slot[i].host,
-        };
-        if (ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-            return -errno;
-    }
-    return 0;
+    struct kvm_userspace_memory_region region = {
+        .slot = number,
+        .flags = flags,
+        .guest_phys_addr = slot->gpa,
+        .memory_size = slot->size,
+        .userspace_addr = (uintptr_t)slot->host,
+    };
+
+    return ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+/* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
+static int rom_set(const struct kvm_vm *kv, const struct vm *vm)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < vm->mem.nrom; i++)
+        rc = slot_set(kv, MEM_SLOTS_MAX + i, &vm->mem.rom[i], KVM_MEM_READONLY);
+    return rc;
+}
+
+static int slots_set(const struct kvm_vm *kv, const struct vm *vm)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < vm->mem.nslots; i++)
+        rc = slot_set(kv, i, &vm->mem.slot[i], 0);
+    return rc == 0 ? rom_set(kv, vm) : rc;
+}
+
+static int kvm_rom_moved(struct vm *vm)
+{
+    return rom_set(kvm_vm_of(vm), vm);
 }
 
 /* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
@@ -294,7 +318,9 @@ static int kvm_run(struct hart *hart)
         atomic_thread_fence(memory_order_seq_cst);
         if (!attend(hart))
             break;
+        phase_end(hart);
         error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        phase_mark(hart, MARK_LEAVE);
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
     }
@@ -403,6 +429,11 @@ static uint64_t kvm_timebase_hz(struct vm *vm)
     return kvm_vm_of(vm)->timebase_hz;
 }
 
+static uint64_t kvm_time(struct hart *hart)
+{
+    return kvm_time_read(kvm_hart_of(hart));
+}
+
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: S-mode guests on the processor itself",
@@ -426,4 +457,6 @@ const struct engine engine_kvm = {
     .isa_extensions = kvm_isa_extensions,
     .mmu_type = kvm_mmu_type,
     .timebase_hz = kvm_timebase_hz,
+    .time = kvm_time,
+    .rom_moved = kvm_rom_moved,
 };

@@ -75,6 +75,8 @@ void kvm_state_read(struct kvm_hart *k, struct hart_state *state);
 int kvm_state_write(struct kvm_hart *k, const struct hart_state *state);
 void kvm_timer_write(struct kvm_hart *k, uint64_t ticks);
 uint64_t kvm_timer_read(const struct kvm_hart *k);
+/* The guest's `time`. */
+uint64_t kvm_time_read(const struct kvm_hart *k);
 
 /* --- riscv64_exit.c --- */
 

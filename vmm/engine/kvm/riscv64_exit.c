@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include "guest/abi/sbi.h"
+#include "vmm/phases.h"
 
 /* Major opcodes (unprivileged specification, "RV32/64G Instruction Set Listings"). */
 #define OPCODE(word)  ((word)&0x7fu)
@@ -224,6 +225,7 @@ static enum gate call_deliver(struct kvm_hart *k)
     for (unsigned i = 0; i < CALL_ARGS; i++)
         exit.call.arg[i] = k->run->riscv_sbi.args[i];
     k->pending = PENDING_CALL;
+    phase_gate(k->hart, &exit);
     gate = vm_gate(k->hart, &exit);
     call_commit(k, &exit.call);
     return gate;
@@ -305,6 +307,7 @@ static enum gate mmio_deliver(struct kvm_hart *k)
     if (exit.mmio.write)
         memcpy(&exit.mmio.data, run->mmio.data, exit.mmio.size);
     k->pending = PENDING_MMIO;
+    phase_gate(k->hart, &exit);
     gate = vm_gate(k->hart, &exit);
     if (k->pending == PENDING_NONE)
         return gate;

@@ -182,6 +182,11 @@ uint64_t kvm_timer_read(const struct kvm_hart *k)
     return kvm_reg(k, KVM_REG_TIME(compare));
 }
 
+uint64_t kvm_time_read(const struct kvm_hart *k)
+{
+    return kvm_reg(k, KVM_REG_TIME(time));
+}
+
 /* Linux 6.12 takes the value 1 (ON) for the time when the timer is switched on, so that the
  * time has to be written after it, too. */
 void kvm_timer_write(struct kvm_hart *k, uint64_t ticks)

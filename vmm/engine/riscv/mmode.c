@@ -65,6 +65,12 @@ void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool co
     machine_write(h, CSR_MCYCLE + counter, value + counts, UINT64_MAX);
 }
 
+void rv_cycles_add(struct rv_hart *h, uint64_t cycles)
+{
+    if (!(h->mcountinhibit & 1ull << HART_COUNTER_CYCLE))
+        h->cycle_base += cycles;
+}
+
 /* Writes a field; what comes back is what the hart made of it (WARL). */
 static uint64_t menvcfg_set(struct rv_hart *h, uint64_t field, uint64_t value)
 {

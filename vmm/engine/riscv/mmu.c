@@ -3,6 +3,7 @@
 #include "vmm/engine/riscv/rv.h"
 
 #include <string.h>
+#include "vmm/phases.h"
 #include "vmm/vm.h"
 
 /* Page table entries (privileged specification, section "Sv39"). */
@@ -167,6 +168,13 @@ static unsigned effective_priv(const struct rv_hart *h, enum rv_access access)
     return h->priv;
 }
 
+/* A page that can be loaded from only. No pointer into it gets where stores look: both the
+ * table of the TLB and the place are the load's. */
+static uint8_t *rom_page(const struct rv_hart *h, gpa_t gpa)
+{
+    return (uint8_t *)(uintptr_t)mem_rom(&h->vm->mem, gpa, MEM_PAGE_SIZE);
+}
+
 static const uint64_t walk_event[] = {[RV_FETCH] = HART_EVENT_FETCH_WALKS,
                                       [RV_LOAD] = HART_EVENT_LOAD_WALKS,
                                       [RV_STORE] = HART_EVENT_STORE_WALKS};
@@ -187,12 +195,15 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
     if (!rv_pmp_allows(h, gpa, size, priv, access))
         return access_fault(h, access, va);
     page = mem_ptr(&h->vm->mem, gpa & RV_PAGE_MASK, MEM_PAGE_SIZE);
+    if (!page && access == RV_LOAD)
+        page = rom_page(h, gpa & RV_PAGE_MASK);
     place->gpa = gpa;
     place->host = page ? page + (gpa & ~RV_PAGE_MASK) : NULL;
     if (page && access != RV_FETCH && !h->misaligned_traps && rv_pmp_uniform(h, gpa)) {
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
+        h->tlbs_used |= (uint8_t)(1u << (h->tlb - h->tlbs));
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;
     }
@@ -203,19 +214,26 @@ static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, un
                 enum rv_access access, uint64_t *value)
 {
     struct vm_exit exit = {.kind = EXIT_MMIO};
+    const bool timed = hart_timed(h->hart); /* asked once: each question is 1 % of a read */
 
+    if (timed)
+        phase_mark(h->hart, MARK_LEAVE);
     exit.mmio.gpa = place->gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
         exit.mmio.data = *value;
     rv_hpm_count(h, HART_EVENT_DEVICE);
+    if (timed)
+        phase_gate(h->hart, &exit);
     vm_gate(h->hart, &exit);
     h->device_access = true;
     if (exit.mmio.failed)
         return access_fault(h, access, va);
     if (access == RV_LOAD)
         *value = exit.mmio.data;
+    if (timed)
+        phase_end(h->hart);
     return RV_NO_TRAP;
 }
 
@@ -327,19 +345,29 @@ void rv_context_update(struct rv_hart *h)
     h->fetch = &h->fetches[h->priv == PRIV_M ? 2 : h->priv];
 }
 
+/* Whole tables: what nothing was entered into since the last time is empty. */
 void rv_tlb_flush(struct rv_hart *h)
 {
     for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
+        if (!(h->tlbs_used >> ctx & 1))
+            continue;
         for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
             h->tlbs[ctx].load[i].tag = RV_TLB_EMPTY;
             h->tlbs[ctx].store[i].tag = RV_TLB_EMPTY;
         }
     }
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
-            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    rv_fetch_flush(h);
+    h->tlbs_used = 0;
     for (unsigned half = 0; half < 2; half++)
         h->large[half] = (struct rv_large){.first = UINT64_MAX};
+}
+
+void rv_fetch_flush(struct rv_hart *h)
+{
+    for (unsigned f = 0; f < 3; f++)
+        for (unsigned i = 0; (h->fetches_used >> f & 1) && i < RV_TLB_ENTRIES; i++)
+            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
+    h->fetches_used = 0;
 }
 
 static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)

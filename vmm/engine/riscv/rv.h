@@ -119,6 +119,10 @@ struct rv_hart {
     uint64_t x[33];         /* x[32] takes writes to x0 */
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
+    uint64_t page_va;       /* translated code: the virtual page it runs in */
+    const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
+    uint32_t fp_live;       /* 1: the host's FPU has the guest's rounding mode and flags */
+    uint32_t mxcsr;         /* on its way to and from the FPU */
     uint64_t f[32];         /* NaN-boxed */
     uint64_t pc;            /* exact outside the engine's loop */
     struct hart *hart;
@@ -166,8 +170,9 @@ struct rv_hart {
         cycle_base; /* added to the counts; the value itself when inhibited */
     struct rv_hpm hpm;
 
-    void *loop;               /* the engine's own, beside the shared state */
-    struct rv_large large[2]; /* in the lower and the upper half of the address space */
+    void *loop;                      /* the engine's own, beside the shared state */
+    uint8_t tlbs_used, fetches_used; /* which of these may have entries, a bit each */
+    struct rv_large large[2];        /* in the lower and the upper half of the address space */
     struct rv_tlb tlbs[RV_CONTEXTS];
     struct rv_fetch fetches[3]; /* U, S, M */
 };
@@ -234,9 +239,10 @@ extern const char *const rv_isa_extensions[];
 
 /* --- mmode.c --- */
 
-/* As engine.h has them: counter_get, counter_set, feature_set. */
+/* As engine.h has them: counter_get, counter_set, cycles_add, feature_set. */
 uint64_t rv_counter_get(struct rv_hart *h, unsigned counter);
 void rv_counter_set(struct rv_hart *h, unsigned counter, uint64_t value, bool counts);
+void rv_cycles_add(struct rv_hart *h, uint64_t cycles);
 int rv_feature_set(struct rv_hart *h, unsigned feature, uint64_t value);
 
 /* --- mmu.c --- */
@@ -273,6 +279,7 @@ void rv_context_update(struct rv_hart *h);
  * too. */
 void rv_tlb_flush(struct rv_hart *h);
 void rv_tlb_flush_page(struct rv_hart *h, uint64_t va);
+void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
 
 /* --- pmp.c --- */
 

@@ -85,7 +85,7 @@ void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval, uint64_t pc)
     h->unretired++;
     rv_hpm_count(h, interrupt ? HART_EVENT_INTERRUPTS : HART_EVENT_EXCEPTIONS);
     h->reserve_host = RV_NO_RESERVATION;
-    if (__builtin_expect(h->hart->watch & (WATCH_IRQ | WATCH_FAULTS | WATCH_GUEST), 0))
+    if (hart_watched(h->hart, WATCH_IRQ | WATCH_FAULTS | WATCH_GUEST))
         trap_tell(h, cause, tval, pc);
     if (h->priv != PRIV_M && (delegated >> number & 1)) {
         h->sepc = pc;
@@ -138,7 +138,7 @@ int rv_sret(struct rv_hart *h)
     h->mstatus = (h->mstatus & ~(RV_SPP | RV_SIE | RV_MPRV)) |
                  (h->mstatus & RV_SPIE ? RV_SIE : 0) | RV_SPIE;
     rv_hpm_mode(h);
-    if (__builtin_expect(h->hart->watch & WATCH_GUEST, 0) && h->priv == PRIV_U)
+    if (hart_watched(h->hart, WATCH_GUEST) && h->priv == PRIV_U)
         observe_return(h->hart, h->satp, h->sscratch, h->x);
     rv_context_update(h);
     return 0;

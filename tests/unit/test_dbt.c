@@ -1,0 +1,161 @@
+/* test_dbt.c: the translator: what the interpreter passes, and the code cache. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <CUnit/CUnit.h>
+#include "tests/unit/machine.h"
+#include "tests/unit/suites.h"
+
+#ifdef TOLLGATE_DBT
+
+#include <stdio.h>
+#include <string.h>
+#include "vmm/engine/dbt/dbt.h"
+
+static struct dbt *dbt_in(const struct machine *m)
+{
+    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
+}
+
+static int use_dbt(void)
+{
+    machine_use(MACHINE_DBT);
+    return 0;
+}
+
+static int use_dbt_single(void)
+{
+    machine_use(MACHINE_DBT_SINGLE);
+    return 0;
+}
+
+static int use_interp(void)
+{
+    machine_use(MACHINE_INTERP);
+    return 0;
+}
+
+/* A loop of 100 rounds at CODE that leaves its sum in A0, and stays behind it. */
+static void put_loop(struct machine *m, int addend)
+{
+    PUT(m, CODE, AS_I(addi, A0, ZERO, 0), AS_I(addi, A1, ZERO, 100), AS_I(addi, A0, A0, addend),
+        AS_I(addi, A1, A1, -1), AS_B(bne, A1, ZERO, -8), AS_SELF);
+}
+
+#define LOOP_STEPS 400
+
+/* The loop runs as translated code, linked to itself: it is entered a few times only. */
+static void test_loop_is_translated(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    put_loop(&m, 3);
+    machine_go(&m, PRIV_M, CODE, LOOP_STEPS);
+    CU_ASSERT_EQUAL(m.s.x[A0], 300);
+    CU_ASSERT_EQUAL(m.s.steps, LOOP_STEPS);
+    CU_ASSERT(dbt_in(&m)->translations >= 1);
+    CU_ASSERT(dbt_in(&m)->entered < 10);
+    CU_ASSERT_EQUAL(dbt_in(&m)->stepped, 0);
+    machine_destroy(&m);
+}
+
+/* Code that was linked and is rewritten runs as rewritten, after fence.i. */
+static void test_rewritten(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    for (int i = 1; i < 20; i++) {
+        put_loop(&m, i);
+        machine_go(&m, PRIV_M, CODE, LOOP_STEPS);
+        CU_ASSERT_EQUAL(m.s.x[A0], (uint64_t)i * 100);
+    }
+    machine_destroy(&m);
+}
+
+/* Pages that each hold a jump to the next, many times around a cache of two small segments. */
+static void test_eviction(void)
+{
+    enum { PAGES = 200, ROUNDS = 5 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    dbt_in(&m)->cache.segment_size = 8192;
+    dbt_in(&m)->cache.nsegments = 2;
+    for (int i = 0; i < PAGES; i++) {
+        int next = i + 1 < PAGES ? (int)MEM_PAGE_SIZE : -(PAGES - 1) * (int)MEM_PAGE_SIZE;
+
+        PUT(&m, DATA + (gpa_t)i * MEM_PAGE_SIZE, AS_I(addi, A0, A0, 1), AS_I(addi, A1, A1, 2),
+            AS_J(ZERO, next - 8));
+    }
+    m.s.x[A1] = 0;
+    machine_go(&m, PRIV_M, DATA, 3 * PAGES * ROUNDS);
+    CU_ASSERT_EQUAL(m.s.x[A0], PAGES * ROUNDS);
+    CU_ASSERT_EQUAL(m.s.x[A1], 2 * PAGES * ROUNDS);
+    CU_ASSERT_EQUAL(m.s.pc, DATA);
+    CU_ASSERT(dbt_in(&m)->evictions > 2);
+    machine_destroy(&m);
+}
+
+/* Every line of the process's map that names the code is writable or executable, never both. */
+static void test_never_writable_and_executable(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned written = 0, executed = 0;
+    struct machine m;
+    char line[512];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+    machine_init(&m, START_FIRMWARE, 1);
+    while (fgets(line, sizeof(line), maps)) {
+        const char *rights = strchr(line, ' ');
+
+        if (!rights)
+            continue;
+        CU_ASSERT_FALSE(rights[2] == 'w' && rights[3] == 'x');
+        if (strstr(line, "tollgate-code")) {
+            written += rights[2] == 'w';
+            executed += rights[3] == 'x';
+        }
+    }
+    fclose(maps);
+    CU_ASSERT_EQUAL(written, 1);
+    CU_ASSERT_EQUAL(executed, 1);
+    machine_destroy(&m);
+}
+
+/* One physical page at two addresses: its code tells where it runs. */
+static void test_two_mappings(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    *machine_pte(&m, V_DATA, 0) = PTE_OF(CODE, PTE_RX);
+    PUT(&m, CODE, AS_U(auipc, A0, 0), AS_J(A1, 4), AS_SELF);
+    machine_go(&m, PRIV_S, V_CODE, 300);
+    CU_ASSERT_EQUAL(m.s.x[A0], V_CODE);
+    CU_ASSERT_EQUAL(m.s.x[A1], V_CODE + 8);
+    machine_go(&m, PRIV_S, V_DATA, 300);
+    CU_ASSERT_EQUAL(m.s.x[A0], V_DATA);
+    CU_ASSERT_EQUAL(m.s.x[A1], V_DATA + 8);
+    CU_ASSERT_EQUAL(m.s.pc, V_DATA + 8);
+    machine_destroy(&m);
+}
+
+#endif
+
+void suite_dbt(void)
+{
+#ifdef TOLLGATE_DBT
+    CU_pSuite suite = CU_add_suite("dbt", use_dbt, use_interp);
+
+    CU_add_test(suite, "a loop is translated", test_loop_is_translated);
+    CU_add_test(suite, "rewritten code", test_rewritten);
+    CU_add_test(suite, "a full cache", test_eviction);
+    CU_add_test(suite, "no memory is writable and executable",
+                test_never_writable_and_executable);
+    CU_add_test(suite, "a page mapped twice", test_two_mappings);
+    interp_tests(suite);
+    interp_tests(CU_add_suite("dbt, one instruction a block", use_dbt_single, use_interp));
+#endif
+}

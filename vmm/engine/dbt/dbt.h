@@ -1,0 +1,121 @@
+/* dbt.h: the translator: what its parts share. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_DBT_DBT_H
+#define VMM_ENGINE_DBT_DBT_H
+
+#include "vmm/engine/dbt/cache.h"
+#include "vmm/engine/interp/interp.h"
+
+/*
+ * A block runs at most this many instructions before it looks at the steps left, so that a hart
+ * with more of them than this may enter one.
+ */
+#ifndef BLOCK_STEPS_MAX /* tests build with less, and translate at once */
+#define BLOCK_STEPS_MAX 64
+#endif
+
+/* Entered so often, an instruction is worth translating: before, the interpreter runs it. */
+#ifndef BLOCK_HEAT
+#define BLOCK_HEAT 8
+#endif
+
+/*
+ * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
+ * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
+ * code in the cache; 0 is the stub that leaves.
+ */
+struct dbt {
+    struct cache cache;
+    struct interp *in;
+    /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
+    unsigned heat, block_steps;
+    uint64_t end; /* the steps at which the budget ends, or a counter overflows */
+    bool leaving; /* set by a step in the middle of a block: run returns */
+    /* Of the target: offsets of its stubs in the cache. */
+    uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
+    uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
+    uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
+    uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
+    uint32_t stub_clear;
+    const uint8_t *flags; /* of the target: a table among its stubs */
+    /* Counts, for tests and profiles. */
+    uint64_t translations, entered, stepped, evictions;
+};
+
+static inline struct dbt *dbt_of(struct rv_hart *h)
+{
+    return interp_of(h)->translator;
+}
+
+/* --- crossing.c --- */
+
+/*
+ * Traps by ecall into the guest's own handler, and returns from it, at h->pc with h->left as
+ * before the step. False: it is none of these, or illegal; nothing has happened. True: on at
+ * h->pc, after a look at requests and interrupts.
+ */
+bool dbt_cross(struct rv_hart *h, const struct rv_op *op);
+
+/* --- block.c --- */
+
+/*
+ * Translates from a slot of a page on, until the block ends. The offset of its code; 0: there
+ * can be none (the page is guarded, or the instruction has to be fetched on its own). May begin
+ * a new segment of the cache, which forgets what stood there, also of this page.
+ */
+uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot);
+
+/* --- the target, x64_*.c --- */
+
+/* Can this host run what the target emits? 0, or -errno with the reason. */
+int target_probe(char *why, size_t size);
+
+/* Writes the stubs to the start of the cache, at most TARGET_STUBS bytes. */
+#define TARGET_STUBS 4096u
+void target_stubs(struct dbt *d);
+
+/*
+ * Runs translated code on the hart's registers, from the slot of h->pc, until it leaves with
+ * h->pc and h->left exact. h->link is then NULL, or where a jump within the page waits to be
+ * linked to the code of h->pc.
+ */
+void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code);
+
+/* Makes the jump at `site` lead to the code at the offset. */
+void target_link(struct dbt *d, const uint8_t *site, uint32_t code);
+
+/*
+ * One instruction by the interpreter, called by translated code, which then goes on: behind it
+ * (STEP_ON), at the code with the offset returned, or back to who entered (STEP_LEAVE).
+ */
+#define STEP_ON    0u
+#define STEP_LEAVE 1u
+uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left);
+
+/*
+ * A block under construction. The walk over the page sets slot, length and steps before each
+ * instruction.
+ */
+struct target_block;
+
+/* Begins one in the room given. */
+struct target_block *target_block_begin(struct dbt *d, struct code_page *page, unsigned slot,
+                                        uint8_t *room, uint64_t size);
+
+enum lowered {
+    LOWERED,     /* and the block goes on */
+    LOWERED_END, /* the instruction ends the block; its jumps are emitted */
+};
+
+/* Emits one instruction, the steps-th of the block. */
+enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsigned slot,
+                          unsigned steps);
+
+/* Emits the end of a block that runs on into `slot` (PAGE_SLOTS: the next page). */
+void target_fall(struct target_block *b, unsigned slot, unsigned steps);
+
+/* Ends it: the size of its code; 0: it did not fit. */
+uint64_t target_block_end(struct target_block *b);
+
+#endif

@@ -1,0 +1,122 @@
+/* x64_block.h: what the parts of the x86-64 target share: registers and a block under
+ * construction. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_DBT_X64_BLOCK_H
+#define VMM_ENGINE_DBT_X64_BLOCK_H
+
+#include "vmm/engine/dbt/dbt.h"
+#include "vmm/engine/dbt/x64.h"
+
+/*
+ * Registers of the host in translated code. The guest's most used ones have one for good: nine
+ * of them are three quarters of all operands of a riscv64 libc. rax, rcx and rdx are free
+ * within an instruction. rsp is the host's stack.
+ */
+#define REG_HART                                                                               \
+    RBP /* HART_BIAS into struct rv_hart, so that all of x lies in reach of a byte */
+#define REG_TLB   RBX /* rv_hart.tlb */
+#define REG_LEFT  R15 /* rv_hart.left as at the start of the block */
+#define HART_BIAS 128
+
+/* X64_PIN(guest register, host register) */
+#define X64_PINS                                                                               \
+    X64_PIN(2, RDI)                                                                            \
+    X64_PIN(8, R12)                                                                            \
+    X64_PIN(9, R13)                                                                            \
+    X64_PIN(10, R8)                                                                            \
+    X64_PIN(11, R9)                                                                            \
+    X64_PIN(12, R10)                                                                           \
+    X64_PIN(13, R11)                                                                           \
+    X64_PIN(14, R14)                                                                           \
+    X64_PIN(15, RSI)
+
+#define NOT_PINNED RSP
+
+#define HART(member) X64_MEM(REG_HART, (int32_t)offsetof(struct rv_hart, member) - HART_BIAS)
+#define HART_AT(member, bytes)                                                                 \
+    X64_MEM(REG_HART, (int32_t)(offsetof(struct rv_hart, member) + (bytes)) - HART_BIAS)
+
+/* What stands behind a block, where it is out of the way. */
+enum cold_kind {
+    COLD_STEP, /* the instruction by the interpreter, then back */
+    COLD_JUMP, /* a branch that is taken */
+    COLD_FP,   /* the FPU is not the guest's yet */
+    COLD_EXIT, /* no steps left at a jump within the page, or its target has no code yet */
+};
+
+struct cold {
+    enum cold_kind kind;
+    uint8_t *site; /* the jump that leads here */
+    uint8_t *link; /* COLD_EXIT: the jump to be linked later, or NULL */
+    uint8_t *back; /* COLD_STEP */
+    const struct rv_op *op;
+    int32_t target;               /* offset from the page's start */
+    unsigned slot, length, steps; /* of the instruction */
+};
+
+#define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
+
+struct target_block {
+    struct x64_code code;
+    uint8_t *start;
+    unsigned start_slot;
+    struct dbt *dbt;
+    struct code_page *page;
+    /* The instruction at work. */
+    const struct rv_op *op;
+    unsigned slot, length, steps;
+    bool fp_on;     /* FS was tested in this block */
+    bool fp_dirty;  /* and is dirty since */
+    bool fp_live;   /* the FPU has been the guest's since */
+    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
+    unsigned ncold;
+    struct cold cold[COLD_MAX];
+};
+
+/* --- x64_block.c --- */
+
+/* The host register of a guest register, or NOT_PINNED. */
+unsigned x64_pin(unsigned guest);
+struct x64_mem x64_guest(unsigned guest);
+
+/*
+ * The value of a guest register: in its own host register, or loaded into `spare`. x64_get:
+ * into `host` in any case.
+ */
+unsigned x64_source(struct target_block *b, unsigned guest, unsigned spare);
+void x64_get(struct target_block *b, unsigned host, unsigned guest);
+/* Where a result is best made: the register's own, or `spare`; x64_put then stores it. */
+unsigned x64_target(unsigned guest, unsigned spare);
+void x64_put(struct target_block *b, unsigned guest, unsigned host);
+/* op host, guest register. */
+void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
+
+void x64_move(struct target_block *b, unsigned to, unsigned from);
+
+/* The instruction at work by the interpreter: here, or when the condition holds. */
+void x64_step(struct target_block *b);
+void x64_step_if(struct target_block *b, enum x64_cond cc);
+
+/* From here on the FPU has the guest's rounding mode and flags; FS is dirty then. */
+void x64_fp_begin(struct target_block *b);
+/* The register holds a boxed single from here on, or may not. */
+void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+
+/* Where code of the monitor's cache stands, in the writable mapping. */
+const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
+
+/* A jump to an offset from the page's start; ends the block, or one way of it. */
+void x64_jump(struct target_block *b, int32_t target, unsigned steps);
+/* To the address in rax. */
+void x64_jump_rax(struct target_block *b, unsigned steps);
+/* rax = address of that offset. */
+void x64_address(struct target_block *b, unsigned host, int64_t offset);
+
+/* --- lowering: false when the instruction is none of theirs --- */
+bool x64_lower_int(struct target_block *b);
+bool x64_lower_bit(struct target_block *b);
+bool x64_lower_mem(struct target_block *b);
+bool x64_lower_float(struct target_block *b);
+bool x64_lower_csr(struct target_block *b);
+
+#endif

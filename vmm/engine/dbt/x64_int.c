@@ -1,0 +1,304 @@
+/* x64_int.c: integer instructions of RV64IM in x86-64. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/dbt/x64_block.h"
+
+static unsigned rs2(const struct target_block *b)
+{
+    return (unsigned)b->op->imm;
+}
+
+static void lower_addi(struct target_block *b)
+{
+    const struct rv_op *op = b->op;
+    unsigned to = x64_target(op->rd, RAX);
+    unsigned from;
+
+    if (op->rs1 == 0) {
+        x64_mov_imm(&b->code, to, (uint64_t)(int64_t)op->imm);
+    } else if (to == RAX && op->rd == op->rs1) {
+        if (op->imm)
+            x64_mi(&b->code, ALU_ADD, true, x64_guest(op->rd), op->imm);
+        return;
+    } else {
+        from = x64_source(b, op->rs1, to);
+        if (from == to && op->imm)
+            x64_ri(&b->code, ALU_ADD, true, to, op->imm);
+        else if (op->imm)
+            x64_rm(&b->code, X64_LEA, to, X64_MEM(from, op->imm));
+        else
+            x64_move(b, to, from);
+    }
+    x64_put(b, op->rd, to);
+}
+
+static void lower_alu_imm(struct target_block *b, enum x64_alu alu)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_get(b, to, b->op->rs1);
+    x64_ri(&b->code, alu, true, to, b->op->imm);
+    x64_put(b, b->op->rd, to);
+}
+
+/* 64 bits in `to`, as the sign extension of 32 in `from`. */
+static void put_word(struct target_block *b, unsigned from)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_rr(&b->code, X64_MOVSXD, to, from);
+    x64_put(b, b->op->rd, to);
+}
+
+static void lower_addiw(struct target_block *b)
+{
+    unsigned from;
+
+    if (b->op->imm == 0) { /* sext.w */
+        put_word(b, x64_source(b, b->op->rs1, RAX));
+        return;
+    }
+    from = x64_source(b, b->op->rs1, RAX);
+    x64_rm(&b->code, X64_LEA32, RAX, X64_MEM(from, b->op->imm));
+    put_word(b, RAX);
+}
+
+static void lower_shift_imm(struct target_block *b, enum x64_shift shift)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_get(b, to, b->op->rs1);
+    x64_shift(&b->code, shift, true, to, b->op->imm & 63);
+    x64_put(b, b->op->rd, to);
+}
+
+static void lower_shift_word(struct target_block *b, enum x64_shift shift)
+{
+    x64_get(b, RAX, b->op->rs1);
+    x64_shift(&b->code, shift, false, RAX, b->op->imm & 31);
+    put_word(b, RAX);
+}
+
+/* The count's high bits are ignored on both sides. */
+static void lower_shift(struct target_block *b, enum x64_op shift, bool word)
+{
+    unsigned to = word ? RAX : x64_target(b->op->rd, RAX);
+    unsigned from = x64_source(b, b->op->rs1, RAX);
+    unsigned count = x64_source(b, rs2(b), RCX);
+
+    x64_vrr(&b->code, shift, to, count, from);
+    if (word)
+        put_word(b, RAX);
+    else
+        x64_put(b, b->op->rd, to);
+}
+
+/* rd = a flag. */
+static void put_flag(struct target_block *b, enum x64_cond cc)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_setcc(&b->code, cc, RAX);
+    x64_rr(&b->code, X64_MOVZX8, to, RAX);
+    x64_put(b, b->op->rd, to);
+}
+
+static void lower_set(struct target_block *b, enum x64_cond cc)
+{
+    x64_with(b, X64_CMP, x64_source(b, b->op->rs1, RAX), rs2(b));
+    put_flag(b, cc);
+}
+
+static void lower_set_imm(struct target_block *b, enum x64_cond cc)
+{
+    x64_ri(&b->code, ALU_CMP, true, x64_source(b, b->op->rs1, RAX), b->op->imm);
+    put_flag(b, cc);
+}
+
+/* Two operands, 64 bits; `commutes`: they may change places. */
+static void lower_alu(struct target_block *b, enum x64_op alu, bool commutes)
+{
+    const struct rv_op *op = b->op;
+    unsigned to = x64_target(op->rd, RAX);
+    unsigned one = op->rs1, two = rs2(b);
+
+    if (to != RAX && op->rd == two && two != one) { /* the result would hide an operand */
+        if (commutes) {
+            two = one;
+            one = op->rd;
+        } else {
+            to = RAX;
+        }
+    }
+    x64_get(b, to, one);
+    x64_with(b, alu, to, two);
+    x64_put(b, op->rd, to);
+}
+
+static void lower_add(struct target_block *b)
+{
+    const struct rv_op *op = b->op;
+    unsigned to = x64_target(op->rd, RAX);
+    unsigned one = x64_pin(op->rs1), two = x64_pin(rs2(b));
+
+    if (op->rs1 == 0 || rs2(b) == 0) { /* mv */
+        x64_put(b, op->rd, x64_source(b, op->rs1 | rs2(b), to));
+    } else if (one != NOT_PINNED && two != NOT_PINNED && to != one && to != two) {
+        x64_rm(&b->code, X64_LEA, to, X64_INDEXED(one, two, 0, 0));
+        x64_put(b, op->rd, to);
+    } else {
+        lower_alu(b, X64_ADD, true);
+    }
+}
+
+static void lower_alu_word(struct target_block *b, enum x64_op alu)
+{
+    x64_get(b, RAX, b->op->rs1);
+    x64_with(b, alu, RAX, rs2(b));
+    put_word(b, RAX);
+}
+
+static void lower_lui(struct target_block *b)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_mov_imm(&b->code, to, (uint64_t)(int64_t)b->op->imm);
+    x64_put(b, b->op->rd, to);
+}
+
+static void lower_auipc(struct target_block *b)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    x64_address(b, to, (int64_t)b->slot * 2 + b->op->imm);
+    x64_put(b, b->op->rd, to);
+}
+
+/* --- M --- */
+
+static void lower_mulh(struct target_block *b, enum x64_unary mul)
+{
+    x64_get(b, RCX, rs2(b));
+    x64_get(b, RAX, b->op->rs1);
+    x64_unary(&b->code, mul, true, RCX);
+    x64_put(b, b->op->rd, RDX);
+}
+
+/* Of the unsigned product, with rs2 taken off the upper half when rs1 is negative. */
+static void lower_mulhsu(struct target_block *b)
+{
+    x64_get(b, RCX, rs2(b));
+    x64_get(b, RAX, b->op->rs1);
+    x64_unary(&b->code, UNARY_MUL, true, RCX);
+    x64_get(b, RAX, b->op->rs1);
+    x64_shift(&b->code, SHIFT_SAR, true, RAX, 63);
+    x64_rr(&b->code, X64_AND, RAX, RCX);
+    x64_rr(&b->code, X64_SUB, RDX, RAX);
+    x64_put(b, b->op->rd, RDX);
+}
+
+/*
+ * The host traps on a divisor of 0 and on overflow (by -1), which have results here: those are
+ * the interpreter's. The result is in rax or rdx.
+ */
+static void lower_div(struct target_block *b, bool is_signed, bool wide, unsigned result)
+{
+    struct x64_code *c = &b->code;
+
+    x64_get(b, RCX, rs2(b));
+    if (!wide)
+        x64_rr(c, X64_MOV32, RCX, RCX);
+    if (is_signed) {
+        x64_rm(c, wide ? X64_LEA : X64_LEA32, RDX, X64_MEM(RCX, 1));
+        x64_ri(c, ALU_CMP, wide, RDX, 1);
+        x64_step_if(b, CC_BE);
+    } else {
+        x64_rr(c, X64_TEST, RCX, RCX);
+        x64_step_if(b, CC_E);
+    }
+    x64_get(b, RAX, b->op->rs1);
+    if (is_signed)
+        x64_cqo(c, wide);
+    else
+        x64_mov_imm(c, RDX, 0);
+    x64_unary(c, is_signed ? UNARY_IDIV : UNARY_DIV, wide, RCX);
+    if (wide)
+        x64_put(b, b->op->rd, result);
+    else
+        put_word(b, result);
+}
+
+static bool lower_m(struct target_block *b, unsigned id)
+{
+    switch (id) {
+    case RV_INSN_mul: lower_alu(b, X64_IMUL, true); return true;
+    case RV_INSN_mulw: lower_alu_word(b, X64_IMUL32); return true;
+    case RV_INSN_mulh: lower_mulh(b, UNARY_IMUL); return true;
+    case RV_INSN_mulhu: lower_mulh(b, UNARY_MUL); return true;
+    case RV_INSN_mulhsu: lower_mulhsu(b); return true;
+    case RV_INSN_div: lower_div(b, true, true, RAX); return true;
+    case RV_INSN_divu: lower_div(b, false, true, RAX); return true;
+    case RV_INSN_rem: lower_div(b, true, true, RDX); return true;
+    case RV_INSN_remu: lower_div(b, false, true, RDX); return true;
+    case RV_INSN_divw: lower_div(b, true, false, RAX); return true;
+    case RV_INSN_divuw: lower_div(b, false, false, RAX); return true;
+    case RV_INSN_remw: lower_div(b, true, false, RDX); return true;
+    case RV_INSN_remuw: lower_div(b, false, false, RDX); return true;
+    default: return false;
+    }
+}
+
+static bool lower_i(struct target_block *b, unsigned id)
+{
+    switch (id) {
+    case RV_INSN_addi: lower_addi(b); return true;
+    case RV_INSN_slti: lower_set_imm(b, CC_L); return true;
+    case RV_INSN_sltiu: lower_set_imm(b, CC_B); return true;
+    case RV_INSN_xori: lower_alu_imm(b, ALU_XOR); return true;
+    case RV_INSN_ori: lower_alu_imm(b, ALU_OR); return true;
+    case RV_INSN_andi: lower_alu_imm(b, ALU_AND); return true;
+    case RV_INSN_slli: lower_shift_imm(b, SHIFT_SHL); return true;
+    case RV_INSN_srli: lower_shift_imm(b, SHIFT_SHR); return true;
+    case RV_INSN_srai: lower_shift_imm(b, SHIFT_SAR); return true;
+    case RV_INSN_addiw: lower_addiw(b); return true;
+    case RV_INSN_slliw: lower_shift_word(b, SHIFT_SHL); return true;
+    case RV_INSN_srliw: lower_shift_word(b, SHIFT_SHR); return true;
+    case RV_INSN_sraiw: lower_shift_word(b, SHIFT_SAR); return true;
+    case RV_INSN_lui: lower_lui(b); return true;
+    case RV_INSN_auipc: lower_auipc(b); return true;
+    case RV_INSN_add: lower_add(b); return true;
+    case RV_INSN_sub: lower_alu(b, X64_SUB, false); return true;
+    case RV_INSN_xor: lower_alu(b, X64_XOR, true); return true;
+    case RV_INSN_or: lower_alu(b, X64_OR, true); return true;
+    case RV_INSN_and: lower_alu(b, X64_AND, true); return true;
+    case RV_INSN_sll: lower_shift(b, X64_SHLX, false); return true;
+    case RV_INSN_srl: lower_shift(b, X64_SHRX, false); return true;
+    case RV_INSN_sra: lower_shift(b, X64_SARX, false); return true;
+    case RV_INSN_slt: lower_set(b, CC_L); return true;
+    case RV_INSN_sltu: lower_set(b, CC_B); return true;
+    case RV_INSN_addw: lower_alu_word(b, X64_ADD32); return true;
+    case RV_INSN_subw: lower_alu_word(b, X64_SUB32); return true;
+    case RV_INSN_sllw: lower_shift(b, X64_SHLX32, true); return true;
+    case RV_INSN_srlw: lower_shift(b, X64_SHRX32, true); return true;
+    case RV_INSN_sraw: lower_shift(b, X64_SARX32, true); return true;
+    default: return false;
+    }
+}
+
+/* One that only computes, for nobody. */
+static bool is_void(const struct target_block *b, unsigned id)
+{
+    switch (id) {
+    case RV_INSN_addi:
+    case RV_INSN_lui:
+    case RV_INSN_auipc:
+    case RV_INSN_add: return b->op->rd == RV_REG_SINK; /* nops and hints */
+    default: return false;
+    }
+}
+
+bool x64_lower_int(struct target_block *b)
+{
+    unsigned id = b->op->code >> 1;
+
+    return is_void(b, id) || lower_i(b, id) || lower_m(b, id);
+}

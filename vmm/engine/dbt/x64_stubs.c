@@ -1,0 +1,296 @@
+/* x64_stubs.c: the ways into and out of translated code on x86-64. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/dbt/x64_block.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a callee keeps (System V ABI, AMD64 supplement, figure 3.4). */
+static const uint8_t kept[] = {RBX, RBP, R12, R13, R14, R15};
+#define KEPT (sizeof(kept) / sizeof(kept[0]))
+
+/* LZCNT is bit 5 of ecx (SDM volume 2, CPUID); not every compiler has a name for it. */
+static bool has_lzcnt(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 5);
+}
+
+int target_probe(char *why, size_t size)
+{
+    if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") && has_lzcnt())
+        return 0;
+    snprintf(why, size, "this processor lacks BMI1, BMI2, FMA, LZCNT or POPCNT");
+    return -ENOTSUP;
+}
+
+static void pins_store(struct x64_code *c)
+{
+#define X64_PIN(guest, host) x64_rm(c, X64_STORE, host, x64_guest(guest));
+    X64_PINS
+#undef X64_PIN
+}
+
+static void pins_load(struct x64_code *c)
+{
+#define X64_PIN(guest, host) x64_rm(c, X64_MOV, host, x64_guest(guest));
+    X64_PINS
+#undef X64_PIN
+    x64_rm(c, X64_MOV, REG_TLB, HART(tlb));
+}
+
+static uint32_t offset_of(const struct dbt *d, const struct x64_code *c)
+{
+    return (uint32_t)(c->at - d->cache.write);
+}
+
+/* Back to who entered; what the hart is to know is stored. */
+static void leave(struct x64_code *c)
+{
+    x64_ri(c, ALU_ADD, true, RSP, 8);
+    for (unsigned i = KEPT; i-- > 0;)
+        x64_pop(c, kept[i]);
+    x64_ret(c);
+}
+
+/* MXCSR as C programs have it: all exceptions masked, to nearest (volume 1, section 10.2.3). */
+#define MXCSR_DEFAULT  0x1f80
+#define MXCSR_RC_SHIFT 13
+#define MXCSR_FLAGS    0x3f
+
+/* The flags of fflags (unprivileged specification, section "F", table of fflags) for the six of
+ * MXCSR: invalid, denormal (there is none here), by zero, overflow, underflow, inexact. */
+static uint8_t flags_of(unsigned mxcsr)
+{
+    return (uint8_t)((mxcsr & 1) << 4 | (mxcsr & 4) << 1 | (mxcsr & 8) >> 1 |
+                     (mxcsr & 16) >> 3 | (mxcsr & 32) >> 5);
+}
+
+static const uint8_t *emit_flags(struct x64_code *c)
+{
+    const uint8_t *table = c->at;
+
+    for (unsigned i = 0; i <= MXCSR_FLAGS; i++)
+        x64_byte(c, flags_of(i));
+    return table;
+}
+
+/* Takes the FPU back from the guest, its flags to the hart. Uses rax and rcx. */
+static void fp_drop(struct x64_code *c, const uint8_t *table)
+{
+    uint8_t *over;
+
+    x64_test_imm(c, HART(fp_live), 1);
+    over = x64_jcc(c, CC_E, NULL);
+    x64_stmxcsr(c, HART(mxcsr));
+    x64_rm(c, X64_MOV32, RAX, HART(mxcsr));
+    x64_ri(c, ALU_AND, false, RAX, MXCSR_FLAGS);
+    x64_lea_rip(c, RCX, table);
+    x64_rm(c, X64_MOVZX8, RAX, X64_INDEXED(RCX, RAX, 0, 0));
+    x64_rm(c, X64_MOVZX8, RCX, HART(fp.flags));
+    x64_rr(c, X64_OR32, RAX, RCX);
+    x64_rm(c, X64_STORE8, RAX, HART(fp.flags));
+    x64_store_imm(c, false, HART(mxcsr), MXCSR_DEFAULT);
+    x64_ldmxcsr(c, HART(mxcsr));
+    x64_store_imm(c, false, HART(fp_live), 0);
+    x64_link(over, c->at);
+}
+
+/*
+ * Gives the FPU to the guest when FS is dirty and the host has the rounding mode: to nearest,
+ * to zero, down and up are 0 to 3 here, and 0, 3, 1 and 2 there. Uses rax and rcx.
+ */
+static void emit_fp(struct dbt *d, struct x64_code *c)
+{
+    enum { MODES = 0 | 3 << 2 | 1 << 4 | 2 << 6 };
+    uint8_t *off, *none;
+
+    d->stub_fp = offset_of(d, c);
+    x64_rm(c, X64_MOV32, RAX, HART(mstatus));
+    x64_ri(c, ALU_AND, false, RAX, RV_FS);
+    x64_ri(c, ALU_CMP, false, RAX, RV_FS);
+    off = x64_jcc(c, CC_NE, NULL);
+    x64_rm(c, X64_MOVZX8, RCX, HART(frm));
+    x64_ri(c, ALU_CMP, false, RCX, 3);
+    none = x64_jcc(c, CC_A, NULL);
+    x64_rr(c, X64_ADD32, RCX, RCX);
+    x64_mov_imm(c, RAX, MODES);
+    x64_shift_cl(c, SHIFT_SHR, false, RAX);
+    x64_ri(c, ALU_AND, false, RAX, 3);
+    x64_shift(c, SHIFT_SHL, false, RAX, MXCSR_RC_SHIFT);
+    x64_ri(c, ALU_OR, false, RAX, MXCSR_DEFAULT);
+    x64_rm(c, X64_STORE32, RAX, HART(mxcsr));
+    x64_ldmxcsr(c, HART(mxcsr));
+    x64_store_imm(c, false, HART(fp_live), 1);
+    x64_link(off, c->at);
+    x64_link(none, c->at);
+    x64_ret(c);
+}
+
+/* At offset 0 of the cache, where entries without code lead; rax is the program counter. */
+static void emit_leave(struct dbt *d, struct x64_code *c)
+{
+    uint8_t *rest;
+
+    d->stub_leave = offset_of(d, c);
+    x64_rm(c, X64_STORE, RAX, HART(pc));
+    x64_rm(c, X64_STORE, REG_LEFT, HART(left));
+    rest = x64_jmp(c, NULL); /* over the table, which stands near */
+    d->flags = emit_flags(c);
+    x64_link(rest, c->at);
+    pins_store(c);
+    fp_drop(c, d->flags);
+    leave(c);
+}
+
+static void emit_enter(struct dbt *d, struct x64_code *c)
+{
+    d->stub_enter = offset_of(d, c);
+    for (unsigned i = 0; i < KEPT; i++)
+        x64_push(c, kept[i]);
+    x64_ri(c, ALU_SUB, true, RSP, 8); /* calls from here find the stack aligned */
+    x64_rm(c, X64_LEA, REG_HART, X64_MEM(RDI, HART_BIAS));
+    x64_rr(c, X64_MOV, RAX, RSI);
+    x64_rm(c, X64_MOV, REG_LEFT, HART(left));
+    pins_load(c);
+    x64_jmp_reg(c, RAX);
+}
+
+/* Called with the op in rax and the block's steps before it in rcx. */
+static void emit_step(struct dbt *d, struct x64_code *c)
+{
+    uint64_t (*step)(struct rv_hart *, const struct rv_op *, int64_t) = dbt_step;
+    uint64_t address;
+    uint8_t *ends, *back, *refused, *ahead;
+
+    memcpy(&address, &step, sizeof(address)); /* ISO C has no such conversion */
+    d->stub_step = offset_of(d, c);
+    pins_store(c);
+    x64_rr(c, X64_MOV, RDX, REG_LEFT);
+    x64_rr(c, X64_SUB, RDX, RCX);
+    x64_rr(c, X64_MOV, RSI, RAX);
+    x64_rm(c, X64_LEA, RDI, X64_MEM(REG_HART, -HART_BIAS));
+    x64_rm(c, X64_MOV32, RAX, HART(fp_live));
+    x64_push(c, RAX); /* kept, and the stack aligned */
+    fp_drop(c, d->flags);
+    x64_mov_imm(c, RAX, address);
+    x64_call_reg(c, RAX);
+    x64_pop(c, RCX);
+    x64_rr(c, X64_TEST, RAX, RAX);
+    ends = x64_jcc(c, CC_NE, NULL);
+    /* A block that had the FPU has it again, or is left. */
+    x64_rr(c, X64_TEST, RCX, RCX);
+    back = x64_jcc(c, CC_E, NULL);
+    x64_call(c, d->cache.write + d->stub_fp);
+    x64_test_imm(c, HART(fp_live), 1);
+    refused = x64_jcc(c, CC_E, NULL);
+    x64_link(back, c->at);
+    pins_load(c);
+    x64_ret(c);
+    x64_link(ends, c->at);
+    x64_ri(c, ALU_ADD, true, RSP, 8); /* not back into the block */
+    x64_ri(c, ALU_CMP, true, RAX, STEP_LEAVE);
+    ahead = x64_jcc(c, CC_NE, NULL);
+    leave(c);
+    x64_link(refused, c->at);
+    x64_ri(c, ALU_ADD, true, RSP, 8);
+    leave(c);
+    x64_link(ahead, c->at);
+    x64_rm(c, X64_MOV, REG_LEFT, HART(left));
+    x64_lea_rip(c, RCX, d->cache.write);
+    x64_rr(c, X64_ADD, RAX, RCX);
+    pins_load(c);
+    x64_jmp_reg(c, RAX);
+}
+
+/* The bits of sstatus that are read (csr.c): SIE, SPIE, SPP, FS, SUM, MXR, UXL; and SD. */
+#define SSTATUS_BITS (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR | RV_UXL)
+
+/*
+ * Sets or clears bits of sstatus, those in rcx: none, SIE or SUM, in S-mode, which is nearly
+ * all that kernels do all day. rax = what sstatus was; rdx = 0: this is none of those, or SIE
+ * would let an interrupt in that is pending: nothing has happened.
+ */
+static void emit_sstatus(struct dbt *d, struct x64_code *c, bool set)
+{
+    uint8_t *sum, *other, *none, *pending = NULL, *soft = NULL, *user, *done, *clean;
+
+    *(set ? &d->stub_set : &d->stub_clear) = offset_of(d, c);
+    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
+    x64_ri(c, ALU_CMP, false, RAX, PRIV_S);
+    user = x64_jcc(c, CC_NE, NULL);
+    x64_rm(c, X64_MOV, RAX, HART(mstatus));
+    x64_ri(c, ALU_CMP, true, RCX, RV_SUM);
+    sum = x64_jcc(c, CC_E, NULL);
+    x64_rr(c, X64_MOV, RDX, RCX);
+    x64_ri(c, ALU_AND, true, RDX, ~(int32_t)RV_SIE);
+    other = x64_jcc(c, CC_NE, NULL);
+    x64_rr(c, X64_TEST, RCX, RCX);
+    none = x64_jcc(c, CC_E, NULL);
+    if (set) {
+        x64_rm(c, X64_MOV, RDX, HART(mip));
+        x64_rm(c, X64_AND, RDX, HART(mie));
+        pending = x64_jcc(c, CC_NE, NULL);
+        x64_rm(c, X64_MOVZX8, RDX, HART(seip_soft));
+        x64_rr(c, X64_TEST, RDX, RDX);
+        soft = x64_jcc(c, CC_NE, NULL);
+        x64_rm(c, X64_OR_TO, RCX, HART(mstatus));
+    } else {
+        x64_unary(c, UNARY_NOT, true, RCX);
+        x64_rm(c, X64_AND_TO, RCX, HART(mstatus));
+    }
+    done = x64_jmp(c, NULL);
+    x64_link(sum, c->at);
+    if (!set)
+        x64_unary(c, UNARY_NOT, true, RCX);
+    x64_rm(c, set ? X64_OR_TO : X64_AND_TO, RCX, HART(mstatus));
+    x64_rm(c, X64_LEA, REG_TLB, HART(tlbs[set ? RV_CTX_S_SUM : RV_CTX_S]));
+    x64_rm(c, X64_STORE, REG_TLB, HART(tlb));
+    x64_link(none, c->at);
+    x64_link(done, c->at);
+    x64_mov_imm(c, RDX, SSTATUS_BITS);
+    x64_rr(c, X64_AND, RAX, RDX);
+    x64_mov_imm(c, RDX, 1);
+    x64_rr(c, X64_MOV32, RCX, RAX);
+    x64_ri(c, ALU_AND, false, RCX, RV_FS);
+    x64_ri(c, ALU_CMP, false, RCX, RV_FS);
+    clean = x64_jcc(c, CC_NE, NULL);
+    x64_bit(c, BIT_BTS, RAX, 63); /* SD */
+    x64_link(clean, c->at);
+    x64_ret(c);
+    x64_link(user, c->at);
+    x64_link(other, c->at);
+    if (set) {
+        x64_link(pending, c->at);
+        x64_link(soft, c->at);
+    }
+    x64_mov_imm(c, RDX, 0);
+    x64_ret(c);
+}
+
+void target_stubs(struct dbt *d)
+{
+    struct x64_code c = {.at = d->cache.write, .end = d->cache.write + TARGET_STUBS};
+
+    emit_leave(d, &c);
+    emit_enter(d, &c);
+    emit_fp(d, &c);
+    emit_sstatus(d, &c, true);
+    emit_sstatus(d, &c, false);
+    emit_step(d, &c);
+}
+
+void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
+{
+    const uint8_t *stub = d->cache.exec + d->stub_enter;
+    void (*enter)(struct rv_hart *, const uint8_t *);
+
+    memcpy(&enter, &stub, sizeof(enter));
+    h->link = NULL;
+    h->page_va = h->pc & RV_PAGE_MASK;
+    enter(h, d->cache.exec + code);
+}

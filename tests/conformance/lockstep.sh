@@ -8,7 +8,7 @@
 # Each NAME.elf in FOLDER runs in M-mode in Spike, whose commit log goes to LOCKSTEP (the built
 # tests/lockstep), which runs the same program with Tollgate's interpreter. It passes when levels,
 # addresses and registers were equal to the end of the log, or for LOCKSTEP_MOST instructions.
-# random:COUNT makes COUNT programs of 6000 instructions first, with seeds from LOCKSTEP_SEED (1).
+# random:COUNT makes COUNT programs of 2000 words first, with seeds from LOCKSTEP_SEED (1).
 # Spike is told the extensions that Tollgate advertises; both trap misaligned accesses.
 # shellcheck disable=SC2034 # for runner.sh
 set -u
@@ -24,7 +24,7 @@ if [ -n "$SPIKE" ] && [[ ${2-} =~ ^random:[1-9][0-9]*$ ]]; then
     for ((seed = first; seed < first + count; seed++)); do
         "$1" --random "$seed" "$made/seed-$seed.elf" || exit 2
     done
-    LOCKSTEP_MOST=${LOCKSTEP_MOST:-6000} bash "$0" "$1" "$made" "${@:3}" || status=$?
+    LOCKSTEP_MOST=${LOCKSTEP_MOST:-15000} bash "$0" "$1" "$made" "${@:3}" || status=$?
     exit "$status"
 fi
 

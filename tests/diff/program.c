@@ -1,4 +1,4 @@
-/* program.c: random programs in M-mode, the same for the same seed. */
+/* program.c: random programs, the same for the same seed. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/diff/program.h"
 #include "vmm/engine/riscv/decode.h"
@@ -45,22 +45,28 @@ static bool csr_avoided(uint32_t csr)
     return csr == 0xc01 || csr == 0x305 || csr == 0x105 || (csr >= 0x3a0 && csr <= 0x3ef);
 }
 
+/* Flags and rounding, scratch registers and what the last trap left. */
+static const uint16_t plain_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343};
+#define PLAINS (sizeof(plain_csrs) / sizeof(plain_csrs[0]))
+
 /*
- * Flags and rounding, scratch registers, what the last trap left, and the state enables with
- * what they guard.
+ * mstateen and sstateen, menvcfg and senvcfg, mcounteren and scounteren, mcountinhibit, and
+ * what they keep from lower levels: counters, stimecmp, scountovf. Of the programmable counters
+ * only the first eight, since any may be missing, and only their events: they stay at 0.
  */
-static const uint16_t portable_csrs[] = {0x001, 0x002, 0x003, 0x140, 0x340, 0x342, 0x343, 0x10c,
-                                         0x10d, 0x10e, 0x10f, 0x30c, 0x30d, 0x30e, 0x30f};
-#define PORTABLE_CSRS (sizeof(portable_csrs) / sizeof(portable_csrs[0]))
+static const uint16_t guard_csrs[] = {
+    0x30c, 0x30d, 0x30e, 0x30f, 0x10c, 0x10d, 0x10e, 0x10f, 0x30a, 0x10a, 0x30c, 0x10c, 0x10a,
+    0x306, 0x106, 0x306, 0x106, 0x320, 0x14d, 0xda0, 0xc00, 0xc01, 0xc02, 0xc03, 0xc04, 0xc05,
+    0xc06, 0xc07, 0xc08, 0xc09, 0xc0a, 0x323, 0x324, 0x325, 0x326, 0x327, 0x328, 0x329, 0x32a};
+#define GUARDS (sizeof(guard_csrs) / sizeof(guard_csrs[0]))
 
-/* csrr x0, senvcfg. What can be set there differs (Spike's FIOM is 0), who may read it does
- * not. */
-#define SENVCFG_READ 0x10a02073u
-
-static bool csr_is_portable(uint32_t csr)
+static bool csr_portable(uint32_t csr)
 {
-    for (unsigned i = 0; i < PORTABLE_CSRS; i++)
-        if (portable_csrs[i] == csr)
+    for (unsigned i = 0; i < PLAINS; i++)
+        if (plain_csrs[i] == csr)
+            return true;
+    for (unsigned i = 0; i < GUARDS; i++)
+        if (guard_csrs[i] == csr)
             return true;
     return false;
 }
@@ -73,8 +79,10 @@ static uint32_t random_csr(bool portable)
         0xc00, 0xc02, 0xf14, 0x180, 0x106, 0xb03, 0xb04, 0xc05, 0x323, 0x324, 0xda0};
     uint32_t csr;
 
+    if (portable && random_below(2))
+        return guard_csrs[random_below(GUARDS)];
     if (portable)
-        return portable_csrs[random_below(PORTABLE_CSRS)];
+        return plain_csrs[random_below(PLAINS)];
     if (random_below(10) < 8)
         return common[random_below(sizeof(common) / sizeof(common[0]))];
     do
@@ -83,12 +91,12 @@ static uint32_t random_csr(bool portable)
     return csr;
 }
 
-/* Forward by a few words, now and then far or backward. */
-static uint32_t jump_offset(void)
+/* Forward by a few words, now and then backward; a portable program has no loops. */
+static uint32_t jump_offset(bool portable)
 {
     uint32_t words = 1 + random_below(12);
 
-    if (random_below(16) == 0)
+    if (!portable && random_below(16) == 0)
         words = 0u - random_below(6);
     return words * 4;
 }
@@ -135,6 +143,15 @@ static uint32_t hint_word(void)
     }
 }
 
+/* csrrw, csrrs or csrrc of a guarded or guarding register, one in three only reads. */
+static uint32_t guard_word(void)
+{
+    uint32_t rd = random_below(32), rs1 = random_below(3) ? random_below(32) : 0;
+
+    return (uint32_t)guard_csrs[random_below(GUARDS)] << 20 | rs1 << 15 |
+           (rs1 ? 1 + random_below(3) : 2) << 12 | rd << 7 | 0x73;
+}
+
 /* What a portable program leaves out: see program_make. */
 static bool is_private(uint32_t word)
 {
@@ -143,9 +160,7 @@ static bool is_private(uint32_t word)
 
     if (opcode == 0x2f)
         return word >> 27 == 0x03 && (funct3 == 2 || funct3 == 3); /* sc */
-    if ((word & 0xfffff07f) == SENVCFG_READ)
-        return false;
-    return opcode == 0x73 && (funct3 & 3) != 0 && !csr_is_portable(csr);
+    return opcode == 0x73 && (funct3 & 3) != 0 && !csr_portable(csr);
 }
 
 /* See program_make. */
@@ -223,11 +238,22 @@ uint64_t random_float(void)
     }
 }
 
+/* A jump by register, forward from word `at` as far as a portable program may. */
+static uint32_t jalr_word(uint32_t word, unsigned at, bool portable)
+{
+    unsigned to = portable ? at + 1 + random_below(12) : random_below(512);
+
+    word = set_field(word, 15, 5, PROGRAM_CODE_REG);
+    return to < 512 ? set_field(word, 20, 12, to * 4) : 0x00000013; /* out of reach: nop */
+}
+
 /* The row's instruction with random operands, most of them ones that do not trap. */
-static uint32_t row_word(const struct row *row, enum kind kind, bool portable)
+static uint32_t row_word(const struct row *row, unsigned at, enum kind kind, bool portable)
 {
     uint32_t word = row->match | ((uint32_t)random_next() & ~row->mask);
 
+    if (portable && random_below(8) != 0 && (word & 0x5b) == 0x03) /* aligned: loads, stores */
+        word = word & 0x20 ? set_field(word, 7, 3, 0) : set_field(word, 20, 3, 0);
     switch (word & 0x7f) {
     case 0x03:
     case 0x07:
@@ -238,16 +264,12 @@ static uint32_t row_word(const struct row *row, enum kind kind, bool portable)
         if (random_below(16) != 0)
             word = set_field(word, 15, 5, PROGRAM_BASE_REG);
         break;
-    case 0x63: return branch_immediate(word, jump_offset());
-    case 0x6f: return jal_immediate(word, jump_offset());
-    case 0x67:
-        word = set_field(word, 15, 5, PROGRAM_CODE_REG);
-        return set_field(word, 20, 12, random_below(512) * 4);
+    case 0x63: return branch_immediate(word, jump_offset(portable));
+    case 0x6f: return jal_immediate(word, jump_offset(portable));
+    case 0x67: return jalr_word(word, at, portable);
     case 0x73:
         if ((row->mask & 0xfff00000) == 0)
             word = set_field(word, 20, 12, random_csr(portable || kind != WILD));
-        if (portable && random_below(8) == 0)
-            word = SENVCFG_READ | random_below(32) << 7;
         break;
     case 0x53:
         if (random_below(4) != 0)
@@ -267,17 +289,29 @@ static uint32_t row_word(const struct row *row, enum kind kind, bool portable)
     return word;
 }
 
-static uint32_t random_word(enum kind kind, bool portable)
+/* Any bits at all, most of them no instruction; where it must not loop, no jump. */
+static uint32_t any_word(bool portable)
+{
+    uint32_t word = (uint32_t)random_next() | 3, opcode = word & 0x7f;
+
+    if (portable && (opcode == 0x63 || opcode == 0x67 || opcode == 0x6f))
+        return 0x00000013;
+    return word;
+}
+
+static uint32_t random_word(unsigned at, enum kind kind, bool portable)
 {
     const struct row *row = random_row(kind);
     uint32_t word;
 
     if (portable && random_below(24) == 0)
         return hint_word();
-    if (random_below(kind == WILD ? 64 : 1024) == 0)
-        word = (uint32_t)random_next() | 3;
+    if (portable && random_below(12) == 0)
+        word = guard_word();
+    else if (random_below(kind == WILD ? 64 : 1024) == 0)
+        word = any_word(portable);
     else
-        word = row_word(row, kind, portable);
+        word = row_word(row, at, kind, portable);
     if (word == 0x10500073 || writes_pinned(word) || (portable && is_private(word)))
         return 0x00000013; /* wfi: nothing would ever wake it; and the pinned registers stay */
     if (kind != WILD && (word == 0x30200073 || word == 0x10200073))
@@ -297,64 +331,47 @@ static bool is_tame(uint32_t word)
            in.rs1 == PROGRAM_BASE_REG;
 }
 
-static uint16_t random_half(enum kind kind)
+/* Whether a jump or branch at `pc` goes on at a word not far behind it. */
+static bool jumps_forward(uint32_t word, unsigned pc)
+{
+    uint32_t offset;
+
+    if ((word & 0x7f) == 0x6f)
+        offset = (word >> 20 & 0x7fe) | (word & 0x800ff000);
+    else if ((word & 0x7f) == 0x63)
+        offset = (word >> 25 & 0x3f) << 5 | (word >> 7 & 0x1e) | (word & 0x80000000);
+    else
+        return true;
+    return offset > 0 && offset < 48 && ((pc + offset) & 3) == 0;
+}
+
+/* The half of a word at `pc`. */
+static uint16_t random_half(unsigned pc, enum kind kind, bool portable)
 {
     for (;;) {
         uint16_t half = (uint16_t)random_next();
         uint32_t word = rv_expand(half);
 
         if ((half & 3) != 3 && word && !writes_pinned(word) && (word & 0x7f) != 0x67 &&
+            (!portable || jumps_forward(word, pc)) &&
             (kind == WILD || is_tame(word) || random_below(256) == 0))
             return half;
     }
-}
-
-/*
- * The beginning of a portable program: state enables at random, then on in a lower privilege,
- * in two of three programs, where the enables and not the program decide what CSRs are there.
- * Returns how many words it takes. Registers: x29 to x31.
- */
-static unsigned make_prologue(uint32_t *code)
-{
-    static const uint32_t enables[] = {0x30cf9073, 0x30df9073, 0x30ef9073, 0x30ff9073};
-    static const uint32_t lower[] = {
-        0x00002eb7, /* lui x29, 2 */
-        0x800e8e93, /* addi x29, x29, -2048: MPP */
-        0x300eb073, /* csrc mstatus, x29 */
-        0x00000000, /* csrs mstatus, x30: S-mode; or nothing: U-mode */
-        0x00000f97, /* auipc x31, 0 */
-        0x010f8f93, /* addi x31, x31, 16: behind the mret */
-        0x341f9073, /* csrw mepc, x31 */
-        0x30200073, /* mret */
-    };
-    uint32_t mode = random_below(3);
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        code[n++] = 0x00000f93 | random_below(4) << 20; /* addi x31, x0, 0 to 3 */
-        code[n++] = 0x03ef9f93;                         /* slli x31, x31, 62 */
-        code[n++] = enables[i];                         /* csrw mstateen0 to 3, x31 */
-    }
-    if (mode == 0)
-        return n;
-    code[n++] = 0x00001f37; /* lui x30, 1 */
-    code[n++] = 0x800f0f13; /* addi x30, x30, -2048: S-mode in MPP */
-    for (unsigned i = 0; i < sizeof(lower) / sizeof(lower[0]); i++)
-        code[n++] = lower[i] ? lower[i] : mode == 1 ? 0x300f2073 : 0x00000013;
-    return n;
 }
 
 void program_make(uint32_t *code, bool portable)
 {
     enum kind kind = portable ? WILD : (enum kind)random_below(KINDS);
 
-    for (unsigned i = portable ? make_prologue(code) : 0; i < PROGRAM_WORDS; i++) {
+    for (unsigned i = 0; i < PROGRAM_WORDS; i++) {
         if (random_below(4) == 0)
-            code[i] = random_half(kind) | (uint32_t)random_half(kind) << 16;
+            code[i] = random_half(0, kind, portable) | (uint32_t)random_half(2, kind, portable)
+                                                           << 16;
         else
-            code[i] = random_word(kind, portable);
+            code[i] = random_word(i, kind, portable);
     }
-    code[PROGRAM_WORDS - 1] = 0x0000006f; /* j . */
+    for (unsigned i = PROGRAM_WORDS - (portable ? 16 : 1); i < PROGRAM_WORDS; i++)
+        code[i] = 0x0000006f; /* j .: no jump leads beyond */
 }
 
 const uint32_t program_handler[PROGRAM_HANDLER_WORDS] = {

@@ -1,4 +1,4 @@
-/* program.h: random programs in M-mode, the same for the same seed. */
+/* program.h: random programs, the same for the same seed. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_DIFF_PROGRAM_H
 #define TESTS_DIFF_PROGRAM_H
@@ -27,8 +27,10 @@ uint64_t random_float(void);
  * those that are mostly of floating point.
  *
  * Makes the PROGRAM_WORDS words of a program; the last jumps to itself. portable: only with
- * what specifications define alike for every machine, so without CSRs whose legal values
- * differ and without sc, which may fail at will; and with hints that have no row of their own.
+ * what specifications define alike for every machine, so without most CSRs whose legal values
+ * differ and without sc, which may fail at will; and with hints that have no row of their own
+ * and many an access to the CSRs that open others to lower levels, and to those others. It
+ * jumps forward only, so that nearly all of it is executed.
  */
 void program_make(uint32_t *code, bool portable);
 

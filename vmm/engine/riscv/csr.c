@@ -362,13 +362,11 @@ static void mip_write(struct rv_hart *h, uint64_t value, uint64_t mask)
     atomic_fetch_or(&h->mip, mask & value);
 }
 
-/* CBIE: WARL, and its reserved value becomes 0. */
+/* CBIE is WARL (section 3.1.18): its reserved value is taken for 0, cbo.inval traps. */
 static uint64_t envcfg_legal(uint64_t value, uint64_t mask)
 {
     value &= mask;
-    if ((value & RV_ENVCFG_CBIE) == 2ull << 4)
-        value &= ~RV_ENVCFG_CBIE;
-    return value;
+    return (value & RV_ENVCFG_CBIE) == 2ull << 4 ? value & ~RV_ENVCFG_CBIE : value;
 }
 
 static void menvcfg_write(struct rv_hart *h, uint64_t value)
@@ -403,10 +401,10 @@ static void mip_write_machine(struct rv_hart *h, uint64_t value, uint64_t mask)
     mip_write(h, value, mask & writable);
 }
 
-static void xtvec_write(uint64_t *tvec, uint64_t value)
+/* Direct and Vectored; MODE's upper bit, which only reserved modes have set, is always 0. */
+static uint64_t xtvec_legal(uint64_t value)
 {
-    if ((value & 3) <= 1) /* Direct and Vectored; the reserved modes change nothing */
-        *tvec = value;
+    return value & ~2ull;
 }
 
 static void fp_write(struct rv_hart *h, unsigned csr, uint64_t value)
@@ -428,7 +426,7 @@ static int write_supervisor(struct rv_hart *h, unsigned csr, uint64_t value, uin
     case CSR_FCSR: fp_write(h, csr, value); return 0;
     case CSR_SSTATUS: mstatus_write(h, value, SSTATUS_WRITE); return 0;
     case CSR_SIE: h->mie = (h->mie & ~h->mideleg) | (value & h->mideleg); return 0;
-    case CSR_STVEC: xtvec_write(&h->stvec, value); return 0;
+    case CSR_STVEC: h->stvec = xtvec_legal(value); return 0;
     case CSR_SCOUNTEREN: h->scounteren = value & COUNTERS; return 0;
     case CSR_SENVCFG: h->senvcfg = envcfg_legal(value, SENVCFG_WRITE); return 0;
     case CSR_SSCRATCH: h->sscratch = value; return 0;
@@ -450,7 +448,7 @@ static int write_machine(struct rv_hart *h, unsigned csr, uint64_t value, uint64
     case CSR_MEDELEG: h->medeleg = value & MEDELEG_WRITE; return 0;
     case CSR_MIDELEG: h->mideleg = value & S_INTERRUPTS; return 0;
     case CSR_MIE: h->mie = value & ALL_INTERRUPTS; return 0;
-    case CSR_MTVEC: xtvec_write(&h->mtvec, value); return 0;
+    case CSR_MTVEC: h->mtvec = xtvec_legal(value); return 0;
     case CSR_MCOUNTEREN: h->mcounteren = value & COUNTERS; return 0;
     case CSR_MENVCFG: menvcfg_write(h, value); return 0;
     case CSR_MCOUNTINHIBIT: countinhibit_write(h, value); return 0;

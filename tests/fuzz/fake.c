@@ -162,14 +162,6 @@ const struct engine fake_engine = {
     .feature_set = fake_feature_set,
 };
 
-/* Chance that is the same for every input. */
-static int fake_random(struct host *host, void *buf, size_t len)
-{
-    (void)host;
-    memset(buf, 0x5a, len);
-    return 0;
-}
-
 void fake_init(struct fake *fake)
 {
     *fake = (struct fake){
@@ -177,7 +169,6 @@ void fake_init(struct fake *fake)
                  .wall_ns = fake_now,
                  .random = fake_random,
                  .write = fake_write,
-                 .random = fake_random,
                  .delay_open = fake_delay_open,
                  .delay_read = fake_delay_read,
                  .delay_close = fake_delay_close}

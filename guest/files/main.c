@@ -128,7 +128,8 @@ static void test_race(uint64_t rounds)
         return;
     }
     tap_ok(hart_launch(1, rewrite, NULL) == SBI_SUCCESS, "the rewriter starts");
-    for (uint64_t i = 0; i < rounds; i++) {
+    /* On a busy host the rewriter may sleep in the middle of a name for all of a short race. */
+    for (uint64_t i = 0; i < rounds || opened == 0; i++) {
         struct tg_ret r = tg_files_openat((uint64_t)TG_FILES_GRANTS, TG_O_RDONLY, 0, PATH_LEN,
                                           gpa(race_path), 0);
 
@@ -144,7 +145,7 @@ static void test_race(uint64_t rounds)
     race_over = true;
     hart_await(1, SBI_HSM_STOPPED);
     print("# %lu opened, %lu refused, %lu wrong\n", opened, refused, wrong);
-    tap_ok(opened + refused == rounds && opened > 0, "%lu paths that change are looked up",
+    tap_ok(opened + refused >= rounds && opened > 0, "%lu paths that change are looked up",
            rounds);
     tap_ok(wrong == 0, "none leads to a file that it does not name");
 }

@@ -665,6 +665,7 @@ static void tg_event_load(void *self, struct state_reader *r)
 {
     struct tg_event *te = self;
 
+    tg_event_reset(te); /* what an earlier load subscribed to is over */
     te->serial = state_get_max(r, ID_SERIAL);
     te->next = (unsigned)state_get_max(r, TG_EVENT_MAX - 1);
     te->sleepers = state_get_max(r, UINT64_MAX >> (64 - te->vm->nharts));

@@ -122,8 +122,9 @@ static void test_numbers_for_people(void)
 
 /* --- the probe's lines --- */
 
-#define BEGIN "@latency {\"begin\":1,\"timebase_hz\":10000000,\"quick\":false,\"sbi_impl\":1}\n"
-#define END   "@latency {\"end\":true}\n"
+#define BEGIN    "@latency {\"begin\":1,\"timebase_hz\":10000000,\"quick\":false,\"sbi_impl\":1}\n"
+#define END      "@latency {\"end\":true}\n"
+#define INDIRECT "@latency {\"indirect\":\"a\",\"alone\":[[1,1]],\"after\":[[2,1]]}\n"
 #define CALL(name, batch, per, ticks, empty)                                                   \
     "@latency {\"call\":\"" name "\",\"batch\":" batch ",\"per\":" per ",\"ticks\":" ticks     \
     ",\"empty\":" empty "}\n"
@@ -240,6 +241,10 @@ static void test_parse_refuses(void)
     refused("@latency {\"begin\":1}\n" END, STATUS_DATA, "clock");
     refused("@latency {\"begin\":1,\"timebase_hz\":-5}\n" END, STATUS_DATA, "clock");
     refused(BEGIN "@latency {\"call\n" END, STATUS_DATA, "no JSON");
+    refused(BEGIN "@latency {\"task\":\"a\",\"na\":\"b\"}\n"
+                  "@latency {\"task\":\"a\",\"na\":\"b\"}\n" END,
+            STATUS_DATA, "an earlier one");
+    refused(BEGIN INDIRECT INDIRECT END, STATUS_DATA, "an earlier one");
     refused(BEGIN "@latency []\n" END, STATUS_DATA, "no JSON");
     refused(BEGIN CALL("x", "0", "1", "[[1,1]]", "[[1,1]]") END, STATUS_DATA, "batch");
     refused(BEGIN CALL("x", "1", "1", "[]", "[[1,1]]") END, STATUS_DATA, "empty histogram");
@@ -318,6 +323,12 @@ static void test_check_refuses(void)
         result = result_sample("100");
         json_array_append_new(json_object_get(result, arrays[i]), json_object());
         check_refuses(result, STATUS_DATA, "lacks a name or a number");
+        result = result_sample("100");
+        json_array_append_new(json_object_get(result, arrays[i]),
+                              json_pack("{s:s, s:s}", "name", "twice", "na", "why"));
+        json_array_append_new(json_object_get(result, arrays[i]),
+                              json_pack("{s:s, s:s}", "name", "twice", "na", "why"));
+        check_refuses(result, STATUS_DATA, "another's name");
     }
     result = result_sample("100");
     json_object_set_new(result, RESULT_KEY, json_integer(RESULT_VERSION + 1));

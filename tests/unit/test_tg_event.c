@@ -354,7 +354,7 @@ static void test_deterministic(void)
 
 static void test_state(void)
 {
-    static struct bytes a, b;
+    static struct bytes a, b, c;
     int other, fd = passed(&other);
     uint64_t id, tick;
 
@@ -369,6 +369,11 @@ static void test_state(void)
 
     CU_ASSERT_EQUAL_FATAL(start_fd(&g, fd), 0);
     mock_advance(&g.mock, 8 * MS);
+    bytes_save(&b, &g.inst[0]);
+    CU_ASSERT(bytes_load(&a, a.len, &g.inst[0]));
+    CU_ASSERT(bytes_load(&b, b.len, &g.inst[0])); /* a load leaves nothing of the one before */
+    bytes_save(&c, &g.inst[0]);
+    CU_ASSERT(bytes_equal(&b, &c));
     CU_ASSERT(bytes_load(&a, a.len, &g.inst[0]));
     bytes_save(&b, &g.inst[0]);
     CU_ASSERT(bytes_equal(&a, &b));

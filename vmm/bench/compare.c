@@ -47,6 +47,8 @@ static const char *verdict(double a, double b, double percent, double threshold)
         return "new";
     if (b < 0)
         return "gone";
+    if (a == b) /* whatever a file says of its size and sign */
+        return "same";
     if (threshold < 0)
         return "";
     return percent > threshold ? "regression" : percent < -threshold ? "better" : "same";

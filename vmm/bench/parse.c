@@ -171,6 +171,8 @@ static int line_parse(struct parser *p, const json_t *line)
         name = json_string_value(json_object_get(line, kinds[i].key));
         if (name == NULL)
             continue;
+        if (result_find(p->result, kinds[i].array, name) != NULL)
+            return line_bad(p, "measures what an earlier one did");
         if (na == NULL)
             return crossing_parse(p, line, kinds[i].array, name);
         json_array_append_new(array_of(p, kinds[i].array),
@@ -178,7 +180,11 @@ static int line_parse(struct parser *p, const json_t *line)
         return 0;
     }
     name = json_string_value(json_object_get(line, "indirect"));
-    return name == NULL ? 0 : indirect_parse(p, line, name);
+    if (name == NULL)
+        return 0;
+    if (result_find(p->result, "indirect", name) != NULL)
+        return line_bad(p, "measures what an earlier one did");
+    return indirect_parse(p, line, name);
 }
 
 /* --- what follows from the calls --- */

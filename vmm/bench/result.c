@@ -145,27 +145,35 @@ static bool entry_valid(const json_t *entry, const char *const *numbers)
     return true;
 }
 
+/* Entries are found by their names (result_find): an array has each name once. */
 static int array_check(const json_t *result, const char *name, const char *key,
                        const char *const *numbers, struct error *err)
 {
     const json_t *array = json_object_get(result, key);
-    char what[120];
+    json_t *entry, *seen;
+    char what[120] = "";
     size_t i;
-    json_t *entry;
 
     if (!json_is_array(array)) {
         snprintf(what, sizeof(what), "its \"%s\" is no array", key);
         return result_bad(err, name, what);
     }
+    seen = json_object();
     json_array_foreach(array, i, entry)
     {
-        if (entry_valid(entry, numbers))
+        const char *own = json_string_value(json_object_get(entry, "name"));
+
+        if (!entry_valid(entry, numbers))
+            snprintf(what, sizeof(what), "entry %zu of its \"%s\" lacks a name or a number", i,
+                     key);
+        else if (json_object_get(seen, own) != NULL)
+            snprintf(what, sizeof(what), "entry %zu of its \"%s\" has another's name", i, key);
+        else if (json_object_set_new(seen, own, json_true()) == 0)
             continue;
-        snprintf(what, sizeof(what), "entry %zu of its \"%s\" lacks a name or a number", i,
-                 key);
-        return result_bad(err, name, what);
+        break;
     }
-    return 0;
+    json_decref(seen);
+    return i < json_array_size(array) ? result_bad(err, name, what) : 0;
 }
 
 static int histograms_check(const json_t *result, const char *name, struct error *err)

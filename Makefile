@@ -115,8 +115,13 @@ $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 $(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# What compares the translator with the interpreter, where there is one.
+$(B)/hunt: $(call obj,$(wildcard tests/hunt/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff lockstep
+.PHONY: unit diff lockstep hunt
+hunt: $(B)/hunt
 unit: $(B)/unit
 diff: $(B)/diff
 lockstep: $(B)/lockstep

@@ -84,6 +84,7 @@ enum machine_csr {
     MTVEC = 0x305,
     MCOUNTEREN = 0x306,
     MCOUNTINHIBIT = 0x320,
+    MHPMEVENT3 = 0x323,
     MSCRATCH = 0x340,
     MEPC = 0x341,
     MCAUSE = 0x342,

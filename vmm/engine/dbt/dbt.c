@@ -109,6 +109,9 @@ static uint64_t step_ahead(struct rv_hart *h)
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
+    /* The look may have made the chunk so short that no block may run any more. */
+    if (steps_rest(h) < dbt_of(h)->block_steps)
+        return STEP_LEAVE;
     page = interp_fetch_hit(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)

@@ -119,9 +119,13 @@ $(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $
 $(B)/hunt: $(call obj,$(wildcard tests/hunt/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/vectors: $(call obj,$(wildcard tests/vectors/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff lockstep hunt
+.PHONY: unit diff lockstep hunt vectors
 hunt: $(B)/hunt
+vectors: $(B)/vectors
 unit: $(B)/unit
 diff: $(B)/diff
 lockstep: $(B)/lockstep

@@ -1,0 +1,119 @@
+/* main.c: a program for a Linux guest, its first process too: times workloads, prints lines. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/bench/linux/bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ *     bench [NAME]...      all workloads, or those named
+ *
+ * Prints "@bench init" at once, then for each workload "@bench NAME MEDIAN LEAST COUNT ROUNDS":
+ * the median and the least ns of an operation over the rounds, operations of a round, rounds.
+ * "@bench end" is last. As the first process (rdinit=/bench, names behind "--") it also runs
+ * the program /coremark when it is there, and powers the machine off.
+ */
+
+#define ROUNDS_MAX 64
+
+/* As CoreMark's own main() takes them: seeds, iterations, all kernels, one context, size. */
+#define COREMARK_ITERATIONS "2000"
+
+volatile uint64_t bench_sink;
+
+uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+_Noreturn void bench_fail(const char *what)
+{
+    printf("@bench fail %s: %s\n", what, strerror(errno));
+    fflush(stdout);
+    _exit(1);
+}
+
+static int double_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void workload_measure(const struct workload *w)
+{
+    unsigned rounds = w->rounds < ROUNDS_MAX ? w->rounds : ROUNDS_MAX;
+    double ns[ROUNDS_MAX] = {0};
+
+    w->run(w->count); /* what happens only once, happens now */
+    for (unsigned i = 0; i < rounds; i++)
+        ns[i] = (double)w->run(w->count) / (double)(w->count * w->per);
+    qsort(ns, rounds, sizeof(ns[0]), double_compare);
+    printf("@bench %s %.3f %.3f %llu %u\n", w->name, ns[rounds / 2], ns[0],
+           (unsigned long long)(w->count * w->per), rounds);
+    fflush(stdout);
+}
+
+static int wanted(const char *name, char **names)
+{
+    if (!*names)
+        return 1;
+    for (; *names; names++)
+        if (!strcmp(*names, name))
+            return 1;
+    return 0;
+}
+
+static void table_measure(const struct workload *w, char **names)
+{
+    for (; w->name; w++)
+        if (wanted(w->name, names))
+            workload_measure(w);
+}
+
+/* A program that the user brought: its own output says how fast it was. */
+static void coremark_run(void)
+{
+    pid_t pid;
+
+    if (access("/coremark", X_OK) != 0)
+        return;
+    pid = fork();
+    if (pid == 0) {
+        execl("/coremark", "/coremark", "0", "0", "0x66", COREMARK_ITERATIONS, "7", "1", "2000",
+              (char *)NULL);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+        bench_fail("coremark");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], BENCH_ENDS))
+        return 0;
+    printf("\n@bench init\n");
+    fflush(stdout);
+    table_measure(workloads_compute, argv + 1);
+    table_measure(workloads_memory, argv + 1);
+    table_measure(workloads_kernel, argv + 1);
+    if (getpid() != 1) {
+        puts("@bench end");
+        return 0;
+    }
+    if (wanted("coremark", argv + 1))
+        coremark_run();
+    puts("@bench end");
+    fflush(stdout);
+    reboot(RB_POWER_OFF);
+    return 1;
+}

@@ -325,11 +325,10 @@ int interp_sfence(struct rv_hart *h, const struct rv_op *op)
     if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TVM)))
         return -1;
     rv_hpm_count(h, HART_EVENT_SFENCE_VMA);
-    /* rs1 = x0: every page. The address space in rs2 only narrows it, so it may be ignored. */
-    if (op->rs1)
-        rv_tlb_flush_page(h, h->x[op->rs1]);
-    else
-        rv_tlb_flush(h);
+    /* x0 in rs1: every page; in rs2: every address space. An address is not RV_ANY, but that
+     * of the last byte may be. */
+    rv_tlb_fence(h, op->rs1 ? h->x[op->rs1] & RV_PAGE_MASK : RV_ANY,
+                 op->imm ? h->x[op->imm] & 0xffff : RV_ANY);
     return 0;
 }
 

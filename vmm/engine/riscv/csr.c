@@ -290,7 +290,8 @@ static void satp_write(struct rv_hart *h, uint64_t value)
         return;
     if (value != h->satp) {
         h->satp = value;
-        rv_tlb_flush(h);
+        rv_space_select(h);
+        rv_context_update(h);
     }
 }
 

@@ -1,14 +1,7 @@
 /* x64_csr.c: the CSRs that kernels touch all the time, in x86-64. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
-
-enum {
-    CSR_SSTATUS = 0x100,
-    CSR_SSCRATCH = 0x140,
-    CSR_SEPC = 0x141,
-    CSR_SCAUSE = 0x142,
-    CSR_STVAL = 0x143,
-};
+#include "vmm/engine/riscv/csr.h"
 
 static bool is_immediate(unsigned id)
 {

@@ -248,7 +248,9 @@ static void emit_sstatus(struct dbt *d, struct x64_code *c, bool set)
     if (!set)
         x64_unary(c, UNARY_NOT, true, RCX);
     x64_rm(c, set ? X64_OR_TO : X64_AND_TO, RCX, HART(mstatus));
-    x64_rm(c, X64_LEA, REG_TLB, HART(tlbs[set ? RV_CTX_S_SUM : RV_CTX_S]));
+    x64_rm(c, X64_MOV, REG_TLB, HART(space));
+    x64_ri(c, ALU_ADD, true, REG_TLB,
+           (int32_t)offsetof(struct rv_space, tlb[set ? RV_CTX_S_SUM : RV_CTX_S]));
     x64_rm(c, X64_STORE, REG_TLB, HART(tlb));
     x64_link(none, c->at);
     x64_link(done, c->at);

@@ -306,7 +306,7 @@ NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
         h->trap_tval = h->pc;
         return NULL;
     }
-    h->fetches_used |= (uint8_t)(1u << (h->fetch - h->fetches));
+    rv_tlb_fill(h->fetch->filled, h->pc);
     e->tag = h->pc & RV_PAGE_MASK;
     e->page = page;
     return page;
@@ -508,8 +508,7 @@ int interp_hart_create(struct hart *hart)
     if (!in)
         return -ENOMEM;
     in->hart.loop = in;
-    in->hart.tlbs_used = (1u << RV_CONTEXTS) - 1; /* zeros are no empty entries */
-    in->hart.fetches_used = 7;
+    rv_tlb_init(&in->hart);
     in->hart.hart = hart;
     in->hart.vm = hart->vm;
     in->hart.step_limit = config->max_steps;
@@ -629,17 +628,18 @@ void interp_fence(struct hart *hart, const struct hart_fence *fence)
     struct rv_hart *h = rv_of(hart);
     uint64_t first = fence->start & RV_PAGE_MASK;
     uint64_t span = fence->size + (fence->start - first);
+    uint64_t asid = fence->kind == FENCE_VMA_ASID ? fence->asid : RV_ANY;
 
     if (fence->kind == FENCE_I) {
         interp_fence_i(h);
         return;
     }
     if (fence->size > FENCE_PAGES_MAX * MEM_PAGE_SIZE) {
-        rv_tlb_flush(h);
+        rv_tlb_fence(h, RV_ANY, asid);
         return;
     }
     for (uint64_t at = 0; at < span; at += MEM_PAGE_SIZE)
-        rv_tlb_flush_page(h, first + at);
+        rv_tlb_fence(h, first + at, asid);
 }
 
 int interp_state_get(struct hart *hart, struct hart_state *state)

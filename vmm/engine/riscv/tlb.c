@@ -34,6 +34,9 @@ static void fetch_clear(struct rv_fetch *fetch)
 
 static void space_clear(struct rv_space *space)
 {
+    if (!space->filled)
+        return;
+    space->filled = false;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
         tlb_clear(&space->tlb[i]);
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
@@ -45,6 +48,7 @@ static void space_clear(struct rv_space *space)
 /* Memory that holds anything: all of it may be entries. */
 static void space_begin(struct rv_space *space)
 {
+    space->filled = true;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
         memset(space->tlb[i].filled, 0xff, sizeof(space->tlb[i].filled));
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
@@ -121,7 +125,7 @@ void rv_fetch_flush(struct rv_hart *h)
 {
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
-        for (unsigned f = 0; f < RV_SPACE_FETCHES; f++)
+        for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
             fetch_clear(&h->spaces[i].fetch[f]);
 }
 

@@ -93,6 +93,8 @@ struct rv_tlb {
     struct rv_tlb_entry load[RV_TLB_ENTRIES];
     struct rv_tlb_entry store[RV_TLB_ENTRIES];
     uint64_t filled[RV_TLB_WORDS];
+    /* The page of the last load and store that found a device; gpa = va + addend. */
+    struct rv_tlb_entry device[2];
 };
 
 /* Virtual addresses mapped by leaves larger than a page, of which the TLB holds pieces. */

@@ -110,6 +110,8 @@ static uint64_t step_ahead(struct rv_hart *h)
     if (steps_rest(h) < dbt_of(h)->block_steps)
         return STEP_LEAVE;
     page = interp_fetch_hit(h);
+    if (!page && !dbt_of(h)->plain)
+        page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
         return STEP_LEAVE;

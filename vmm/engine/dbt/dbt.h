@@ -39,6 +39,9 @@ struct dbt {
     uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
+    uint32_t stub_write;
+    uint32_t stub_ecall; /* x64_system.c */
+    uint32_t stub_ebreak, stub_sret;
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
@@ -82,7 +85,7 @@ uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot);
 int target_probe(char *why, size_t size);
 
 /* Writes the stubs to the start of the cache, at most TARGET_STUBS bytes. */
-#define TARGET_STUBS 4096u
+#define TARGET_STUBS 8192u
 void target_stubs(struct dbt *d);
 
 /*

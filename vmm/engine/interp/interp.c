@@ -291,10 +291,18 @@ void interp_resume(OP_PARAMS)
     interp_goto(OP_ARGS);
 }
 
+static void fetch_enter(struct rv_hart *h, struct code_page *page)
+{
+    struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+
+    rv_tlb_fill(h, h->fetch->filled, h->pc);
+    e->tag = h->pc & RV_PAGE_MASK;
+    e->page = page;
+}
+
 /* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
 NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
 {
-    struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
     struct rv_place place;
     struct code_page *page;
 
@@ -306,9 +314,21 @@ NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
         h->trap_tval = h->pc;
         return NULL;
     }
-    rv_tlb_fill(h->fetch->filled, h->pc);
-    e->tag = h->pc & RV_PAGE_MASK;
-    e->page = page;
+    fetch_enter(h, page);
+    return page;
+}
+
+struct code_page *interp_fetch_again(struct rv_hart *h)
+{
+    struct rv_place place;
+    struct code_page *page;
+
+    if (h->hpm.occurring || rv_translate(h, h->pc, 2, RV_FETCH, &place) != RV_NO_TRAP ||
+        !rv_pmp_uniform(h, place.gpa))
+        return NULL;
+    page = code_page_known(h, place.gpa & RV_PAGE_MASK);
+    if (page)
+        fetch_enter(h, page);
     return page;
 }
 

@@ -260,6 +260,9 @@ int interp_sfence(struct rv_hart *h, const struct rv_op *op);
 /* The parts of the loop: the decoded page of h->pc, NULL after a trap, which interp_take_trap
  * then enters (false: leave); requests and interrupts at h->pc (false: leave). */
 struct code_page *interp_fetch_page(struct rv_hart *h);
+/* The same, between two instructions of translated code: without anything that could give up
+ * code, count, or trap; NULL: that is needed. */
+struct code_page *interp_fetch_again(struct rv_hart *h);
 bool interp_take_trap(struct rv_hart *h);
 bool interp_attend(struct rv_hart *h);
 
@@ -311,6 +314,10 @@ int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
  * fetched with its own permission check.
  */
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
+/* The same where that makes, drops and compares nothing; NULL: it would, or the page is
+ * guarded.
+ */
+struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa);
 struct code_page *code_page_new(bool translated);
 /* Forgets the translations of a page. */
 void code_page_cold(struct code_page *page);

@@ -203,22 +203,22 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
-        rv_tlb_fill(h->tlb->filled, va);
+        rv_tlb_fill(h, h->tlb->filled, va);
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;
     }
     return RV_NO_TRAP;
 }
 
-static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, unsigned size,
-                enum rv_access access, uint64_t *value)
+static int mmio(struct rv_hart *h, gpa_t gpa, uint64_t va, unsigned size, enum rv_access access,
+                uint64_t *value)
 {
     struct vm_exit exit = {.kind = EXIT_MMIO};
     const bool timed = hart_timed(h->hart); /* asked once: each question is 1 % of a read */
 
     if (timed)
         phase_mark(h->hart, MARK_LEAVE);
-    exit.mmio.gpa = place->gpa;
+    exit.mmio.gpa = gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
     if (access == RV_STORE)
@@ -280,6 +280,18 @@ static void ram_copy(void *to, const void *from, unsigned size)
     }
 }
 
+/* Remembers where a device was found, as long as the page has one verdict for all of it. */
+static void device_enter(struct rv_hart *h, uint64_t va, enum rv_access access, gpa_t gpa)
+{
+    struct rv_tlb_entry *e = &h->tlb->device[access == RV_STORE];
+
+    if (!rv_pmp_uniform(h, gpa))
+        return;
+    e->tag = va & RV_PAGE_MASK;
+    e->addend = (uintptr_t)(gpa - va);
+    h->space->filled = true;
+}
+
 static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                        uint64_t *value)
 {
@@ -291,11 +303,16 @@ static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_ac
         return fault(h, access == RV_LOAD ? RV_LOAD_MISALIGNED : RV_STORE_MISALIGNED, va);
     if ((va & ~RV_PAGE_MASK) + size > MEM_PAGE_SIZE)
         return access_crossing(h, va, size, access, value);
+    /* A walk that is not made is not counted. */
+    if ((va & RV_PAGE_MASK) == h->tlb->device[access == RV_STORE].tag && !h->hpm.occurring)
+        return mmio(h, va + h->tlb->device[access == RV_STORE].addend, va, size, access, value);
     cause = rv_translate(h, va, size, access, &place);
     if (cause != RV_NO_TRAP)
         return cause;
-    if (!place.host)
-        return mmio(h, &place, va, size, access, value);
+    if (!place.host) {
+        device_enter(h, va, access, place.gpa);
+        return mmio(h, place.gpa, va, size, access, value);
+    }
     if (access == RV_LOAD) {
         *value = 0;
         ram_copy(value, place.host, size);

@@ -93,6 +93,8 @@ struct rv_tlb {
     struct rv_tlb_entry load[RV_TLB_ENTRIES];
     struct rv_tlb_entry store[RV_TLB_ENTRIES];
     uint64_t filled[RV_TLB_WORDS];
+    /* The page of the last load and store that found a device; gpa = va + addend. */
+    struct rv_tlb_entry device[2];
 };
 
 /* Virtual addresses mapped by leaves larger than a page, of which the TLB holds pieces. */
@@ -129,6 +131,7 @@ enum rv_context { RV_CTX_U, RV_CTX_S, RV_CTX_S_SUM, RV_SPACE_TLBS };
 struct rv_space {
     uint64_t satp;
     uint64_t used;            /* the last switch to it, in switches */
+    bool filled;              /* something was entered since all was dropped */
     struct rv_large large[2]; /* in the lower and the upper half of the address space */
     struct rv_tlb tlb[RV_SPACE_TLBS];
     struct rv_fetch fetch[RV_SPACE_FETCHES];
@@ -308,11 +311,12 @@ void rv_space_select(struct rv_hart *h);
 void rv_context_update(struct rv_hart *h);
 
 /* Enters a page's place into the set of those that a flush must look at. */
-static inline void rv_tlb_fill(uint64_t filled[RV_TLB_WORDS], uint64_t va)
+static inline void rv_tlb_fill(struct rv_hart *h, uint64_t filled[RV_TLB_WORDS], uint64_t va)
 {
     unsigned i = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
 
     filled[i / 64] |= 1ull << (i % 64);
+    h->space->filled = true;
 }
 
 /* Drops everything, of M-mode and of fetches too. */

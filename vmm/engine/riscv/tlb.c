@@ -21,6 +21,7 @@ static void tlb_clear(struct rv_tlb *tlb)
         }
         tlb->filled[word] = 0;
     }
+    tlb->device[0].tag = tlb->device[1].tag = RV_TLB_EMPTY;
 }
 
 static void fetch_clear(struct rv_fetch *fetch)
@@ -34,6 +35,9 @@ static void fetch_clear(struct rv_fetch *fetch)
 
 static void space_clear(struct rv_space *space)
 {
+    if (!space->filled)
+        return;
+    space->filled = false;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
         tlb_clear(&space->tlb[i]);
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
@@ -45,6 +49,7 @@ static void space_clear(struct rv_space *space)
 /* Memory that holds anything: all of it may be entries. */
 static void space_begin(struct rv_space *space)
 {
+    space->filled = true;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
         memset(space->tlb[i].filled, 0xff, sizeof(space->tlb[i].filled));
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
@@ -121,7 +126,7 @@ void rv_fetch_flush(struct rv_hart *h)
 {
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
-        for (unsigned f = 0; f < RV_SPACE_FETCHES; f++)
+        for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
             fetch_clear(&h->spaces[i].fetch[f]);
 }
 
@@ -140,6 +145,8 @@ static void tlb_drop_range(struct rv_tlb *tlb, uint64_t first, uint64_t size)
             drop_if_within(&tlb->load[i].tag, first, size);
             drop_if_within(&tlb->store[i].tag, first, size);
         }
+    drop_if_within(&tlb->device[0].tag, first, size);
+    drop_if_within(&tlb->device[1].tag, first, size);
 }
 
 static void fetch_drop_range(struct rv_fetch *fetch, uint64_t first, uint64_t size)
@@ -174,6 +181,7 @@ static void space_drop_page(struct rv_space *space, uint64_t va)
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++) {
         space->tlb[i].load[at].tag = RV_TLB_EMPTY;
         space->tlb[i].store[at].tag = RV_TLB_EMPTY;
+        space->tlb[i].device[0].tag = space->tlb[i].device[1].tag = RV_TLB_EMPTY;
     }
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
         space->fetch[i].entry[at].tag = RV_TLB_EMPTY;

@@ -122,8 +122,12 @@ $(B)/hunt: $(call obj,$(wildcard tests/hunt/*.c) tests/diff/program.c tests/unit
 $(B)/vectors: $(call obj,$(wildcard tests/vectors/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
-.PHONY: unit diff lockstep hunt vectors
+.PHONY: unit diff lockstep hunt vectors twins
+twins: $(B)/twins
 hunt: $(B)/hunt
 vectors: $(B)/vectors
 unit: $(B)/unit

@@ -24,7 +24,6 @@
 #define GUARD     (UINT64_C(4) << 30)
 #define EPISODES  3u
 #define STEPS_MAX 2048u
-#define WAITS_MAX 16u
 #define PTES      12u
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -220,27 +219,6 @@ static void side_begin(struct side *s, const struct scene *scene, const struct i
     s->vm.engine->state_set(&s->vm.hart[0], &reset[scene->kernel]);
 }
 
-static void side_run(struct side *s, uint64_t limit)
-{
-    struct hart *hart = &s->vm.hart[0];
-    unsigned waits = 0;
-
-    while (!s->ended && s->in->hart.steps < limit) {
-        uint64_t before = s->in->hart.steps;
-
-        s->vm.stop = (struct vm_stop){.cause = CAUSE_NONE, .hart = -1};
-        atomic_store(&s->vm.stopping, false);
-        atomic_store(&hart->requests, 0);
-        hart->idle = false;
-        hart->status = HART_STARTED;
-        s->in->hart.step_limit = limit;
-        s->vm.engine->run(hart);
-        s->ended = s->vm.stop.cause != CAUSE_NONE && s->vm.stop.cause != CAUSE_BUDGET;
-        waits = s->in->hart.steps == before ? waits + 1 : 0;
-        s->ended |= waits > WAITS_MAX;
-    }
-}
-
 static void check_same(const struct side *a, const struct side *b)
 {
     struct hart_state one, two;
@@ -279,7 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             struct side *s = &sides[scene.kernel][i];
 
             scene_episode(&scene, &s->vm, scene.seed + e);
-            side_run(s, limit);
+            s->ended |= !s->ended && !scene_run(&s->vm, limit);
             check_machine(s);
         }
         check_same(&sides[scene.kernel][0], &sides[scene.kernel][1]);

@@ -315,7 +315,7 @@ static bool run_program(struct hunt *hunt, uint64_t seed)
     scene_make(&scene, (seed + 1) * 0x9e3779b97f4a7c15u, seed % 3 == 0,
                hunt->coherent || way->drop);
     if (hunt->show)
-        printf("seed %lu, %s\n", seed, way->name);
+        printf("seed %lu, %s\n", seed, way->name), fflush(stdout);
     if (run_cut(hunt, &scene, way, UINT64_MAX, &differ))
         return true;
     printf("FAIL seed %lu, %s%s%s: hunt --programs 1 --seed %lu --way '%s'\n", seed, way->name,

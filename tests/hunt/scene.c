@@ -156,19 +156,23 @@ static uint8_t *at(struct vm *vm, uint64_t offset)
     return mem_ptr(&vm->mem, BASE + offset, 4);
 }
 
-/* The entry of a page, in tables that are made on the way. */
+/* The entry of a page, in tables that are made on the way. NULL: the guest has destroyed them.
+ */
 static uint64_t *pte_of(const struct scene *scene, struct vm *vm, uint64_t va, uint64_t *next)
 {
     uint64_t table = SCENE_TABLES;
 
     for (unsigned level = scene->levels - 1;; level--) {
-        uint64_t *pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
+        uint64_t *pte;
 
+        if (table < SCENE_TABLES || table >= TABLES_END)
+            return NULL;
+        pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
         if (level == 0)
             return pte;
         if (*pte == 0) {
             if (*next >= TABLES_END)
-                abort();
+                return NULL;
             *pte = (BASE + *next) >> 12 << 10 | PTE_V;
             *next += MEM_PAGE_SIZE;
         }
@@ -413,8 +417,11 @@ static void disturb_tables(const struct scene *scene, struct vm *vm)
     uint64_t va = bases[random_below(3)] + offset;
     const struct hart_fence one = {.kind = FENCE_VMA, .start = va, .size = MEM_PAGE_SIZE};
     const struct hart_fence all = {.kind = FENCE_VMA, .size = UINT64_MAX};
+    uint64_t *pte;
 
-    *pte_of(scene, vm, va, &next) ^= PTE_V << random_below(8);
+    pte = pte_of(scene, vm, va, &next);
+    if (pte)
+        *pte ^= PTE_V << random_below(8);
     if (!scene->stale || random_below(2))
         vm->engine->fence(&vm->hart[0], random_below(2) ? &one : &all);
 }
@@ -435,6 +442,8 @@ static void change_by_guest(const struct scene *scene, struct vm *vm)
     uint8_t *pte = (uint8_t *)pte_of(scene, vm, va, &next);
     unsigned variant = random_below(CHANGES);
 
+    if (!pte)
+        return;
     memcpy(x, h->x, sizeof(x));
     h->pc = BASE + CHANGE_AT(variant);
     h->priv = PRIV_S;

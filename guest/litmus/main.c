@@ -13,7 +13,7 @@
 #include "guest/lib/tap.h"
 
 #define CELLS  512
-#define ROUNDS 25
+#define ROUNDS 200
 #define PAIRS  2
 #define LINE   8 /* doublewords of a cache line */
 

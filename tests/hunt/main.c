@@ -29,7 +29,6 @@
 
 #define EPISODES      24u
 #define EPISODE_STEPS 3000u
-#define WAITS_MAX     64u /* wfi in a row without a step: a machine that hangs */
 
 /* How the translator runs, which must not show. */
 struct way {
@@ -140,29 +139,12 @@ static uint64_t steps_of(const struct world *w)
     return w->in->hart.steps;
 }
 
-/* Up to a count of steps, over waits for interrupts, unless the monitor ends it. */
 static void run_to(struct world *w, uint64_t limit)
 {
-    struct hart *hart = &w->vm.hart[0];
-    unsigned waits = 0;
-
-    while (!w->ended && steps_of(w) < limit) {
-        uint64_t before = steps_of(w);
-
-        w->vm.stop = (struct vm_stop){.cause = CAUSE_NONE, .hart = -1};
-        atomic_store(&w->vm.stopping, false);
-        atomic_store(&hart->requests, 0);
-        hart->idle = false;
-        hart->status = HART_STARTED;
-        w->in->hart.step_limit = limit;
-        w->vm.engine->run(hart);
-        w->ended = w->vm.stop.cause != CAUSE_NONE && w->vm.stop.cause != CAUSE_BUDGET;
-        waits = steps_of(w) == before ? waits + 1 : 0;
-        w->ended |= waits > WAITS_MAX;
-    }
+    w->ended |= !scene_run(&w->vm, limit);
 }
 
-/* The same in the way's strides. */
+/* Up to a count of steps, in the way's strides. */
 static void run_way(const struct way *way, struct world *w, uint64_t limit, uint64_t chance)
 {
     uint64_t stride = way->stride ? way->stride : EPISODE_STEPS;
@@ -333,7 +315,7 @@ static bool run_program(struct hunt *hunt, uint64_t seed)
     scene_make(&scene, (seed + 1) * 0x9e3779b97f4a7c15u, seed % 3 == 0,
                hunt->coherent || way->drop);
     if (hunt->show)
-        printf("seed %lu, %s\n", seed, way->name);
+        printf("seed %lu, %s\n", seed, way->name), fflush(stdout);
     if (run_cut(hunt, &scene, way, UINT64_MAX, &differ))
         return true;
     printf("FAIL seed %lu, %s%s%s: hunt --programs 1 --seed %lu --way '%s'\n", seed, way->name,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tests/unit/assembler.h"
-#include "vmm/engine/riscv/rv.h"
+#include "vmm/engine/interp/interp.h"
 
 #define PTE_V  (1ull << 0)
 #define PTE_R  (1ull << 1)
@@ -127,6 +127,28 @@ static void handler_s(const struct scene *scene, uint32_t *to)
     memcpy(to, code, sizeof(code));
 }
 
+/*
+ * S-mode code that changes an entry of the page tables (t0 is where, t1 the bits) and fences:
+ * the page (t2) or all, in all address spaces or in those with the numbers that are used.
+ */
+#define CHANGES      4u
+#define CHANGE_WORDS 10u
+#define CHANGE_AT(i) (SCENE_S_AT + 0x800 + 64 * (i))
+
+static void change_code(unsigned variant, uint32_t *to)
+{
+    unsigned page = variant & 1 ? T2 : ZERO, number = variant & 2 ? T4 : ZERO;
+    const uint32_t code[CHANGE_WORDS] = {
+        T(I, ld, T3, T0, 0),   T(R, xor, T3, T3, T1),
+        T(S, sd, T3, T0, 0),   T(R, sfence_vma, ZERO, page, number),
+        T(I, addi, T4, T4, 1), T(R, sfence_vma, ZERO, page, number),
+        T(I, addi, T4, T4, 1), T(R, sfence_vma, ZERO, page, number),
+        T(I, addi, T4, T4, 1), T(R, sfence_vma, ZERO, page, number),
+    };
+
+    memcpy(to, code, sizeof(code));
+}
+
 /* --- memory --- */
 
 static uint8_t *at(struct vm *vm, uint64_t offset)
@@ -134,19 +156,23 @@ static uint8_t *at(struct vm *vm, uint64_t offset)
     return mem_ptr(&vm->mem, BASE + offset, 4);
 }
 
-/* The entry of a page, in tables that are made on the way. */
+/* The entry of a page, in tables that are made on the way. NULL: the guest has destroyed them.
+ */
 static uint64_t *pte_of(const struct scene *scene, struct vm *vm, uint64_t va, uint64_t *next)
 {
     uint64_t table = SCENE_TABLES;
 
     for (unsigned level = scene->levels - 1;; level--) {
-        uint64_t *pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
+        uint64_t *pte;
 
+        if (table < SCENE_TABLES || table >= TABLES_END)
+            return NULL;
+        pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
         if (level == 0)
             return pte;
         if (*pte == 0) {
             if (*next >= TABLES_END)
-                abort();
+                return NULL;
             *pte = (BASE + *next) >> 12 << 10 | PTE_V;
             *next += MEM_PAGE_SIZE;
         }
@@ -201,6 +227,8 @@ void scene_install(const struct scene *scene, struct vm *vm)
         memcpy(at(vm, 0), &(uint16_t){1}, 2); /* c.nop */
     handler_m(scene, (uint32_t *)(void *)at(vm, PROGRAM_HANDLER - BASE));
     handler_s(scene, (uint32_t *)(void *)at(vm, SCENE_S_AT));
+    for (unsigned i = 0; i < CHANGES; i++)
+        change_code(i, (uint32_t *)(void *)at(vm, CHANGE_AT(i)));
     random_seed(scene->seed ^ 0x5ce0e);
     tables_make(scene, vm);
     for (unsigned i = 0; i < DATA_PAGES * MEM_PAGE_SIZE; i += 8) {
@@ -219,6 +247,33 @@ void scene_make(struct scene *scene, uint64_t seed, bool kernel, bool coherent)
     scene->levels = 3 + random_below(3);
     program_make(scene->code, false);
     snippets_put(scene);
+}
+
+/* --- running --- */
+
+#define WAITS_MAX 64u /* wfi in a row without a step: a machine that hangs */
+
+bool scene_run(struct vm *vm, uint64_t limit)
+{
+    struct hart *hart = &vm->hart[0];
+    struct rv_hart *h = &((struct interp *)hart->engine_state)->hart;
+    unsigned waits = 0;
+
+    while (h->steps < limit && waits <= WAITS_MAX) {
+        uint64_t before = h->steps;
+
+        vm->stop = (struct vm_stop){.cause = CAUSE_NONE, .hart = -1};
+        atomic_store(&vm->stopping, false);
+        atomic_store(&hart->requests, 0);
+        hart->idle = false;
+        hart->status = HART_STARTED;
+        h->step_limit = limit;
+        vm->engine->run(hart);
+        if (vm->stop.cause != CAUSE_NONE && vm->stop.cause != CAUSE_BUDGET)
+            return false;
+        waits = h->steps == before ? waits + 1 : 0;
+    }
+    return waits <= WAITS_MAX;
 }
 
 /* --- episodes --- */
@@ -362,10 +417,50 @@ static void disturb_tables(const struct scene *scene, struct vm *vm)
     uint64_t va = bases[random_below(3)] + offset;
     const struct hart_fence one = {.kind = FENCE_VMA, .start = va, .size = MEM_PAGE_SIZE};
     const struct hart_fence all = {.kind = FENCE_VMA, .size = UINT64_MAX};
+    uint64_t *pte;
 
-    *pte_of(scene, vm, va, &next) ^= PTE_V << random_below(8);
+    pte = pte_of(scene, vm, va, &next);
+    if (pte)
+        *pte ^= PTE_V << random_below(8);
     if (!scene->stale || random_below(2))
         vm->engine->fence(&vm->hart[0], random_below(2) ? &one : &all);
+}
+
+/*
+ * The same by the guest's S-mode, with a fence that names the page or the address spaces or
+ * neither. It is led there and back without the engine's knowledge, so that the TLB holds what
+ * it held; nothing can come between the change and the fence.
+ */
+static void change_by_guest(const struct scene *scene, struct vm *vm)
+{
+    struct rv_hart *h = &((struct interp *)vm->hart[0].engine_state)->hart;
+    uint64_t x[32], pc = h->pc, mstatus = h->mstatus, mie = h->mie;
+    uint8_t priv = h->priv;
+    uint64_t offset = DATA_FIRST + (random_next() & 0x3000),
+             next = SCENE_TABLES + MEM_PAGE_SIZE;
+    uint64_t bases[] = {BASE, SCENE_LOW, SCENE_HIGH}, va = bases[random_below(3)] + offset;
+    uint8_t *pte = (uint8_t *)pte_of(scene, vm, va, &next);
+    unsigned variant = random_below(CHANGES);
+
+    if (!pte)
+        return;
+    memcpy(x, h->x, sizeof(x));
+    h->pc = BASE + CHANGE_AT(variant);
+    h->priv = PRIV_S;
+    h->mstatus &= ~RV_TVM;
+    h->mie = 0;
+    rv_context_update(h);
+    h->x[T0] = BASE + (uint64_t)(pte - at(vm, 0));
+    h->x[T1] = PTE_V << random_below(8);
+    h->x[T2] = va;
+    h->x[T4] = 0;
+    scene_run(vm, h->steps + CHANGE_WORDS);
+    memcpy(h->x, x, sizeof(x));
+    h->pc = pc;
+    h->priv = priv;
+    h->mstatus = mstatus;
+    h->mie = mie;
+    rv_context_update(h);
 }
 
 static void disturb_interrupts(struct vm *vm)
@@ -387,6 +482,8 @@ void scene_episode(const struct scene *scene, struct vm *vm, uint64_t seed)
         disturb_memory(scene, vm);
     if (random_below(8) == 0)
         disturb_tables(scene, vm);
+    if (random_below(4) == 0)
+        change_by_guest(scene, vm);
     if (random_below(4) == 0)
         disturb_interrupts(vm);
     if (random_below(4) != 0)

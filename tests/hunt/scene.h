@@ -45,6 +45,12 @@ void scene_install(const struct scene *scene, struct vm *vm);
  */
 void scene_episode(const struct scene *scene, struct vm *vm, uint64_t seed);
 
+/*
+ * Runs up to a count of steps, over waits for interrupts. False: the monitor has ended the
+ * guest, or it only waits.
+ */
+bool scene_run(struct vm *vm, uint64_t limit);
+
 /* Calls to the monitor, page tables, loops and so on, in place of some of the program. */
 void snippets_put(struct scene *scene);
 

@@ -156,17 +156,14 @@ linux_run() {
 }
 
 programs_make() {
-	local cc=$cache/cross/bin/riscv64-linux-gnu-gcc extra=()
-	sh tests/tools/cross.sh
-	sh guest/linux/fetch.sh
-	"$cc" -I. -std=gnu11 -O2 -static -D_GNU_SOURCE -Wall -Wextra -Werror -o "$work/bench" tests/bench/linux/*.c -lm
+	local extra=()
 	if [ -n "${COREMARK:-}" ]; then
 		[ -f "$COREMARK" ] || fail "COREMARK='$COREMARK' is no file; give CoreMark as a static riscv64 Linux program"
 		cp -- "$COREMARK" "$work/coremark"
 		chmod 755 "$work/coremark"
 		extra=("$work/coremark:/coremark")
 	fi
-	sh guest/linux/initramfs.sh "$work/initramfs.cpio" "$work/bench:/bench" ${extra[@]+"${extra[@]}"}
+	sh tests/bench/linux.sh "$work/initramfs.cpio" ${extra[@]+"${extra[@]}"}
 }
 
 # All that the table says, from the results: one object.

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /*
- *     bench [NAME]...      all workloads, or those named
+ *     bench [-r N] [NAME]...      all workloads, or those named; each N times, for profiles
  *
  * Prints "@bench init" at once, then for each workload "@bench NAME MEDIAN LEAST COUNT ROUNDS":
  * the median and the least ns of an operation over the rounds, operations of a round, rounds.
@@ -73,10 +73,10 @@ static int wanted(const char *name, char **names)
     return 0;
 }
 
-static void table_measure(const struct workload *w, char **names)
+static void table_measure(const struct workload *w, char **names, unsigned repeats)
 {
     for (; w->name; w++)
-        if (wanted(w->name, names))
+        for (unsigned i = 0; i < repeats && wanted(w->name, names); i++)
             workload_measure(w);
 }
 
@@ -99,13 +99,19 @@ static void coremark_run(void)
 
 int main(int argc, char **argv)
 {
+    unsigned repeats = 1;
+
     if (argc == 2 && !strcmp(argv[1], BENCH_ENDS))
         return 0;
     printf("\n@bench init\n");
     fflush(stdout);
-    table_measure(workloads_compute, argv + 1);
-    table_measure(workloads_memory, argv + 1);
-    table_measure(workloads_kernel, argv + 1);
+    if (argc > 2 && !strcmp(argv[1], "-r")) {
+        repeats = (unsigned)strtoul(argv[2], NULL, 10);
+        argv += 2;
+    }
+    table_measure(workloads_compute, argv + 1, repeats);
+    table_measure(workloads_memory, argv + 1, repeats);
+    table_measure(workloads_kernel, argv + 1, repeats);
     if (getpid() != 1) {
         puts("@bench end");
         return 0;

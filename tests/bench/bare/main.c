@@ -19,7 +19,7 @@
 
 #define PROFILE_REPEATS 100
 
-#define ROUNDS 31
+#define ROUNDS 61
 
 /* An operation eight times, so that the loop around it does not count. */
 #define UNROLL 8
@@ -134,15 +134,15 @@ static const struct operation {
     void (*run)(uint64_t n);
     uint64_t n;
 } operations[] = {
-    {"sbi-base",    sbi_run,         2000 },
-    {"trap",        trap_run,        1000 },
-    {"trap-user",   trap_user_run,   1000 },
-    {"sfence",      sfence_run,      500  },
-    {"sfence-page", sfence_page_run, 500  },
-    {"uart-lsr",    lsr_run,         2000 },
-    {"csr-write",   csr_run,         10000},
-    {"csr-status",  csr_status_run,  10000},
-    {"rdtime",      time_run,        5000 },
+    {"sbi-base",    sbi_run,         256 },
+    {"trap",        trap_run,        500 },
+    {"trap-user",   trap_user_run,   500 },
+    {"sfence",      sfence_run,      125 },
+    {"sfence-page", sfence_page_run, 125 },
+    {"uart-lsr",    lsr_run,         600 },
+    {"csr-write",   csr_run,         5000},
+    {"csr-status",  csr_status_run,  4000},
+    {"rdtime",      time_run,        2500},
 };
 
 /* --- measuring --- */

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 #   profile.sh boot                   Debian's kernel to init and off again, as in run.sh
-#   profile.sh linux NAME [REPEATS]   a workload of the Linux guest (ratios.sh), without the boot; 50 times
+#   profile.sh linux NAME [REPEATS]   a workload of the Linux guest (ratios.sh), without the boot; 50 times. coremark is once,
+#                                     and needs COREMARK=FILE
 #   profile.sh bare NAME              a workload of the bare guest
 #   profile.sh NAME ROUNDS            a workload of compute.c
 #
@@ -39,7 +40,7 @@ boot,1)
 		-i "$build/bench/initramfs.cpio" "$cache/debian-riscv64/Image"
 	;;
 linux,[23])
-	sh tests/bench/linux.sh "$build/bench/workloads.cpio"
+	sh tests/bench/linux.sh "$build/bench/workloads.cpio" ${COREMARK:+"$COREMARK:/coremark"}
 	from='@bench init'
 	set -- -m 512M --console serial -p "console=ttyS0 quiet rdinit=/bench -- -r ${3:-50} $2" \
 		-i "$build/bench/workloads.cpio" "$cache/debian-riscv64/Image"

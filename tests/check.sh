@@ -118,6 +118,8 @@ step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
 step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step build-bench make -s build/bench-watch build/guest/bench-bare.elf
+step ratios bash tests/guest/ratios.sh build
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 [ -z "$translator" ] || step linux-dbt bash tests/guest/linux.sh build/tollgate-dbt 5

@@ -26,6 +26,8 @@ struct hart_fence;
 #define ENGINE_HARTS 0x8u
 /* tells what happens inside the guest to who watches (hart->watch, observe.h) */
 #define ENGINE_WATCH 0x20u
+/* translates, and can say where the code of each instruction stands (vm_config.code_map) */
+#define ENGINE_CODE_MAP 0x40u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u

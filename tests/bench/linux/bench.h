@@ -9,8 +9,8 @@
 /*
  * A row of the table. A round runs `count` times what makes `per` operations, and returns the
  * ns that this took; a figure is the ns of one operation. Counts are fixed, so that every
- * machine does the same work: a round is some ms under QEMU 10, short enough that most rounds
- * are not interrupted by what else the host does.
+ * machine does the same work: a round is a millisecond or two under QEMU 10. A busy host gives
+ * a processor away for some 4 ms at a time, so the median round is still an undisturbed one.
  */
 struct workload {
     const char *name;

@@ -230,7 +230,7 @@ static uint64_t dispatch_run(uint64_t count)
     return now_ns() - start;
 }
 
-#define SORT_N 4096
+#define SORT_N 2048
 
 static int int_compare(const void *a, const void *b)
 {
@@ -258,13 +258,13 @@ static uint64_t qsort_run(uint64_t count)
 }
 
 const struct workload workloads_compute[] = {
-    {"crc",      crc_run,      16,     CRC_BYTES,       30},
-    {"matrix",   matrix_run,   16,     1,               30},
-    {"nbody",    nbody_run,    4000,   1,               30},
-    {"lu",       lu_run,       12,     1,               30},
-    {"calls",    calls_run,    10,     FIBONACCI_CALLS, 30},
-    {"indirect", indirect_run, 200000, 1,               30},
-    {"dispatch", dispatch_run, 200000, 1,               30},
-    {"qsort",    qsort_run,    2,      SORT_N,          30},
-    {NULL,       NULL,         0,      0,               0 },
+    {"crc",      crc_run,      16,    CRC_BYTES,       60},
+    {"matrix",   matrix_run,   4,     1,               60},
+    {"nbody",    nbody_run,    600,   1,               60},
+    {"lu",       lu_run,       3,     1,               60},
+    {"calls",    calls_run,    3,     FIBONACCI_CALLS, 60},
+    {"indirect", indirect_run, 30000, 1,               60},
+    {"dispatch", dispatch_run, 50000, 1,               60},
+    {"qsort",    qsort_run,    1,     SORT_N,          60},
+    {NULL,       NULL,         0,     0,               0 },
 };

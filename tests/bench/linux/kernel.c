@@ -145,7 +145,7 @@ static uint64_t pipe_run(uint64_t count)
     return start;
 }
 
-#define FAULT_PAGES 512
+#define FAULT_PAGES 128
 #define PAGE_SIZE   4096
 
 /* First touches of anonymous memory, in small pages; what gives it back is not timed. */
@@ -190,13 +190,13 @@ static uint64_t console_run(uint64_t count)
 }
 
 const struct workload workloads_kernel[] = {
-    {"getpid",    getpid_run,    5000, 1,           30},
-    {"read",      read_run,      1000, 1,           30},
-    {"signal",    signal_run,    500,  1,           30},
-    {"pipe",      pipe_run,      100,  1,           30},
-    {"fork",      fork_run,      5,    1,           20},
-    {"fork-exec", fork_exec_run, 4,    1,           20},
-    {"fault",     fault_run,     2,    FAULT_PAGES, 30},
+    {"getpid",    getpid_run,    1000, 1,           60},
+    {"read",      read_run,      300,  1,           60},
+    {"signal",    signal_run,    80,   1,           60},
+    {"pipe",      pipe_run,      10,   1,           60},
+    {"fork",      fork_run,      1,    1,           60},
+    {"fork-exec", fork_exec_run, 1,    1,           60},
+    {"fault",     fault_run,     1,    FAULT_PAGES, 60},
     {"console",   console_run,   16,   LINE_BYTES,  9 },
     {NULL,        NULL,          0,    0,           0 },
 };

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /*
- *     bench [NAME]...      all workloads, or those named
+ *     bench [-r N] [NAME]...      all workloads, or those named; each N times, for profiles
  *
  * Prints "@bench init" at once, then for each workload "@bench NAME MEDIAN LEAST COUNT ROUNDS":
  * the median and the least ns of an operation over the rounds, operations of a round, rounds.
@@ -23,7 +23,7 @@
 #define ROUNDS_MAX 64
 
 /* As CoreMark's own main() takes them: seeds, iterations, all kernels, one context, size. */
-#define COREMARK_ITERATIONS "2000"
+#define COREMARK_ITERATIONS "3000"
 
 volatile uint64_t bench_sink;
 
@@ -73,20 +73,22 @@ static int wanted(const char *name, char **names)
     return 0;
 }
 
-static void table_measure(const struct workload *w, char **names)
+static void table_measure(const struct workload *w, char **names, unsigned repeats)
 {
     for (; w->name; w++)
-        if (wanted(w->name, names))
+        for (unsigned i = 0; i < repeats && wanted(w->name, names); i++)
             workload_measure(w);
 }
 
-/* A program that the user brought: its own output says how fast it was. */
+/* A program that the user brought. Who reads our output takes the time between these lines. */
 static void coremark_run(void)
 {
     pid_t pid;
 
     if (access("/coremark", X_OK) != 0)
         return;
+    puts("@bench coremark-begin " COREMARK_ITERATIONS);
+    fflush(stdout);
     pid = fork();
     if (pid == 0) {
         execl("/coremark", "/coremark", "0", "0", "0x66", COREMARK_ITERATIONS, "7", "1", "2000",
@@ -95,17 +97,25 @@ static void coremark_run(void)
     }
     if (pid < 0 || waitpid(pid, NULL, 0) != pid)
         bench_fail("coremark");
+    puts("@bench coremark-end");
+    fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
+    unsigned repeats = 1;
+
     if (argc == 2 && !strcmp(argv[1], BENCH_ENDS))
         return 0;
     printf("\n@bench init\n");
     fflush(stdout);
-    table_measure(workloads_compute, argv + 1);
-    table_measure(workloads_memory, argv + 1);
-    table_measure(workloads_kernel, argv + 1);
+    if (argc > 2 && !strcmp(argv[1], "-r")) {
+        repeats = (unsigned)strtoul(argv[2], NULL, 10);
+        argv += 2;
+    }
+    table_measure(workloads_compute, argv + 1, repeats);
+    table_measure(workloads_memory, argv + 1, repeats);
+    table_measure(workloads_kernel, argv + 1, repeats);
     if (getpid() != 1) {
         puts("@bench end");
         return 0;

@@ -113,10 +113,10 @@ static uint64_t atomic_run(uint64_t count)
 }
 
 const struct workload workloads_memory[] = {
-    {"chase",        chase_run,        1000000, 1,        30},
-    {"chase-pages",  chase_pages_run,  50000,   1,        30},
-    {"memcpy",       memcpy_run,       400,     COPY_KIB, 30},
-    {"memcpy-small", memcpy_small_run, 100000,  1,        30},
-    {"atomic",       atomic_run,       100000,  1,        30},
-    {NULL,           NULL,             0,       0,        0 },
+    {"chase",        chase_run,        250000, 1,        60},
+    {"chase-pages",  chase_pages_run,  5000,   1,        60},
+    {"memcpy",       memcpy_run,       100,    COPY_KIB, 60},
+    {"memcpy-small", memcpy_small_run, 20000,  1,        60},
+    {"atomic",       atomic_run,       50000,  1,        60},
+    {NULL,           NULL,             0,      0,        0 },
 };

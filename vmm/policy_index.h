@@ -78,12 +78,13 @@ policy_node_find(const struct policy_node *node, uint64_t x)
     size_t at = 0, step;
 
     /* Sums, since a compiler may make a branch of a condition. The last steps need no loop. */
-    for (step = node->cuts; step >= 8; step >>= 1)
-        at += step & -(size_t)(node->segment[at + step].low <= x);
-    if (step >= 4)
-        at += 4 & -(size_t)(node->segment[at + 4].low <= x);
-    seg = &node->segment[at];
-    if (step > 0) {
+    seg = node->segment;
+    if (node->cuts > 0) {
+        if (__builtin_expect(node->cuts >= 4, 0)) {
+            for (step = node->cuts; step >= 4; step >>= 1)
+                at += step & -(size_t)(seg[at + step].low <= x);
+            seg += at;
+        }
         at = 3;
         at -= x < seg[1].low;
         at -= x < seg[2].low;
@@ -93,11 +94,10 @@ policy_node_find(const struct policy_node *node, uint64_t x)
     bucket = (x - seg->low) >> seg->shift;
     bucket = bucket < seg->size ? bucket : seg->size;
     at = seg->first + (size_t)node->start[seg->start + bucket];
-    for (step = node->half; step >= 8; step >>= 1)
-        at += step & -(size_t)(node->bound[at + step - 1] <= x);
-    if (step >= 4)
-        at += 4 & -(size_t)(node->bound[at + 3] <= x);
-    if (step > 0) {
+    if (node->half > 0) {
+        if (__builtin_expect(node->half >= 4, 0))
+            for (step = node->half; step >= 4; step >>= 1)
+                at += step & -(size_t)(node->bound[at + step - 1] <= x);
         bound = node->bound + at;
         at += 3;
         at -= x < bound[0];

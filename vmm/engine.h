@@ -190,6 +190,14 @@ struct engine {
      * Own thread, outside the guest. NULL: it is.
      */
     uint64_t (*time)(struct hart *hart);
+    /* Makes it show `ticks` now, for all harts; before they run. 0 or -errno. With `time`. */
+    int (*time_set)(struct vm *vm, uint64_t ticks);
+    /*
+     * ENGINE_HARTS: is the hart stopped (SBI HSM), and making it so or not. While it is outside
+     * run; any thread. 0 or -errno.
+     */
+    bool (*stopped_get)(struct hart *hart);
+    int (*stopped_set)(struct hart *hart, bool stopped);
     /*
      * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
      * the engine looks them up at each access.

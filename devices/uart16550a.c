@@ -12,6 +12,7 @@
 #include "vmm/fdt.h"
 #include "vmm/irq.h"
 #include "vmm/vm.h"
+#include "vmm/acpi.h"
 
 /*
  * Source: National Semiconductor PC16550D data sheet (1995), section 8 "Registers".
@@ -147,7 +148,7 @@ static void uart_update(struct uart *uart)
 
     if (line != uart->line) {
         uart->line = line;
-        irq_set(uart->vm, PLAT_UART_IRQ, line);
+        irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, line);
     }
 }
 
@@ -418,7 +419,7 @@ static void uart_load(void *self, struct state_reader *r)
     if (r->error != 0)
         uart_clear(uart);
     uart->line = uart_interrupt(uart) != IIR_NONE;
-    irq_set(uart->vm, PLAT_UART_IRQ, uart->line);
+    irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, uart->line);
     pthread_mutex_unlock(&uart->lock);
 }
 
@@ -443,8 +444,8 @@ static int uart_create(struct module_instance *inst, struct error *err)
     uart_clear(uart);
 
     const struct bus_claim claim = {
-        .gpa = PLAT_UART_BASE,
-        .size = PLAT_UART_SIZE,
+        .gpa = vm_arch(inst->vm)->uart,
+        .size = vm_arch(inst->vm)->uart_size,
         .ops = &uart_ops,
         .self = uart,
         .lock = &uart->lock,
@@ -452,7 +453,7 @@ static int uart_create(struct module_instance *inst, struct error *err)
     };
     int rc = bus_claim(inst->vm, &claim, err);
     if (rc == 0)
-        rc = irq_claim(inst->vm, PLAT_UART_IRQ, "uart16550a", err);
+        rc = irq_claim(inst->vm, vm_arch(inst->vm)->uart_irq, "uart16550a", err);
     if (rc < 0) {
         uart_destroy(uart);
         return rc;
@@ -474,6 +475,18 @@ static int uart_fdt(void *self, struct fdt_builder *fdt)
     return 0;
 }
 
+/* PNP0501: a 16550A compatible port (ACPI device IDs, "Legacy Devices and IDs"). */
+static void uart_acpi(void *self, struct acpi_builder *acpi)
+{
+    const struct uart *uart = self;
+    const struct arch *arch = vm_arch(uart->vm);
+
+    acpi_device(acpi, &(struct acpi_device){.hid = "PNP0501",
+                                            .gpa = arch->uart,
+                                            .size = (uint32_t)arch->uart_size,
+                                            .irq = arch->uart_irq});
+}
+
 const struct module module_uart16550a = {
     .name = "uart16550a",
     .summary = "serial port (16550A UART)",
@@ -484,4 +497,5 @@ const struct module module_uart16550a = {
     .save = uart_save,
     .load = uart_load,
     .fdt = uart_fdt,
+    .acpi = uart_acpi,
 };

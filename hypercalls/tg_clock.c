@@ -93,9 +93,9 @@ static void tg_clock_reset(void *self)
     page_write(clock);
 }
 
-static bool window_holds(gpa_t gpa)
+static bool window_holds(const struct vm *vm, gpa_t gpa)
 {
-    return gpa % MEM_PAGE_SIZE == 0 && gpa - PLAT_CLOCK_BASE < PLAT_CLOCK_SIZE;
+    return gpa % MEM_PAGE_SIZE == 0 && gpa - vm_arch(vm)->clock < PLAT_CLOCK_SIZE;
 }
 
 /* Nobody finds the page by knowing Tollgate: what leaks its address is the guest's own. */
@@ -107,7 +107,8 @@ static int page_place(struct tg_clock *clock)
 
     if (rc < 0)
         return rc;
-    clock->gpa = PLAT_CLOCK_BASE + chance % (PLAT_CLOCK_SIZE / MEM_PAGE_SIZE) * MEM_PAGE_SIZE;
+    clock->gpa =
+        vm_arch(clock->vm)->clock + chance % (PLAT_CLOCK_SIZE / MEM_PAGE_SIZE) * MEM_PAGE_SIZE;
     return mem_add_rom(&clock->vm->mem, clock->gpa, MEM_PAGE_SIZE, &clock->page);
 }
 
@@ -132,7 +133,7 @@ static const struct bus_ops window_ops = {.sizes = 0};
 static int tg_clock_create(struct module_instance *inst, struct error *err)
 {
     const struct bus_claim window = {
-        .gpa = PLAT_CLOCK_BASE,
+        .gpa = vm_arch(inst->vm)->clock,
         .size = PLAT_CLOCK_SIZE,
         .ops = &window_ops,
         .owner = "tg-clock",
@@ -184,7 +185,7 @@ static void tg_clock_load(void *self, struct state_reader *r)
 
     if (r->error != 0)
         return;
-    if (!window_holds(gpa) || sequence % 2 != 0 ||
+    if (!window_holds(vm, gpa) || sequence % 2 != 0 ||
         mem_move_rom(&vm->mem, clock->gpa, gpa) != 0) {
         r->error = -EINVAL;
         return;

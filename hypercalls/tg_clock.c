@@ -116,13 +116,17 @@ static int option_source(const struct module_instance *inst, uint32_t *source,
                          struct error *err)
 {
     const char *text = module_option(inst, "source");
+    bool rdtime = vm_arch(inst->vm) == &arch_riscv64; /* others have no such counter */
 
-    *source = TG_CLOCK_SOURCE_RDTIME;
-    if (!text || strcmp(text, "rdtime") == 0)
+    *source = rdtime ? TG_CLOCK_SOURCE_RDTIME : TG_CLOCK_SOURCE_CALL;
+    if (!text || (rdtime && strcmp(text, "rdtime") == 0))
         return 0;
     *source = TG_CLOCK_SOURCE_CALL;
     if (strcmp(text, "call") == 0)
         return 0;
+    if (strcmp(text, "rdtime") == 0)
+        return error_set(err, STATUS_USAGE,
+                         "--device tg-clock: source=rdtime is for RISC-V guests; give call");
     return error_set(err, STATUS_USAGE,
                      "--device tg-clock: source='%.80s'; give rdtime or call", text);
 }
@@ -207,7 +211,8 @@ static int tg_clock_fdt(void *self, struct fdt_builder *fdt)
 }
 
 static const struct module_key tg_clock_keys[] = {
-    {"source", "what the page tells guests to do: rdtime (default), or call: make the call"},
+    {"source",
+     "what the page tells guests to do: rdtime (default on RISC-V), or call: make the call"},
     {NULL,     NULL                                                                        },
 };
 

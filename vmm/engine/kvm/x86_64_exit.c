@@ -107,10 +107,14 @@ static enum gate shutdown_deliver(struct kvm_hart *k)
 static enum gate internal_deliver(struct kvm_hart *k)
 {
     const struct kvm_run *run = k->run;
+    uint64_t pc = kvm_regs(k)->rip;
+    uint8_t code;
     char what[96];
 
+    if (kvm_code_read(k, pc, &code, 1) == 0)
+        return fault_deliver(k, "a jump to where no memory is", pc, NULL);
     if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-        return fault_deliver(k, "an instruction that KVM cannot emulate", 0, NULL);
+        return fault_deliver(k, "an instruction that KVM cannot emulate", pc, NULL);
     snprintf(what, sizeof(what), "KVM cannot go on (internal error %u)",
              run->internal.suberror);
     return fault_deliver(k, what, 0, NULL);

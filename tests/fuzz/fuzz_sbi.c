@@ -635,7 +635,25 @@ static size_t seed_steps(uint8_t *data, size_t max, uint64_t *state)
     return steps * STEP_SIZE;
 }
 
-/* Changes whole steps: another one is inserted, one is repeated, taken out, or partly new. */
+/* As many steps as are looked at: putting the machine back costs as much as eight of them. */
+static size_t steps_fill(uint8_t *data, size_t size, size_t max, uint64_t *state)
+{
+    while (size < (size_t)STEPS_MAX * STEP_SIZE && size + STEP_SIZE <= max) {
+        size_t steps = size / STEP_SIZE;
+
+        if (steps > 0 && seed_random(state) % 2)
+            memcpy(data + size, data + seed_random(state) % steps * STEP_SIZE, STEP_SIZE);
+        else
+            step_random(data + size, state);
+        size += STEP_SIZE;
+    }
+    return size;
+}
+
+/*
+ * Changes whole steps: another one is inserted, one is repeated, taken out, or partly new, or
+ * many are added.
+ */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
     uint64_t state = seed;
@@ -643,7 +661,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 
     machine.calls = mutating ? machine.calls : 0;
     mutating = true;
-    unsigned what = seed_random(&state) % 8;
+    unsigned what = seed_random(&state) % 14;
     uint8_t step[STEP_SIZE];
 
     if (max > (size_t)STEPS_MAX * STEP_SIZE && size <= (size_t)STEPS_MAX * STEP_SIZE)
@@ -651,6 +669,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     if (what < 3 || (steps == 0 && max < STEP_SIZE))
         return seed_mutate(seed_steps, data, size, max, seed);
     size = steps * STEP_SIZE;
+    if (what > 7)
+        return steps_fill(data, size, max, &state);
     size_t at = steps > 0 ? seed_random(&state) % steps * STEP_SIZE : 0;
     step_random(step, &state);
     if (what == 3 && steps > 1) {

@@ -26,7 +26,7 @@
 
 /*
  * The calls are those of every module that has any (vmm/modules.def), so that a new one is
- * fuzzed from its first day. One machine serves all inputs, put back to its beginning before
+ * fuzzed from its first day. One machine serves all inputs, put back to its beginning after
  * each: making one takes fifty times as long as an input of a few calls.
  *
  * With FUZZ_COUNTS set in the environment, the end prints each call, how often it was made and
@@ -475,7 +475,7 @@ static void step_run(struct machine *m, const uint8_t *step)
     m->count[known].answers |= 1u << call_answer(&c);
 }
 
-/* Large, and one for all inputs: made once, put back before each. */
+/* Large, and one for all inputs: made once, put back after each. */
 static struct machine machine;
 static bool mutating; /* the inputs of the corpus, which come first, are through */
 
@@ -513,6 +513,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     machine_create(&machine);
+    machine_reset(&machine);
     seeds_write(seed_steps);
     if (getenv("FUZZ_COUNTS"))
         atexit(counts_print);
@@ -524,7 +525,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct machine *m = &machine;
 
-    machine_reset(m);
     for (unsigned n = 0; n < STEPS_MAX && size > 0 && !m->vm.stopping; n++) {
         uint8_t step[STEP_SIZE] = {0};
         size_t len = size < STEP_SIZE ? size : STEP_SIZE;
@@ -534,6 +534,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += len;
         size -= len;
     }
+    machine_reset(m); /* afterwards, or libFuzzer would look for leaks in what is still open */
     return 0;
 }
 

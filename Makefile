@@ -76,7 +76,7 @@ all: $(B)/tollgate
 ABIGEN_SRC := hypercalls/abigen.c vmm/abi.c vmm/abi_gen.c vmm/abi_doc.c vmm/error.c
 ABI_GEN := $(B)/gen/made
 
-$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h
+$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h vmm/version.h
 	@mkdir -p $(@D)
 	$(HOSTCC) -I. -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(ABIGEN_SRC)
 

@@ -76,7 +76,6 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
 #define RV_TLB_ENTRIES 256
-#define RV_TLB_WORDS   (RV_TLB_ENTRIES / 64)
 #define RV_TLB_EMPTY   1ull
 
 /* Aligned, so that no entry lies in two cache lines. */
@@ -84,6 +83,8 @@ struct __attribute__((aligned(16))) rv_tlb_entry {
     uint64_t tag;
     uintptr_t addend;
 };
+
+#define RV_TLB_WORDS ((RV_TLB_ENTRIES + 63) / 64)
 
 /*
  * filled: a bit for each place that an entry was made in since all were dropped. With it a

@@ -13,6 +13,7 @@
 #include "vmm/fdt.h"
 #include "vmm/irq.h"
 #include "vmm/vm.h"
+#include "vmm/acpi.h"
 
 /*
  * Source: National Semiconductor PC16550D data sheet (1995), section 8 "Registers".
@@ -172,7 +173,7 @@ static void uart_update(struct uart *uart)
 
     if (line != uart->line) {
         uart->line = line;
-        irq_set(uart->vm, PLAT_UART_IRQ, line);
+        irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, line);
     }
 }
 
@@ -445,7 +446,7 @@ static void uart_load(void *self, struct state_reader *r)
         uart_clear(uart);
     uart->line = uart_interrupt(uart) != IIR_NONE;
     atomic_store(&uart->still_lsr, 0); /* the console may be loaded later */
-    irq_set(uart->vm, PLAT_UART_IRQ, uart->line);
+    irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, uart->line);
     pthread_mutex_unlock(&uart->lock);
 }
 
@@ -470,8 +471,8 @@ static int uart_create(struct module_instance *inst, struct error *err)
     uart_clear(uart);
 
     const struct bus_claim claim = {
-        .gpa = PLAT_UART_BASE,
-        .size = PLAT_UART_SIZE,
+        .gpa = vm_arch(inst->vm)->uart,
+        .size = vm_arch(inst->vm)->uart_size,
         .ops = &uart_ops,
         .self = uart,
         .lock = &uart->lock,
@@ -479,7 +480,7 @@ static int uart_create(struct module_instance *inst, struct error *err)
     };
     int rc = bus_claim(inst->vm, &claim, err);
     if (rc == 0)
-        rc = irq_claim(inst->vm, PLAT_UART_IRQ, "uart16550a", err);
+        rc = irq_claim(inst->vm, vm_arch(inst->vm)->uart_irq, "uart16550a", err);
     if (rc < 0) {
         uart_destroy(uart);
         return rc;
@@ -501,6 +502,18 @@ static int uart_fdt(void *self, struct fdt_builder *fdt)
     return 0;
 }
 
+/* PNP0501: a 16550A compatible port (ACPI device IDs, "Legacy Devices and IDs"). */
+static void uart_acpi(void *self, struct acpi_builder *acpi)
+{
+    const struct uart *uart = self;
+    const struct arch *arch = vm_arch(uart->vm);
+
+    acpi_device(acpi, &(struct acpi_device){.hid = "PNP0501",
+                                            .gpa = arch->uart,
+                                            .size = (uint32_t)arch->uart_size,
+                                            .irq = arch->uart_irq});
+}
+
 const struct module module_uart16550a = {
     .name = "uart16550a",
     .summary = "serial port (16550A UART)",
@@ -511,4 +524,5 @@ const struct module module_uart16550a = {
     .save = uart_save,
     .load = uart_load,
     .fdt = uart_fdt,
+    .acpi = uart_acpi,
 };

@@ -42,6 +42,14 @@ struct bus_claim {
     const char *owner;     /* the module's name */
 };
 
+/*
+ * x86 guests have a second address space, of 65536 I/O ports. It is a window of the bus that no
+ * guest-physical address reaches (they have 52 bits), so that claims, locks, traces and counts
+ * are the same for both.
+ */
+#define BUS_PORTS      (UINT64_C(1) << 63)
+#define BUS_PORT(port) (BUS_PORTS + (port))
+
 #define BUS_CLAIMS_MAX 64
 
 /* The claims of a VM, sorted by address. Fixed before harts run, so lookups take no lock. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "vmm/engine/dbt/engine.h"
+#include "vmm/engine/dbt/map.h"
 
 /*
  * Steps between two looks at requests, interrupts and the clock: some 4 us, as the interpreter
@@ -106,6 +107,9 @@ static uint64_t step_ahead(struct rv_hart *h)
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
+    /* The look may have made the chunk so short that no block may run any more. */
+    if (steps_rest(h) < dbt_of(h)->block_steps)
+        return STEP_LEAVE;
     page = interp_fetch_hit(h);
     if (!page && !dbt_of(h)->plain)
         page = interp_fetch_again(h);
@@ -254,7 +258,10 @@ static int dbt_hart_create(struct hart *hart)
     d->in->translator = d;
     d->heat = BLOCK_HEAT;
     d->block_steps = BLOCK_STEPS_MAX;
+    d->map = hart->vm->engine_state;
     target_stubs(d);
+    if (d->map)
+        map_stubs(d);
     return 0;
 }
 
@@ -274,8 +281,11 @@ static void dbt_hart_destroy(struct hart *hart)
 const struct engine engine_dbt = {
     .name = "dbt",
     .summary = "translator to the host's machine code, for x86-64 hosts",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
+    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED |
+            ENGINE_CODE_MAP,
     .probe = dbt_probe,
+    .vm_create = map_open,
+    .vm_destroy = map_close,
     .hart_create = dbt_hart_create,
     .hart_destroy = dbt_hart_destroy,
     .run = dbt_run,

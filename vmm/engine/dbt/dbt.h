@@ -3,6 +3,7 @@
 #ifndef VMM_ENGINE_DBT_DBT_H
 #define VMM_ENGINE_DBT_DBT_H
 
+#include <stdio.h>
 #include "vmm/engine/dbt/cache.h"
 #include "vmm/engine/interp/interp.h"
 
@@ -45,6 +46,7 @@ struct dbt {
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
+    FILE *map; /* of map.h, or NULL */
 };
 
 static inline struct dbt *dbt_of(struct rv_hart *h)
@@ -128,6 +130,9 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
 
 /* Emits the end of a block that runs on into `slot` (PAGE_SLOTS: the next page). */
 void target_fall(struct target_block *b, unsigned slot, unsigned steps);
+
+/* Where its next code will stand, in the writable mapping. */
+const uint8_t *target_block_at(const struct target_block *b);
 
 /* Ends it: the size of its code; 0: it did not fit. */
 uint64_t target_block_end(struct target_block *b);

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "vmm/engine/dbt/map.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -411,13 +413,32 @@ void target_fall(struct target_block *b, unsigned slot, unsigned steps)
     x64_jump(b, (int32_t)slot * 2, steps);
 }
 
+/* For map.h. */
+static const char *const cold_names[] = {
+    [COLD_STEP] = "cold-step",
+    [COLD_JUMP] = "cold-jump",
+    [COLD_FP] = "cold-fp",
+    [COLD_EXIT] = "cold-exit",
+};
+
+const uint8_t *target_block_at(const struct target_block *b)
+{
+    return b->code.at;
+}
+
 uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
 
     /* They may add more of their kind. */
-    for (unsigned i = 0; i < b->ncold && !b->code.full; i++)
+    for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
+        const uint8_t *begin = b->code.at;
+
         cold_emit(b, b->cold[i]);
+        if (UNLIKELY(b->dbt->map))
+            map_part(b->dbt, begin, b->code.at, cold_names[b->cold[i].kind],
+                     (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * b->cold[i].slot);
+    }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     free(b);
     return size;

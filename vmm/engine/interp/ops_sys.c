@@ -363,33 +363,46 @@ OP_INVAL_FENCE(sfence_w_inval)
 OP_INVAL_FENCE(sfence_inval_ir)
 
 /*
- * Zawrs. Both waits may end at any time, and do at once: a store to the reserved word is seen
- * by the next load. wrs.nto traps where wfi would be made to.
- */
-/*
  * The guest says that it waits for another hart. When harts outnumber processors, that one may
  * be waiting for ours: without this, Debian on 64 harts and two processors took 247 s to boot,
  * nearly all of it in line for one ticket lock (jiffies_lock); with it 5 s.
+ *
+ * The others may have the processor for milliseconds then, so this is no step among the
+ * thousands of a chunk: the clock is looked at, and interrupts are, before the next one. Else
+ * a hart that waits for one that waits for its timer interrupt would keep it waiting for a
+ * chunk of such steps, which is ten seconds and more.
  */
-static NOINLINE void spin_hint(struct rv_hart *h)
+static NOINLINE void spin_hint(OP_PARAMS, unsigned length)
 {
-    if (interp_of(h)->crowded)
-        host_yield();
+    host_yield();
+    rv_timer_update(h);
+    h->pc = op_pc(op, pcd) + length;
+    interp_resume(OP_ARGS);
 }
 
+/*
+ * Zawrs. Both waits may end at any time, and do at once: a store to the reserved word is seen
+ * by the next load. wrs.nto traps where wfi would be made to.
+ */
 OP(wrs_nto)
 {
     if (h->priv != PRIV_M && (h->mstatus & RV_TW)) {
         interp_illegal(OP_ARGS);
         return;
     }
-    spin_hint(h);
+    if (UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 
 OP(wrs_sto)
 {
-    spin_hint(h);
+    if (UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 
@@ -400,8 +413,10 @@ OP(fence)
     /* The host (x86 or any seen through its own fences) keeps every other order by itself. */
     if ((op->imm & PRED_W) && (op->imm & SUCC_R))
         atomic_thread_fence(memory_order_seq_cst);
-    else if (op->imm == PAUSE)
-        spin_hint(h);
+    else if (op->imm == PAUSE && UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 

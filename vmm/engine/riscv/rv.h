@@ -75,8 +75,10 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * RV_TLB_EMPTY, which no page-aligned address equals; host = va + addend. Only RAM that the
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
+#ifndef RV_TLB_ENTRIES /* tests build with one */
 #define RV_TLB_ENTRIES 256
-#define RV_TLB_EMPTY   1ull
+#endif
+#define RV_TLB_EMPTY 1ull
 
 /* Aligned, so that no entry lies in two cache lines. */
 struct __attribute__((aligned(16))) rv_tlb_entry {

@@ -274,7 +274,8 @@ static void dbt_hart_destroy(struct hart *hart)
 const struct engine engine_dbt = {
     .name = "dbt",
     .summary = "translator to the host's machine code, for x86-64 hosts",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
+    .caps =
+        ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED | ENGINE_WATCH,
     .probe = dbt_probe,
     .hart_create = dbt_hart_create,
     .hart_destroy = dbt_hart_destroy,

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "vmm/observe.h"
 
 unsigned x64_pin(unsigned guest)
 {
@@ -366,15 +365,6 @@ struct target_block *target_block_begin(struct dbt *d, struct code_page *page, u
     return b;
 }
 
-/*
- * Does somebody want to be told of CSRs, traps and returns (observe.h)? Only the functions of
- * the interpreter tell. That is decided before the hart runs first.
- */
-static bool watched(const struct target_block *b)
-{
-    return hart_watched(b->dbt->in->hart.hart, WATCH_ENGINE);
-}
-
 static enum lowered lower(struct target_block *b, unsigned id)
 {
     switch (id) {
@@ -395,9 +385,8 @@ static enum lowered lower(struct target_block *b, unsigned id)
     case OP_bgeu_near: return lower_branch(b, CC_AE, true);
     default: break;
     }
-    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b))
-        return LOWERED;
-    if (!watched(b) && x64_lower_csr(b))
+    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b) ||
+        x64_lower_csr(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "vmm/observe.h"
+
 enum {
     CSR_SSTATUS = 0x100,
     CSR_SSCRATCH = 0x140,
@@ -66,6 +68,9 @@ bool x64_lower_csr(struct target_block *b)
     unsigned id = b->op->code >> 1;
 
     if (id < RV_INSN_csrrw || id > RV_INSN_csrrci)
+        return false;
+    /* Who watches is told by the interpreter's function, and was there before the hart ran. */
+    if (hart_watched(b->dbt->in->hart.hart, WATCH_CSR))
         return false;
     switch (b->op->imm) {
     case CSR_SSTATUS: return lower_sstatus(b, id);

@@ -47,7 +47,7 @@ endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
-CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c)
+CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c vmm/x86/*.c)
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
@@ -172,7 +172,7 @@ $(B)/obj/commit-$(COMMIT):
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
 # They share the unit tests' fixture.
-FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/unit/fixture.c tests/unit/mock_host.c
+FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/fuzz/fake_files.c tests/unit/fixture.c tests/unit/mock_host.c
 $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)

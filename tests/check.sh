@@ -122,6 +122,8 @@ step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
 step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step build-bench make -s build/bench-watch build/guest/bench-bare.elf
+step ratios bash tests/guest/ratios.sh build
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 [ -z "$translator" ] || step observe-dbt bash tests/guest/observe.sh build/hot/tollgate-dbt build/guest
 step linux bash tests/guest/linux.sh build/tollgate
@@ -150,7 +152,20 @@ for folder in ${LOCKSTEP:-}; do
 	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
 		--skip tests/conformance/lockstep.skip
 done
-step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
+
+# A seed for each run, and what calls it has made, so that runs add up: .cache/fuzz-calls.jsonl.
+fuzz_calls=${TOLLGATE_CACHE:-.cache}/fuzz-calls.jsonl
+mkdir -p "${fuzz_calls%/*}"
+touch "$fuzz_calls"
+seed=$(($(wc -l <"$fuzz_calls") + 1))
+step fuzz env SEED=$seed bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
+calls=$(sed -n 's/^ok fuzz_sbi .* \([0-9]*\) calls.*/\1/p' "$logs/fuzz.log" 2>/dev/null)
+if [ -z "${CHECK_ONLY:-}" ] || [[ fuzz =~ $CHECK_ONLY ]]; then
+	printf '{"date":"%s","commit":"%s","seed":%d,"calls":%d}\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+		"$(git describe --always --dirty 2>/dev/null)" "$seed" "${calls:-0}" >>"$fuzz_calls"
+	printf '%d calls fuzzed; %d in all runs with this cache\n' "${calls:-0}" \
+		"$(awk -F '"calls":' '{ all += $2 } END { printf "%d", all }' "$fuzz_calls")"
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

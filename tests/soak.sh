@@ -6,6 +6,8 @@
 #
 #   fuzz         SOAK_INPUTS (10000000) inputs for every fuzz target, or those that FUZZ_ONLY matches, in rounds of at most a
 #                million for each, a seed a round; inputs of the corpus, which come first in each, are not counted
+#   calls        SOAK_CALLS (100000000) calls of the fuzz target fuzz_sbi, in rounds of 500000 inputs, a seed a round; those of
+#                the corpus are not counted
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
 #   hunt         SOAK_HUNT (1000000000) instructions of random programs on the translator beside the interpreter (tests/hunt),
 #                in batches of ten million; where the next begins is kept
@@ -43,6 +45,7 @@ boot_limit=600
 
 # Short names are for `make soak INPUTS=1000000 BOOTS=5`.
 inputs=${SOAK_INPUTS:-${INPUTS:-10000000}}
+calls=${SOAK_CALLS:-${CALLS:-100000000}}
 programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
 hunt=${SOAK_HUNT:-1000000000}
 vectors=${SOAK_VECTORS:-100000000}
@@ -57,7 +60,7 @@ vectors_batch=1000000
 run=(build/tollgate run ${engine:+--engine "$engine"})
 runs="build/tollgate run${engine:+ --engine $engine}"
 
-for number in "$inputs" "$programs" "$hunt" "$vectors" "$boots" "$det" "$stress"; do
+for number in "$inputs" "$calls" "$programs" "$hunt" "$vectors" "$boots" "$det" "$stress"; do
 	if ! [[ $number =~ ^[1-9][0-9]{0,9}$ ]]; then
 		echo "soak: '$number' is not a whole number above 0" >&2
 		exit 2
@@ -65,9 +68,9 @@ for number in "$inputs" "$programs" "$hunt" "$vectors" "$boots" "$det" "$stress"
 done
 slice=$((inputs < 1000000 ? inputs : 1000000))
 case $only in
-'' | fuzz | diff | hunt | hunt-tlb1 | vectors | twins | boot | det | stress | riscv-tests) ;;
+'' | fuzz | calls | diff | hunt | hunt-tlb1 | vectors | twins | boot | det | stress | riscv-tests) ;;
 *)
-	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, hunt, hunt-tlb1, vectors, twins, boot, det, stress, riscv-tests" >&2
+	echo "soak: SOAK_ONLY='$only' is none of fuzz, calls, diff, hunt, hunt-tlb1, vectors, twins, boot, det, stress, riscv-tests" >&2
 	exit 2
 	;;
 esac
@@ -80,7 +83,7 @@ if [ -n "$(git status --porcelain)" ]; then
 	dirty=true
 	key=$commit+$({ git diff HEAD --binary && git ls-files -o --exclude-standard -z | xargs -0 -r sha256sum 2>/dev/null; } | sha256sum | cut -c 1-12)
 fi
-declare -A finished=([fuzz]=0 [diff]=0 [hunt]=0 [hunt-tlb1]=0 [vectors]=0 [twins]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
+declare -A finished=([fuzz]=0 [calls]=0 [calls_made]=0 [calls_failed]=0 [diff]=0 [hunt]=0 [hunt-tlb1]=0 [vectors]=0 [twins]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
 passed=0 failed=0
 unprepared=0 # stages, this time; a rerun may do better
 
@@ -163,7 +166,8 @@ item_fuzz() {
 	SEED=$seed FUZZ_ONLY="^($names)\$" bash tests/fuzz/run.sh build/fuzz inputs "$slice" >"$log" 2>&1 </dev/null
 	while read -r word name rest; do
 		if [ "$word" = ok ]; then
-			count=$(tr -cd 0-9 <<<"$rest")
+			count=${rest//[!0-9 ]/}
+			count=${count%% *}
 			finished[$name]=$((${finished[$name]:-0} + count))
 			record fuzz "$name" "$seed" "$count" pass "build/fuzz/$name -seed=$seed -runs=$count"
 		elif [ "$word" = FAIL ] && [ "$interrupted" = 0 ]; then
@@ -174,6 +178,31 @@ item_fuzz() {
 		record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz inputs $slice"
 	fi
 	state_write
+}
+
+prepare_calls() {
+	prepare_fuzz
+}
+
+# How many calls an input has is not known before: one round more, as long as calls are left, and no fault ends round after
+# round.
+total_calls() {
+	echo $((finished[calls] + (finished[calls_made] < calls && finished[calls_failed] < 3)))
+}
+
+item_calls() {
+	local seed=$(($1 + 1)) log=$soak/calls.log round=500000 rest count result=pass
+	SEED=$seed FUZZ_ONLY='^fuzz_sbi$' bash tests/fuzz/run.sh build/fuzz inputs "$round" >"$log" 2>&1 </dev/null
+	[ "$interrupted" = 0 ] || return 0
+	rest=$(sed -n 's/^ok fuzz_sbi //p' "$log")
+	count=$(sed -n 's/.* \([0-9]*\) calls.*/\1/p' <<<"$rest")
+	if [ "${count:-0}" -eq 0 ]; then
+		result=fail
+		finished[calls_failed]=$((finished[calls_failed] + 1))
+	fi
+	finished[calls_made]=$((finished[calls_made] + ${count:-0}))
+	record calls "${finished[calls_made]} calls so far" "$seed" "${count:-0}" "$result" \
+		"SEED=$seed FUZZ_ONLY='^fuzz_sbi\$' bash tests/fuzz/run.sh build/fuzz inputs $round"
 }
 
 prepare_diff() {
@@ -374,7 +403,7 @@ run_stage() {
 		unprepared=$((unprepared + 1))
 		return 0
 	fi
-	while [ "${finished[$stage]}" -lt "$total" ]; do
+	while [ "${finished[$stage]}" -lt "$("total_$stage")" ]; do
 		"item_$stage" "${finished[$stage]}"
 		# What was interrupted is done again; nothing of it is counted.
 		[ "$interrupted" = 0 ] || exit 130
@@ -393,7 +422,7 @@ interrupted=0
 trap 'interrupted=1' INT TERM
 state_read
 state_write
-for stage in fuzz diff hunt hunt-tlb1 vectors twins boot det stress riscv-tests; do
+for stage in fuzz calls diff hunt hunt-tlb1 vectors twins boot det stress riscv-tests; do
 	run_stage "$stage"
 done
 echo "results: $results"

@@ -61,6 +61,7 @@ uint32_t as_j(enum rv_insn_id id, unsigned rd, int offset);
 #define AS_CSRW(c, s)         AS_CSR(csrrw, ZERO, c, s)
 #define AS_CSRR(d, c)         AS_CSR(csrrs, d, c, ZERO)
 #define AS_NOP                0x00000013u
+#define AS_PAUSE              0x0100000fu
 #define AS_SELF               0x0000006fu /* j . */
 #define AS_HALVES(low, high)  ((uint32_t)(low) | (uint32_t)(high) << 16)
 

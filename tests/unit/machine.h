@@ -103,5 +103,6 @@ struct CU_Suite;
 void interp_tests(struct CU_Suite *suite); /* all of them */
 void interp_memory_tests(struct CU_Suite *suite);
 void interp_trap_tests(struct CU_Suite *suite);
+void interp_space_tests(struct CU_Suite *suite);
 
 #endif

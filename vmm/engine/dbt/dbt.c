@@ -282,7 +282,7 @@ const struct engine engine_dbt = {
     .name = "dbt",
     .summary = "translator to the host's machine code, for x86-64 hosts",
     .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED |
-            ENGINE_CODE_MAP,
+            ENGINE_WATCH | ENGINE_CODE_MAP,
     .probe = dbt_probe,
     .vm_create = map_open,
     .vm_destroy = map_close,

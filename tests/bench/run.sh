@@ -140,7 +140,7 @@ null_call() {
 
 # What a policy adds to a call.
 policy() {
-	printf '\npolicy: a call by the wrapper alone, median of 21 rounds\n'
+	printf '\npolicy: a call by the wrapper alone, median of 201 rounds\n'
 	"${pin[@]}" "$build/bench-policy" "$work/policy.json"
 	printf '\npolicy: a null call on the interpreter, round trip, medians\n'
 	printf '{"version": 1, "default": "deny", "rules": [{"allow": "sbi"}]}\n' >"$work/allow.json"

@@ -79,10 +79,7 @@ static NOINLINE bool attend_all(struct rv_hart *h)
 /* The same, when there is most often nothing. */
 static bool look(struct rv_hart *h)
 {
-    if (LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
-               !(rv_mip(h) & h->mie) && !h->hpm.look))
-        return true;
-    return attend_all(h);
+    return LIKELY(dbt_quiet(h)) || attend_all(h);
 }
 
 /* The chunk is over at h->pc. False: leave. */
@@ -110,7 +107,12 @@ static uint64_t step_ahead(struct rv_hart *h)
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
+    /* The look may have made the chunk so short that no block may run any more. */
+    if (steps_rest(h) < dbt_of(h)->block_steps)
+        return STEP_LEAVE;
     page = interp_fetch_hit(h);
+    if (!page && !dbt_of(h)->plain)
+        page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
         return STEP_LEAVE;
@@ -120,13 +122,17 @@ static uint64_t step_ahead(struct rv_hart *h)
 
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
-    const struct rv_op *behind = op + (op->code & 1 ? 1 : 2);
+    const struct rv_op *behind = op + op_length(op) / 2;
     size_t slot = (size_t)(op - page_of(op)->op);
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    if (dbt_cross(h, op))
-        return step_ahead(h);
+    switch (dbt_cross(h, op)) {
+    case CROSSED_NOT: break;
+    case CROSSED_ON: return STEP_ON;
+    case CROSSED_AHEAD: return step_ahead(h);
+    case CROSSED_LEAVE: return STEP_LEAVE;
+    }
     dbt_of(h)->stepped++;
     if (!interp_step(h, op, false)) {
         dbt_of(h)->leaving = true;

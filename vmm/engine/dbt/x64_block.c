@@ -217,10 +217,9 @@ static uint8_t *budget(struct target_block *b, unsigned steps, const uint8_t *ou
  * Through the fetch table of the privilege, which every change of mapping empties, to the code
  * of the halfword. What has none leads to the stub at offset 0 of the cache, which leaves.
  */
-static void lookup(struct target_block *b)
+void x64_lookup(const struct dbt *d, struct x64_code *c)
 {
-    struct x64_code *c = &b->code;
-    const uint8_t *leave = x64_at(b, b->dbt->stub_leave);
+    const uint8_t *leave = d->cache.write + d->stub_leave;
 
     x64_rorx(c, false, RCX, RAX, 8);
     x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
@@ -234,7 +233,7 @@ static void lookup(struct target_block *b)
     x64_rr(c, X64_MOV32, RDX, RAX);
     x64_ri(c, ALU_AND, false, RDX, MEM_PAGE_SIZE - 2);
     x64_rm(c, X64_MOV32, RDX, X64_INDEXED(RCX, RDX, 1, offsetof(struct code_page, entry)));
-    x64_lea_rip(c, RCX, x64_at(b, 0));
+    x64_lea_rip(c, RCX, d->cache.write);
     x64_rr(c, X64_ADD, RDX, RCX);
     x64_jmp_reg(c, RDX);
 }
@@ -242,7 +241,7 @@ static void lookup(struct target_block *b)
 void x64_jump_rax(struct target_block *b, unsigned steps)
 {
     budget(b, steps, x64_at(b, b->dbt->stub_leave));
-    lookup(b);
+    x64_lookup(b->dbt, &b->code);
 }
 
 /* The code of a slot of this page, or NULL. */
@@ -388,7 +387,7 @@ static enum lowered lower(struct target_block *b, unsigned id)
     default: break;
     }
     if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b) ||
-        x64_lower_csr(b))
+        x64_lower_csr(b) || x64_lower_system(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;

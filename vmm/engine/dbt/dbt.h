@@ -131,9 +131,6 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
 /* Emits the end of a block that runs on into `slot` (PAGE_SLOTS: the next page). */
 void target_fall(struct target_block *b, unsigned slot, unsigned steps);
 
-/* Where its next code will stand, in the writable mapping. */
-const uint8_t *target_block_at(const struct target_block *b);
-
 /* Ends it: the size of its code; 0: it did not fit. */
 uint64_t target_block_end(struct target_block *b);
 

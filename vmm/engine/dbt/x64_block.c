@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
-#include "vmm/engine/dbt/map.h"
+#include "vmm/engine/dbt/x64_map.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -398,6 +398,7 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
                           unsigned steps)
 {
     enum lowered result;
+    const uint8_t *begin = b->code.at;
 
     b->op = op;
     b->slot = slot;
@@ -405,25 +406,13 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
     b->steps = steps;
     result = lower(b, op->code >> 1);
     cold_land(b);
+    x64_map_op(b, begin, op, slot);
     return result;
 }
 
 void target_fall(struct target_block *b, unsigned slot, unsigned steps)
 {
     x64_jump(b, (int32_t)slot * 2, steps);
-}
-
-/* For map.h. */
-static const char *const cold_names[] = {
-    [COLD_STEP] = "cold-step",
-    [COLD_JUMP] = "cold-jump",
-    [COLD_FP] = "cold-fp",
-    [COLD_EXIT] = "cold-exit",
-};
-
-const uint8_t *target_block_at(const struct target_block *b)
-{
-    return b->code.at;
 }
 
 uint64_t target_block_end(struct target_block *b)
@@ -435,9 +424,7 @@ uint64_t target_block_end(struct target_block *b)
         const uint8_t *begin = b->code.at;
 
         cold_emit(b, b->cold[i]);
-        if (UNLIKELY(b->dbt->map))
-            map_part(b->dbt, begin, b->code.at, cold_names[b->cold[i].kind],
-                     (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * b->cold[i].slot);
+        x64_map_cold(b, begin, &b->cold[i]);
     }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     free(b);

@@ -115,6 +115,10 @@ $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 $(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# For hosts whose KVM is an engine of this build.
+$(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
 .PHONY: unit diff lockstep
 unit: $(B)/unit

@@ -45,6 +45,9 @@ struct vm_exit {
             uint32_t insn;   /* the instruction; 0: not told */
             const char *why; /* static text */
         } fault;
+        struct {
+            uint64_t pc; /* of the next instruction */
+        } debug;
     };
 };
 

@@ -125,6 +125,10 @@ $(B)/vectors: $(call obj,$(wildcard tests/vectors/*.c) tests/diff/program.c test
 $(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# For hosts whose KVM is an engine of this build.
+$(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
 .PHONY: unit diff lockstep hunt vectors twins
 twins: $(B)/twins

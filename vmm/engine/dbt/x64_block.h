@@ -10,7 +10,8 @@
 /*
  * Registers of the host in translated code. The guest's most used ones have one for good: nine
  * of them are three quarters of all operands of a riscv64 libc. rax, rcx and rdx are free
- * within an instruction. rsp is the host's stack.
+ * within an instruction. rsp is the host's stack, on which the ways back of the guest's calls
+ * stand (x64_jump.c): always a multiple of 16.
  */
 #define REG_HART                                                                               \
     RBP /* HART_BIAS into struct rv_hart, so that all of x lies in reach of a byte */
@@ -56,10 +57,18 @@ struct cold {
 
 #define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
 
+/* Where a block may be entered beside its start: behind its calls. */
+struct block_entry {
+    unsigned slot;
+    const uint8_t *code;
+};
+
 struct target_block {
     struct x64_code code;
     uint8_t *start;
     unsigned start_slot;
+    unsigned nentries;
+    struct block_entry entry[BLOCK_STEPS_MAX];
     struct dbt *dbt;
     struct code_page *page;
     /* The instruction at work. */
@@ -105,14 +114,25 @@ void x64_boxed(struct target_block *b, unsigned f, bool boxed);
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
 
-/* A jump to an offset from the page's start; ends the block, or one way of it. */
+/* A cold part for the instruction at work, to which the jump at `site` will lead. */
+struct cold *x64_cold(struct target_block *b, enum cold_kind kind, uint8_t *site);
+/* The jump at `site`, if there is one, leads here. */
+void x64_land(struct target_block *b, uint8_t *site);
+
+/* --- x64_jump.c --- */
+
+/*
+ * A jump to an offset from the page's start, after `steps` steps; ends the block, or one way of
+ * it.
+ */
 void x64_jump(struct target_block *b, int32_t target, unsigned steps);
-/* To the address in rax. */
-void x64_jump_rax(struct target_block *b, unsigned steps);
-/* rax = address of that offset. */
+/* host = address of an offset from the page's start. */
 void x64_address(struct target_block *b, unsigned host, int64_t offset);
+/* From rax, the address, to its code, by the fetch table. */
+void x64_lookup(struct x64_code *c, const struct dbt *d);
 
 /* --- lowering: false when the instruction is none of theirs --- */
+bool x64_lower_jump(struct target_block *b, enum lowered *result);
 bool x64_lower_int(struct target_block *b);
 bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);

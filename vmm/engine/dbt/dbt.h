@@ -21,6 +21,7 @@
 
 /* struct dbt, without */
 #define WITHOUT_RETURNS 0x1u /* calls leave no way back for returns */
+#define WITHOUT_GROUPS  0x2u /* loads and stores off one register share no look */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the

@@ -169,32 +169,6 @@ static void cold_fp(struct target_block *b, struct cold cold)
     x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
 }
 
-static void cold_emit(struct target_block *b, struct cold cold)
-{
-    switch (cold.kind) {
-    case COLD_STEP:
-        x64_land(b, cold.site);
-        step_call(b, cold.op, cold.steps);
-        x64_jmp(&b->code, cold.back);
-        break;
-    case COLD_FP: cold_fp(b, cold); break;
-    case COLD_JUMP:
-        x64_land(b, cold.site);
-        x64_jump(b, cold.target, cold.steps);
-        break;
-    case COLD_EXIT:
-        x64_land(b, cold.link);
-        if (cold.link) {
-            x64_lea_rip(&b->code, RCX, cold.link);
-            x64_rm(&b->code, X64_STORE, RCX, HART(link));
-        }
-        x64_land(b, cold.site);
-        x64_address(b, RAX, cold.target);
-        x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
-        break;
-    }
-}
-
 /* --- the walk's side --- */
 
 struct target_block *target_block_begin(struct dbt *d, struct code_page *page, unsigned slot,
@@ -236,7 +210,10 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
     b->slot = slot;
     b->length = op->code & 1 ? 2 : 4;
     b->steps = steps;
-    result = lower(b);
+    b->count++;
+    x64_group_begin(b);
+    result = x64_group_access(b) ? LOWERED : lower(b);
+    x64_group_end(b);
     cold_land(b);
     return result;
 }
@@ -247,6 +224,59 @@ void target_fall(struct target_block *b, unsigned slot, unsigned steps)
     if (b->nentries && b->entry[b->nentries - 1].code == b->code.at)
         b->nentries--;
     x64_jump(b, (int32_t)slot * 2, steps);
+}
+
+/* --- cold parts, once the block is there --- */
+
+/* The instructions of a group one by one. */
+static void cold_group(struct target_block *b, struct cold cold)
+{
+    const struct rv_op *op = cold.op;
+
+    x64_land(b, cold.site);
+    x64_land(b, cold.more[0]);
+    x64_land(b, cold.more[1]);
+    b->slot = cold.slot;
+    b->steps = cold.steps;
+    for (;;) {
+        b->op = op;
+        b->length = op->code & 1 ? 2 : 4;
+        lower(b);
+        cold_land(b);
+        if (op == cold.last)
+            break;
+        b->slot += b->length / 2;
+        b->steps++;
+        op += b->length / 2;
+    }
+    x64_jmp(&b->code, cold.back);
+}
+
+static void cold_emit(struct target_block *b, struct cold cold)
+{
+    switch (cold.kind) {
+    case COLD_STEP:
+        x64_land(b, cold.site);
+        step_call(b, cold.op, cold.steps);
+        x64_jmp(&b->code, cold.back);
+        break;
+    case COLD_GROUP: cold_group(b, cold); break;
+    case COLD_FP: cold_fp(b, cold); break;
+    case COLD_JUMP:
+        x64_land(b, cold.site);
+        x64_jump(b, cold.target, cold.steps);
+        break;
+    case COLD_EXIT:
+        x64_land(b, cold.link);
+        if (cold.link) {
+            x64_lea_rip(&b->code, RCX, cold.link);
+            x64_rm(&b->code, X64_STORE, RCX, HART(link));
+        }
+        x64_land(b, cold.site);
+        x64_address(b, RAX, cold.target);
+        x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
+        break;
+    }
 }
 
 uint64_t target_block_end(struct target_block *b)

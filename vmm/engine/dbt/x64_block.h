@@ -39,18 +39,21 @@
 
 /* What stands behind a block, where it is out of the way. */
 enum cold_kind {
-    COLD_STEP, /* the instruction by the interpreter, then back */
-    COLD_JUMP, /* a branch that is taken */
-    COLD_FP,   /* the FPU is not the guest's yet */
-    COLD_EXIT, /* no steps left at a jump within the page, or its target has no code yet */
+    COLD_STEP,  /* the instruction by the interpreter, then back */
+    COLD_JUMP,  /* a branch that is taken */
+    COLD_FP,    /* the FPU is not the guest's yet */
+    COLD_GROUP, /* loads and stores that share a look, each with its own */
+    COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
 };
 
 struct cold {
     enum cold_kind kind;
-    uint8_t *site; /* the jump that leads here */
-    uint8_t *link; /* COLD_EXIT: the jump to be linked later, or NULL */
-    uint8_t *back; /* COLD_STEP */
+    uint8_t *site;    /* the jump that leads here */
+    uint8_t *more[2]; /* COLD_GROUP: and others, or NULL */
+    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
+    uint8_t *back;    /* COLD_STEP, COLD_GROUP */
     const struct rv_op *op;
+    const struct rv_op *last;     /* COLD_GROUP */
     int32_t target;               /* offset from the page's start */
     unsigned slot, length, steps; /* of the instruction */
 };
@@ -74,6 +77,11 @@ struct target_block {
     /* The instruction at work. */
     const struct rv_op *op;
     unsigned slot, length, steps;
+    unsigned count; /* of the block so far, with it */
+    /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
+     * host's address of the byte at group_low from the register. */
+    const struct rv_op *group, *group_first;
+    int32_t group_low;
     bool fp_on;     /* FS was tested in this block */
     bool fp_dirty;  /* and is dirty since */
     bool fp_live;   /* the FPU has been the guest's since */
@@ -129,7 +137,21 @@ void x64_jump(struct target_block *b, int32_t target, unsigned steps);
 /* host = address of an offset from the page's start. */
 void x64_address(struct target_block *b, unsigned host, int64_t offset);
 /* From rax, the address, to its code, by the fetch table. */
-void x64_lookup(struct x64_code *c, const struct dbt *d);
+void x64_lookup(const struct dbt *d, struct x64_code *c);
+/*
+ * Forgets the ways back of all calls. So does all that changes where an address leads, the
+ * privilege included, and goes on in translated code.
+ */
+void x64_calls_forget(struct x64_code *c);
+
+/* --- x64_group.c --- */
+
+/* Before an instruction: it may be the first of a group. */
+void x64_group_begin(struct target_block *b);
+/* A load or store of the group at work; false: the instruction is none. */
+bool x64_group_access(struct target_block *b);
+/* Behind an instruction: it may have been the last. */
+void x64_group_end(struct target_block *b);
 
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);

@@ -59,7 +59,7 @@ static void find(struct x64_code *c, const struct dbt *d, int32_t offset)
     x64_rm(c, X64_ADD, RDX, HART(code_base));
 }
 
-void x64_lookup(struct x64_code *c, const struct dbt *d)
+void x64_lookup(const struct dbt *d, struct x64_code *c)
 {
     find(c, d, -1);
     x64_jmp_reg(c, RDX);
@@ -232,7 +232,7 @@ static enum lowered lower_jalr(struct target_block *b)
     link_register(b);
     budget(b, b->steps, x64_at(b, b->dbt->stub_leave));
     if (!is_call(b)) {
-        x64_lookup(c, b->dbt);
+        x64_lookup(b->dbt, c);
         return LOWERED_END;
     }
     x64_push(c, RCX);

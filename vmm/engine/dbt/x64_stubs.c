@@ -48,8 +48,7 @@ static uint32_t offset_of(const struct dbt *d, const struct x64_code *c)
     return (uint32_t)(c->at - d->cache.write);
 }
 
-/* Forgets the ways back of all calls: what they lead to may not be so any more. */
-static void calls_forget(struct x64_code *c)
+void x64_calls_forget(struct x64_code *c)
 {
     x64_rm(c, X64_MOV, RSP, HART(host_sp));
 }
@@ -57,7 +56,7 @@ static void calls_forget(struct x64_code *c)
 /* Back to who entered; what the hart is to know is stored. */
 static void leave(struct x64_code *c)
 {
-    calls_forget(c);
+    x64_calls_forget(c);
     x64_ri(c, ALU_ADD, true, RSP, 24);
     for (unsigned i = KEPT; i-- > 0;)
         x64_pop(c, kept[i]);
@@ -158,10 +157,10 @@ static void emit_leave(struct dbt *d, struct x64_code *c)
 static void emit_find(struct dbt *d, struct x64_code *c)
 {
     d->stub_empty = offset_of(d, c);
-    calls_forget(c);
+    x64_calls_forget(c);
     d->stub_find = offset_of(d, c);
     x64_ri(c, ALU_AND, true, RAX, -2);
-    x64_lookup(c, d);
+    x64_lookup(d, c);
     d->stub_even = offset_of(d, c);
     x64_ri(c, ALU_AND, true, RAX, -2);
     x64_jmp(c, d->cache.write + d->stub_leave);
@@ -224,7 +223,7 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     x64_link(refused, c->at);
     leave(c);
     x64_link(ahead, c->at);
-    calls_forget(c);
+    x64_calls_forget(c);
     x64_rm(c, X64_MOV, REG_LEFT, HART(left));
     x64_rm(c, X64_ADD, RAX, HART(code_base));
     pins_load(c);

@@ -70,6 +70,21 @@ void x64_put(struct target_block *b, unsigned guest, unsigned host)
         x64_rm(&b->code, X64_STORE, host, x64_guest(guest));
 }
 
+void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm)
+{
+    unsigned pin = x64_pin(guest);
+
+    if (guest == RV_REG_SINK)
+        return;
+    if (pin == NOT_PINNED && (int64_t)imm == (int32_t)imm) {
+        x64_store_imm(&b->code, true, x64_guest(guest), (int32_t)imm);
+        return;
+    }
+    x64_mov_imm(&b->code, pin != NOT_PINNED ? pin : RAX, imm);
+    if (pin == NOT_PINNED)
+        x64_put(b, guest, RAX);
+}
+
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest)
 {
     unsigned pin = x64_pin(guest);
@@ -193,8 +208,8 @@ static enum lowered lower(struct target_block *b)
 
     if (x64_lower_jump(b, &result))
         return result;
-    if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b) ||
-        x64_lower_csr(b))
+    if (x64_lower_fused(b) || x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) ||
+        x64_lower_float(b) || x64_lower_csr(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;
@@ -215,6 +230,7 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
     result = x64_group_access(b) ? LOWERED : lower(b);
     x64_group_end(b);
     cold_land(b);
+    x64_words(b);
     return result;
 }
 
@@ -236,6 +252,8 @@ static void cold_group(struct target_block *b, struct cold cold)
     x64_land(b, cold.site);
     x64_land(b, cold.more[0]);
     x64_land(b, cold.more[1]);
+    b->words = 0;
+    b->fused = NULL;
     b->slot = cold.slot;
     b->steps = cold.steps;
     for (;;) {
@@ -243,6 +261,7 @@ static void cold_group(struct target_block *b, struct cold cold)
         b->length = op->code & 1 ? 2 : 4;
         lower(b);
         cold_land(b);
+        x64_words(b);
         if (op == cold.last)
             break;
         b->slot += b->length / 2;

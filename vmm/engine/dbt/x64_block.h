@@ -82,10 +82,12 @@ struct target_block {
      * host's address of the byte at group_low from the register. */
     const struct rv_op *group, *group_first;
     int32_t group_low;
-    bool fp_on;     /* FS was tested in this block */
-    bool fp_dirty;  /* and is dirty since */
-    bool fp_live;   /* the FPU has been the guest's since */
-    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
+    const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
+    uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
+    bool fp_on;                /* FS was tested in this block */
+    bool fp_dirty;             /* and is dirty since */
+    bool fp_live;              /* the FPU has been the guest's since */
+    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
     unsigned ncold;
     struct cold cold[COLD_MAX];
 };
@@ -105,6 +107,8 @@ void x64_get(struct target_block *b, unsigned host, unsigned guest);
 /* Where a result is best made: the register's own, or `spare`; x64_put then stores it. */
 unsigned x64_target(unsigned guest, unsigned spare);
 void x64_put(struct target_block *b, unsigned guest, unsigned host);
+/* A guest register = a constant. */
+void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm);
 /* op host, guest register. */
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
 
@@ -152,6 +156,15 @@ void x64_group_begin(struct target_block *b);
 bool x64_group_access(struct target_block *b);
 /* Behind an instruction: it may have been the last. */
 void x64_group_end(struct target_block *b);
+
+/* --- x64_fuse.c --- */
+
+/* The instruction at work, and with it the next, in one; or nothing, when it was the next. */
+bool x64_lower_fused(struct target_block *b);
+/* Behind each instruction: what is known of the registers then. */
+void x64_words(struct target_block *b);
+/* Does the register hold the sign extension of 32 bits? False: nobody knows. */
+bool x64_is_word(const struct target_block *b, unsigned x);
 
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);

@@ -155,7 +155,7 @@ static enum lowered come_back(struct target_block *b)
     b->entry[b->nentries++] =
         (struct block_entry){.slot = (unsigned)behind(b) / 2, .code = b->code.at};
     b->fp_on = b->fp_dirty = b->fp_live = false;
-    b->boxed = 0;
+    b->boxed = b->words = 0;
     return LOWERED_BACK;
 }
 
@@ -243,15 +243,37 @@ static enum lowered lower_jalr(struct target_block *b)
 
 /* --- branches --- */
 
-/* cmp rs1, rs2, whose second source stands in rd. */
-static void compare(struct target_block *b)
+/* The condition when the operands change places. */
+static enum x64_cond swapped(enum x64_cond cc)
 {
-    unsigned one = x64_source(b, b->op->rs1, RAX);
+    switch (cc) {
+    case CC_L: return CC_G;
+    case CC_GE: return CC_LE;
+    case CC_B: return CC_A;
+    case CC_AE: return CC_BE;
+    default: return cc;
+    }
+}
 
-    if (b->op->rd == 0)
-        x64_rr(&b->code, X64_TEST, one, one);
-    else
-        x64_with(b, X64_CMP, one, b->op->rd);
+/*
+ * cmp rs1, rs2, whose second source stands in rd; the condition of the two that is to be asked
+ * for.
+ */
+static enum x64_cond compare(struct target_block *b, enum x64_cond cc)
+{
+    unsigned one = b->op->rs1, two = b->op->rd;
+
+    if (two == 0 && x64_pin(one) == NOT_PINNED) {
+        x64_mi(&b->code, ALU_CMP, true, x64_guest(one), 0);
+    } else if (two == 0) {
+        x64_rr(&b->code, X64_TEST, x64_pin(one), x64_pin(one));
+    } else if (x64_pin(one) == NOT_PINNED && x64_pin(two) != NOT_PINNED) {
+        x64_with(b, X64_CMP, x64_pin(two), one);
+        return swapped(cc);
+    } else {
+        x64_with(b, X64_CMP, x64_source(b, one, RAX), two);
+    }
+    return cc;
 }
 
 /*
@@ -263,7 +285,7 @@ static enum lowered lower_branch(struct target_block *b, enum x64_cond cc, bool 
     int32_t target = jump_target(b, near);
     uint8_t *over;
 
-    compare(b);
+    cc = compare(b, cc);
     if (target > (int32_t)b->slot * 2) {
         x64_cold(b, COLD_JUMP, x64_jcc(&b->code, cc, NULL))->target = target;
         return LOWERED;

@@ -76,7 +76,7 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
 #ifndef RV_TLB_ENTRIES /* tests build with one */
-#define RV_TLB_ENTRIES 256
+#define RV_TLB_ENTRIES 1024
 #endif
 #define RV_TLB_EMPTY 1ull
 

@@ -295,7 +295,7 @@ static void fetch_enter(struct rv_hart *h, struct code_page *page)
 {
     struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
 
-    rv_tlb_fill(h, h->fetch->filled, h->pc);
+    rv_tlb_fill(h, &h->fetch->filled, h->pc);
     e->tag = h->pc & RV_PAGE_MASK;
     e->page = page;
 }

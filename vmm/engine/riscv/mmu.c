@@ -203,7 +203,7 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
-        rv_tlb_fill(h, h->tlb->filled, va);
+        rv_tlb_fill(h, &h->tlb->filled, va);
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;
     }

@@ -76,7 +76,7 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
 #ifndef RV_TLB_ENTRIES /* tests build with one */
-#define RV_TLB_ENTRIES 256
+#define RV_TLB_ENTRIES 1024
 #endif
 #define RV_TLB_EMPTY 1ull
 
@@ -89,13 +89,19 @@ struct __attribute__((aligned(16))) rv_tlb_entry {
 #define RV_TLB_WORDS ((RV_TLB_ENTRIES + 63) / 64)
 
 /*
- * filled: a bit for each place that an entry was made in since all were dropped. With it a
- * flush costs what it drops; clearing whole tables took 100 ns more (bench-priv: sfence.vma).
+ * Places that an entry was made in since all were dropped, a bit each; words: a bit for each
+ * word of them that is not 0. With it a flush costs what it drops; clearing whole tables took
+ * 100 ns more (bench-priv: sfence.vma).
  */
+struct rv_filled {
+    uint64_t words;
+    uint64_t place[RV_TLB_WORDS];
+};
+
 struct rv_tlb {
     struct rv_tlb_entry load[RV_TLB_ENTRIES];
     struct rv_tlb_entry store[RV_TLB_ENTRIES];
-    uint64_t filled[RV_TLB_WORDS];
+    struct rv_filled filled;
     /* The page of the last load and store that found a device; gpa = va + addend. */
     struct rv_tlb_entry device[2];
 };
@@ -116,7 +122,7 @@ struct __attribute__((aligned(16))) rv_fetch_entry {
 
 struct rv_fetch {
     struct rv_fetch_entry entry[RV_TLB_ENTRIES];
-    uint64_t filled[RV_TLB_WORDS];
+    struct rv_filled filled;
 };
 
 /* Contexts of accesses below M-mode; each has its own tables, so changing privilege or SUM
@@ -317,11 +323,12 @@ void rv_space_select(struct rv_hart *h);
 void rv_context_update(struct rv_hart *h);
 
 /* Enters a page's place into the set of those that a flush must look at. */
-static inline void rv_tlb_fill(struct rv_hart *h, uint64_t filled[RV_TLB_WORDS], uint64_t va)
+static inline void rv_tlb_fill(struct rv_hart *h, struct rv_filled *filled, uint64_t va)
 {
     unsigned i = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
 
-    filled[i / 64] |= 1ull << (i % 64);
+    filled->words |= 1ull << i / 64;
+    filled->place[i / 64] |= 1ull << i % 64;
     h->space->filled = true;
 }
 

@@ -9,27 +9,36 @@
 
 #define SPACE_FREE UINT64_MAX /* no satp that a hart can have: its mode is reserved */
 
+/* Takes one out of the places; -1: there is none. */
+static inline int filled_take(struct rv_filled *filled)
+{
+    unsigned word, bit;
+
+    if (!filled->words)
+        return -1;
+    word = (unsigned)__builtin_ctzll(filled->words);
+    bit = (unsigned)__builtin_ctzll(filled->place[word]);
+    filled->place[word] &= filled->place[word] - 1;
+    if (!filled->place[word])
+        filled->words &= filled->words - 1;
+    return (int)(word * 64 + bit);
+}
+
 static void tlb_clear(struct rv_tlb *tlb)
 {
-    for (unsigned word = 0; word < RV_TLB_WORDS; word++) {
-        for (uint64_t set = tlb->filled[word]; set; set &= set - 1) {
-            unsigned i = word * 64 + (unsigned)__builtin_ctzll(set);
+    int i;
 
-            tlb->load[i].tag = RV_TLB_EMPTY;
-            tlb->store[i].tag = RV_TLB_EMPTY;
-        }
-        tlb->filled[word] = 0;
-    }
+    while ((i = filled_take(&tlb->filled)) >= 0)
+        tlb->load[i].tag = tlb->store[i].tag = RV_TLB_EMPTY;
     tlb->device[0].tag = tlb->device[1].tag = RV_TLB_EMPTY;
 }
 
 static void fetch_clear(struct rv_fetch *fetch)
 {
-    for (unsigned word = 0; word < RV_TLB_WORDS; word++) {
-        for (uint64_t set = fetch->filled[word]; set; set &= set - 1)
-            fetch->entry[word * 64 + (unsigned)__builtin_ctzll(set)].tag = RV_TLB_EMPTY;
-        fetch->filled[word] = 0;
-    }
+    int i;
+
+    while ((i = filled_take(&fetch->filled)) >= 0)
+        fetch->entry[i].tag = RV_TLB_EMPTY;
 }
 
 static void space_clear(struct rv_space *space)
@@ -46,25 +55,27 @@ static void space_clear(struct rv_space *space)
 }
 
 /* Memory that holds anything: all of it may be entries. */
-static void filled_all(uint64_t filled[RV_TLB_WORDS])
+static void filled_all(struct rv_filled *filled)
 {
-    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
-        filled[word] = RV_TLB_ENTRIES < 64 ? (1ull << RV_TLB_ENTRIES % 64) - 1 : UINT64_MAX;
+    for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
+        filled->words |= 1ull << i / 64;
+        filled->place[i / 64] |= 1ull << i % 64;
+    }
 }
 
 static void space_begin(struct rv_space *space)
 {
     space->filled = true;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
-        filled_all(space->tlb[i].filled);
+        filled_all(&space->tlb[i].filled);
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
-        filled_all(space->fetch[i].filled);
+        filled_all(&space->fetch[i].filled);
 }
 
 void rv_tlb_init(struct rv_hart *h)
 {
-    filled_all(h->tlb_m.filled);
-    filled_all(h->fetch_m.filled);
+    filled_all(&h->tlb_m.filled);
+    filled_all(&h->fetch_m.filled);
     tlb_clear(&h->tlb_m);
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
@@ -144,23 +155,24 @@ static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)
 
 static void tlb_drop_range(struct rv_tlb *tlb, uint64_t first, uint64_t size)
 {
-    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
-        for (uint64_t set = tlb->filled[word]; set; set &= set - 1) {
-            unsigned i = word * 64 + (unsigned)__builtin_ctzll(set);
+    struct rv_filled rest = tlb->filled;
+    int i;
 
-            drop_if_within(&tlb->load[i].tag, first, size);
-            drop_if_within(&tlb->store[i].tag, first, size);
-        }
+    while ((i = filled_take(&rest)) >= 0) {
+        drop_if_within(&tlb->load[i].tag, first, size);
+        drop_if_within(&tlb->store[i].tag, first, size);
+    }
     drop_if_within(&tlb->device[0].tag, first, size);
     drop_if_within(&tlb->device[1].tag, first, size);
 }
 
 static void fetch_drop_range(struct rv_fetch *fetch, uint64_t first, uint64_t size)
 {
-    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
-        for (uint64_t set = fetch->filled[word]; set; set &= set - 1)
-            drop_if_within(&fetch->entry[word * 64 + (unsigned)__builtin_ctzll(set)].tag, first,
-                           size);
+    struct rv_filled rest = fetch->filled;
+    int i;
+
+    while ((i = filled_take(&rest)) >= 0)
+        drop_if_within(&fetch->entry[i].tag, first, size);
 }
 
 /* Drops every entry in the aligned range of `size` bytes around va. */

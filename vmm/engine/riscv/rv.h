@@ -78,8 +78,8 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
 #ifndef RV_TLB_ENTRIES /* tests build with one */
 #define RV_TLB_ENTRIES 256
 #endif
-#define RV_TLB_WORDS ((RV_TLB_ENTRIES + 63) / 64)
-#define RV_TLB_EMPTY 1ull
+#define RV_TLB_WORDS   ((RV_TLB_ENTRIES + 63) / 64)
+#define RV_TLB_EMPTY   1ull
 
 /* Aligned, so that no entry lies in two cache lines. */
 struct __attribute__((aligned(16))) rv_tlb_entry {

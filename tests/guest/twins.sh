@@ -12,10 +12,10 @@ set -u
 export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 2
 
-[ $# -eq 2 ] && [[ $2 =~ ^(short|long)$ ]] || {
+if [ $# -ne 2 ] || ! [[ $2 =~ ^(short|long)$ ]]; then
 	echo 'usage: twins.sh FOLDER short|long' >&2
 	exit 2
-}
+fi
 folder=$1
 image=${TOLLGATE_CACHE:-.cache}/debian-riscv64/Image
 passed=0 failed=0

@@ -291,10 +291,10 @@ static void put_rounding(struct pen *p)
 static void put_call_monitor(struct pen *p)
 {
     static const uint32_t extensions[] = {0x10, 0x54494d45, 0x735049, 0x52464e43, 0x999};
-    uint32_t ext = extensions[random_below(5)];
+    uint32_t ext = extensions[random_below(5)], upper = (ext + 0x800) >> 12;
 
-    put(p, AS_U(lui, A7, (ext + 0x800) >> 12));
-    put(p, AS_I(addi, A7, A7, (int)(ext << 20) >> 20));
+    put(p, AS_U(lui, A7, upper));
+    put(p, AS_I(addi, A7, A7, (int)(ext - (upper << 12))));
     put(p, AS_I(addi, A6, ZERO, (int)random_below(ext == 0x10 ? 8 : 2)));
     put(p, AS_I(addi, A0, ZERO, (int)random_below(3)));
     put(p, AS_I(addi, A1, ZERO, 0));

@@ -29,6 +29,9 @@ struct x86_start;
 /* tells what happens inside the guest to who watches (hart->watch, observe.h) */
 #define ENGINE_WATCH 0x20u
 
+/* keeps what a machine is in the kernel's own devices too: nobody can save it */
+#define ENGINE_NO_SNAPSHOT 0x40u
+
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
 #define HART_COUNTER_INSTRET 2u

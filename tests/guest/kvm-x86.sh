@@ -187,8 +187,9 @@ judge() {
 	expect deterministic 69 '--deterministic'
 	expect save 69 '--save-state: engine kvm saves no x86-64 guests'
 	expect load 69 '--load-state: engine kvm saves no x86-64 guests'
-	expect keep --keep "$tmp/keep" x86-hello.elf
-t trace-inside 69 "--trace: engine kvm does not see 'irq'"
+	expect keep 69 '--keep: engine kvm saves no x86-64 guests'
+	expect trace-pio 0 'pio.read8(uart16550a+0x5)' 'pio.read8(0x5500) = fault' 'mmio.write64(doorbell+0x40, 0x1)'
+	expect trace-inside 69 "--trace: engine kvm does not see 'irq'"
 	if [ "$lost" = lost ]; then
 		# AMD's processors lose the registers of a triple fault.
 		expect triple 100 'guest fault: hart 0' 'triple fault' '"registers"'

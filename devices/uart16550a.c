@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "guest/abi/platform.h"
 #include "vmm/bus.h"
@@ -94,6 +95,8 @@ struct uart {
     bool thre;      /* the transmitter interrupt is pending */
     bool line;      /* what the interrupt controller was last told */
     unsigned polls; /* see uart_receives */
+    /* What LSR reads as while reading it changes nothing, for uart_glance; else 0. */
+    _Atomic uint8_t still_lsr;
     /* What came through the loopback. */
     uint8_t fifo[UART_FIFO];
     unsigned head, count;
@@ -142,9 +145,31 @@ static uint8_t uart_interrupt(const struct uart *uart)
     return IIR_NONE;
 }
 
+/* Nothing came that a read would tell or clear. Input that comes leads to uart_ready. */
+static void still_update(struct uart *uart)
+{
+    bool still = uart->polls >= UART_POLLS && !uart->overrun && uart_available(uart) == 0;
+
+    atomic_store_explicit(&uart->still_lsr, still ? LSR_THRE | LSR_TEMT : 0,
+                          memory_order_release);
+}
+
+static bool uart_glance(void *self, uint64_t offset, unsigned size, uint64_t *value)
+{
+    struct uart *uart = self;
+    (void)size;
+
+    if (offset != REG_LSR)
+        return false;
+    *value = atomic_load_explicit(&uart->still_lsr, memory_order_acquire);
+    return *value != 0;
+}
+
 static void uart_update(struct uart *uart)
 {
     bool line = uart_interrupt(uart) != IIR_NONE;
+
+    still_update(uart);
 
     if (line != uart->line) {
         uart->line = line;
@@ -339,6 +364,7 @@ static void uart_write(void *self, struct hart *hart, uint64_t offset, unsigned 
 static const struct bus_ops uart_ops = {
     .read = uart_read,
     .write = uart_write,
+    .glance = uart_glance,
     .sizes = BUS_ANY_SIZE,
 };
 
@@ -419,6 +445,7 @@ static void uart_load(void *self, struct state_reader *r)
     if (r->error != 0)
         uart_clear(uart);
     uart->line = uart_interrupt(uart) != IIR_NONE;
+    atomic_store(&uart->still_lsr, 0); /* the console may be loaded later */
     irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, uart->line);
     pthread_mutex_unlock(&uart->lock);
 }

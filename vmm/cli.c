@@ -405,6 +405,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
         p->cli->policy_learn = value;
         config->policy_learn = true;
         break;
+    case CLI_CODE_MAP: config->code_map = value; break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);
@@ -597,6 +598,8 @@ static unsigned caps_needed(const struct vm_config *config)
         caps |= ENGINE_U_MODE;
     if (config->max_steps != UINT64_MAX)
         caps |= ENGINE_EXACT_STEPS;
+    if (config->code_map != NULL)
+        caps |= ENGINE_CODE_MAP;
     return caps;
 }
 
@@ -604,7 +607,9 @@ static const char *cap_option(unsigned caps)
 {
     if (caps & ENGINE_M_MODE)
         return "--firmware";
-    return caps & ENGINE_U_MODE ? "--program" : "--max-steps";
+    if (caps & ENGINE_U_MODE)
+        return "--program";
+    return caps & ENGINE_EXACT_STEPS ? "--max-steps" : "--code-map";
 }
 
 /* --arch, or what the kernel is. Firmware and programs are RISC-V's. */

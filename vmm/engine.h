@@ -28,6 +28,8 @@ struct x86_start;
 #define ENGINE_HARTS 0x8u
 /* tells what happens inside the guest to who watches (hart->watch, observe.h) */
 #define ENGINE_WATCH 0x20u
+/* translates, and can say where the code of each instruction stands (vm_config.code_map) */
+#define ENGINE_CODE_MAP 0x40u
 
 /* keeps what a machine is in the kernel's own devices too: nobody can save it */
 #define ENGINE_NO_SNAPSHOT 0x40u
@@ -209,6 +211,14 @@ struct engine {
      * Own thread, outside the guest. NULL: it is.
      */
     uint64_t (*time)(struct hart *hart);
+    /* Makes it show `ticks` now, for all harts; before they run. 0 or -errno. With `time`. */
+    int (*time_set)(struct vm *vm, uint64_t ticks);
+    /*
+     * ENGINE_HARTS: is the hart stopped (SBI HSM), and making it so or not. While it is outside
+     * run; any thread. 0 or -errno.
+     */
+    bool (*stopped_get)(struct hart *hart);
+    int (*stopped_set)(struct hart *hart, bool stopped);
     /*
      * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
      * the engine looks them up at each access.

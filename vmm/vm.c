@@ -169,6 +169,10 @@ static int capabilities_check(const struct vm_config *config, struct error *err)
         return error_set(err, STATUS_UNAVAILABLE,
                          "--misaligned: engine %s leaves it to its host; use --engine interp",
                          engine->name);
+    if (config->code_map && !(engine->caps & ENGINE_CODE_MAP))
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--code-map: engine %s translates nothing; use --engine dbt",
+                         engine->name);
     if (config->max_steps != UINT64_MAX && !(engine->caps & ENGINE_EXACT_STEPS))
         return error_set(err, STATUS_UNAVAILABLE,
                          "--max-steps: engine %s does not count steps; use --engine interp",

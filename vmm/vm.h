@@ -79,6 +79,7 @@ struct vm_config {
     bool stats;             /* print them */
     const char *stats_json; /* or NULL */
     const char *symbols;    /* names for pcs, or NULL: the image's */
+    const char *code_map;   /* or NULL: where the translator says what it makes */
 };
 
 /* Why a VM ended. */

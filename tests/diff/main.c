@@ -8,8 +8,9 @@
  * goes on behind the instruction. It runs for the same number of steps (a) as usual; (b) with
  * every op checked (the exact table); (c) one step a run; (d) with the TLB emptied between
  * short runs; and translated at once where it can be, (e) as usual, (f) with the TLB emptied
- * between runs, (g) into a cache of two small segments, (h) what is hot only. Registers, CSRs,
- * memory and counts must be equal. The last lines are a digest of all final states, the same
+ * between runs, (g) into a cache of two small segments, (h) what is hot only, (i) with no way
+ * around the interpreter for what has no code. Registers, CSRs, memory and counts must be
+ * equal. The last lines are a digest of all final states, the same
  * for every compiler and build, and "N passed, N failed".
  */
 #include <stdio.h>
@@ -61,6 +62,7 @@ struct way {
     uint64_t stride;   /* steps a run */
     bool exact, drop;  /* the interpreter's exact table; the TLB emptied before each run */
     bool cold, narrow; /* only what is hot is translated; the code cache is small */
+    bool plain;        /* dbt.plain */
 };
 
 static const struct way ways[] = {
@@ -73,6 +75,7 @@ static const struct way ways[] = {
     {"translated, empty TLB",   &engine_dbt,    211,   .drop = true  },
     {"translated, small cache", &engine_dbt,    STEPS, .narrow = true},
     {"translated when hot",     &engine_dbt,    STEPS, .cold = true  },
+    {"translated, plain",       &engine_dbt,    STEPS, .plain = true },
 #endif
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -86,6 +89,7 @@ static void way_prepare(const struct way *way, struct interp *in)
 
     if (!d)
         return;
+    d->plain = way->plain;
     if (!way->cold)
         d->heat = 0;
     if (way->narrow) {

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "vmm/engine/dbt/map.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,10 +217,9 @@ static uint8_t *budget(struct target_block *b, unsigned steps, const uint8_t *ou
  * Through the fetch table of the privilege, which every change of mapping empties, to the code
  * of the halfword. What has none leads to the stub at offset 0 of the cache, which leaves.
  */
-static void lookup(struct target_block *b)
+void x64_lookup(const struct dbt *d, struct x64_code *c)
 {
-    struct x64_code *c = &b->code;
-    const uint8_t *leave = x64_at(b, b->dbt->stub_leave);
+    const uint8_t *leave = d->cache.write + d->stub_leave;
 
     x64_rorx(c, false, RCX, RAX, 8);
     x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
@@ -232,7 +233,7 @@ static void lookup(struct target_block *b)
     x64_rr(c, X64_MOV32, RDX, RAX);
     x64_ri(c, ALU_AND, false, RDX, MEM_PAGE_SIZE - 2);
     x64_rm(c, X64_MOV32, RDX, X64_INDEXED(RCX, RDX, 1, offsetof(struct code_page, entry)));
-    x64_lea_rip(c, RCX, x64_at(b, 0));
+    x64_lea_rip(c, RCX, d->cache.write);
     x64_rr(c, X64_ADD, RDX, RCX);
     x64_jmp_reg(c, RDX);
 }
@@ -240,7 +241,7 @@ static void lookup(struct target_block *b)
 void x64_jump_rax(struct target_block *b, unsigned steps)
 {
     budget(b, steps, x64_at(b, b->dbt->stub_leave));
-    lookup(b);
+    x64_lookup(b->dbt, &b->code);
 }
 
 /* The code of a slot of this page, or NULL. */
@@ -386,7 +387,7 @@ static enum lowered lower(struct target_block *b, unsigned id)
     default: break;
     }
     if (x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) || x64_lower_float(b) ||
-        x64_lower_csr(b))
+        x64_lower_csr(b) || x64_lower_system(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;
@@ -412,13 +413,32 @@ void target_fall(struct target_block *b, unsigned slot, unsigned steps)
     x64_jump(b, (int32_t)slot * 2, steps);
 }
 
+/* For map.h. */
+static const char *const cold_names[] = {
+    [COLD_STEP] = "cold-step",
+    [COLD_JUMP] = "cold-jump",
+    [COLD_FP] = "cold-fp",
+    [COLD_EXIT] = "cold-exit",
+};
+
+const uint8_t *target_block_at(const struct target_block *b)
+{
+    return b->code.at;
+}
+
 uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
 
     /* They may add more of their kind. */
-    for (unsigned i = 0; i < b->ncold && !b->code.full; i++)
+    for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
+        const uint8_t *begin = b->code.at;
+
         cold_emit(b, b->cold[i]);
+        if (UNLIKELY(b->dbt->map))
+            map_part(b->dbt, begin, b->code.at, cold_names[b->cold[i].kind],
+                     (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * b->cold[i].slot);
+    }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     free(b);
     return size;

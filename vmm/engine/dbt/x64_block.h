@@ -102,8 +102,15 @@ void x64_fp_begin(struct target_block *b);
 /* The register holds a boxed single from here on, or may not. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
 
+/* Through the fetch table to the code of rax; what has none is left. */
+void x64_lookup(const struct dbt *d, struct x64_code *c);
+
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
+static inline uint32_t x64_offset(const struct dbt *d, const struct x64_code *c)
+{
+    return (uint32_t)(c->at - d->cache.write);
+}
 
 /* A jump to an offset from the page's start; ends the block, or one way of it. */
 void x64_jump(struct target_block *b, int32_t target, unsigned steps);
@@ -118,5 +125,9 @@ bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
 bool x64_lower_float(struct target_block *b);
 bool x64_lower_csr(struct target_block *b);
+bool x64_lower_system(struct target_block *b);
+
+/* Emits the stubs of x64_system.c. */
+void x64_system_stubs(struct dbt *d, struct x64_code *c);
 
 #endif

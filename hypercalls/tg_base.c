@@ -10,7 +10,7 @@
 
 static const char base_name[] = "Tollgate " TG_VERSION;
 
-static enum call_disp tg_base_null(void *self, struct hart *hart, struct call *c)
+static HOT_WAY enum call_disp tg_base_null(void *self, struct hart *hart, struct call *c)
 {
     (void)self;
     (void)hart;

@@ -33,6 +33,9 @@ struct x86_start;
 /* stops at breakpoints and after steps: has debug_enable, debug_break and debug_step */
 #define ENGINE_DEBUG 0x80u
 
+/* keeps what a machine is in the kernel's own devices too: nobody can save it */
+#define ENGINE_NO_SNAPSHOT 0x40u
+
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
 #define HART_COUNTER_INSTRET 2u

@@ -45,7 +45,7 @@ const char *exit_cause_name(uint64_t cause)
 }
 
 /* The one call with a meaning in the core: the guest ends itself. */
-static bool exit_call(struct hart *hart, struct call *c)
+static HOT_WAY bool exit_call(struct hart *hart, struct call *c)
 {
     struct vm *vm = hart->vm;
     bool last;
@@ -66,13 +66,13 @@ static bool exit_call(struct hart *hart, struct call *c)
     return true;
 }
 
-void call_make(struct hart *hart, struct call *call)
+HOT_WAY void call_make(struct hart *hart, struct call *call)
 {
     if (!exit_call(hart, call))
         call_dispatch(hart, call);
 }
 
-void vm_call(struct hart *hart, struct call *call)
+HOT_WAY void vm_call(struct hart *hart, struct call *call)
 {
     if (vm_observed(hart->vm))
         observe_call(hart, call);
@@ -80,7 +80,7 @@ void vm_call(struct hart *hart, struct call *call)
         call_make(hart, call);
 }
 
-static enum gate gate_call(struct hart *hart, struct call *c)
+static HOT_WAY enum gate gate_call(struct hart *hart, struct call *c)
 {
     if (hart->vm->config->start == START_PROGRAM) {
         c->personality = CALL_PROGRAM;
@@ -145,7 +145,7 @@ static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
     return GATE_LEAVE;
 }
 
-enum gate exit_take(struct hart *hart, struct vm_exit *exit)
+HOT_WAY enum gate exit_take(struct hart *hart, struct vm_exit *exit)
 {
     struct vm *vm = hart->vm;
 
@@ -172,7 +172,7 @@ enum gate exit_take(struct hart *hart, struct vm_exit *exit)
     return vm->stopping || hart->idle ? GATE_LEAVE : GATE_CONTINUE;
 }
 
-enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
+HOT_WAY enum gate vm_gate(struct hart *hart, struct vm_exit *exit)
 {
     hart->exits[exit->kind]++;
     /* A call is told where it is made: vm_call. */

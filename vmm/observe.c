@@ -330,11 +330,12 @@ static void mmio_tell(struct observer *o, struct hart *hart, const struct vm_exi
     if (!tells(o, WATCH_MMIO))
         return;
     line_begin(o, &line, hart->index);
-    trace_add(&line, "mmio.%s%u(", exit->mmio.write ? "write" : "read", exit->mmio.size * 8u);
+    trace_add(&line, "%s.%s%u(", exit_kind_name(exit->kind),
+              exit->mmio.write ? "write" : "read", exit->mmio.size * 8u);
     if (name)
         trace_add(&line, "%s+0x%" PRIx64, name, offset);
     else
-        trace_add(&line, "0x%" PRIx64, exit->mmio.gpa);
+        trace_add(&line, "0x%" PRIx64, exit->mmio.gpa & ~BUS_PORTS);
     if (exit->mmio.write)
         trace_add(&line, ", 0x%" PRIx64 ")%s", exit->mmio.data,
                   exit->mmio.failed ? " = fault" : "");

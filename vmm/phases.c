@@ -54,13 +54,13 @@ double phases_cycles_per_ns(const struct phases *phases, struct host *host)
     return ns == 0 ? 1.0 : (double)cycles / (double)ns;
 }
 
-void phases_stamp(struct phases *phases, enum phase_mark mark)
+HOT_WAY void phases_stamp(struct phases *phases, enum phase_mark mark)
 {
     phases->at[mark] = host_cycles();
 }
 
 /* The row of an exit; NULL: there is no room for another kind. */
-static struct phase_row *row_find(struct phases *phases, const struct vm_exit *exit)
+static HOT_WAY struct phase_row *row_find(struct phases *phases, const struct vm_exit *exit)
 {
     bool call = exit->kind == EXIT_CALL;
     struct phase_row key = {
@@ -88,7 +88,7 @@ static struct phase_row *row_find(struct phases *phases, const struct vm_exit *e
     return row;
 }
 
-void phases_gate(struct phases *phases, const struct vm_exit *exit)
+HOT_WAY void phases_gate(struct phases *phases, const struct vm_exit *exit)
 {
     phases_stamp(phases, MARK_GATE);
     phases->row =
@@ -123,7 +123,7 @@ static void exit_keep(struct phases *phases, struct phase_row *row, size_t n)
             : PHASE_NONE;
 }
 
-void phases_end(struct phases *phases)
+HOT_WAY void phases_end(struct phases *phases)
 {
     struct phase_row *row = phases->row;
 

@@ -142,7 +142,7 @@ static enum gate entry_deliver(struct kvm_hart *k)
 
 /* --- calls --- */
 
-static void call_commit(struct kvm_hart *k, const struct call *c)
+static HOT_WAY void call_commit(struct kvm_hart *k, const struct call *c)
 {
     struct kvm_regs *regs = kvm_regs(k);
 
@@ -161,13 +161,16 @@ static void call_commit(struct kvm_hart *k, const struct call *c)
     k->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 }
 
-/* The doorbell (guest/abi/x86.h). */
-static enum gate call_deliver(struct kvm_hart *k, uint32_t ext)
+/*
+ * The doorbell (guest/abi/x86.h). What was written is eax: the kernel's copy of it lies in a
+ * page of its own, which would have to be looked up each time.
+ */
+static HOT_WAY enum gate call_deliver(struct kvm_hart *k)
 {
     const struct kvm_regs *regs = kvm_regs(k);
     struct vm_exit exit = {
         .kind = EXIT_CALL,
-        .call = {.ext = ext,
+        .call = {.ext = (uint32_t)regs->rax,
                  .fn = regs->r11,
                  .arg = {regs->rdi, regs->rsi, regs->rcx, regs->r8, regs->r9, regs->r10}}
     };
@@ -202,7 +205,7 @@ static enum gate port_deliver(struct kvm_hart *k, uint8_t *data)
     return gate;
 }
 
-static enum gate io_deliver(struct kvm_hart *k)
+static HOT_WAY enum gate io_deliver(struct kvm_hart *k)
 {
     const struct kvm_run *run = k->run;
     uint8_t *data = (uint8_t *)k->run + run->io.data_offset;
@@ -210,12 +213,8 @@ static enum gate io_deliver(struct kvm_hart *k)
     enum gate gate = GATE_CONTINUE;
 
     k->pending = out ? PENDING_OUT : PENDING_IN;
-    if (out && run->io.port == TG_X86_PORT_CALL && run->io.size == 4 && run->io.count == 1) {
-        uint32_t ext;
-
-        memcpy(&ext, data, sizeof(ext));
-        return call_deliver(k, ext);
-    }
+    if (out && run->io.port == TG_X86_PORT_CALL && run->io.size == 4 && run->io.count == 1)
+        return call_deliver(k);
     /* The string instructions have several at once; the machine may end at any of them. */
     for (uint32_t i = 0; i < run->io.count && gate == GATE_CONTINUE; i++)
         gate = port_deliver(k, data + (size_t)i * run->io.size);
@@ -269,7 +268,7 @@ static enum gate failure_deliver(struct kvm_hart *k, const char *what, unsigned 
     return GATE_LEAVE;
 }
 
-enum gate kvm_exit_deliver(struct kvm_hart *k, int error)
+HOT_WAY enum gate kvm_exit_deliver(struct kvm_hart *k, int error)
 {
     struct vm_exit exit = {.kind = EXIT_INTR};
 

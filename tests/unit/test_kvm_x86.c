@@ -1,0 +1,224 @@
+/* test_kvm_x86.c: exits of an x86-64 vCPU, as the kernel would leave them, without a kernel. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <CUnit/CUnit.h>
+#include "tests/unit/suites.h"
+
+#ifdef __x86_64__
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "guest/abi/sbi.h"
+#include "guest/abi/tg.h"
+#include "guest/abi/x86.h"
+#include "tests/unit/fixture.h"
+#include "vmm/engine/kvm/x86_64.h"
+
+#define RUN_SIZE 12288u /* of Linux 6.12 */
+#define IO_DATA  4096u
+#define PC       0x200010u
+
+extern const struct module module_tg_base, module_uart16550a, module_doorbell;
+
+static struct fixture f;
+static struct kvm_vm kv = {.kvm_fd = -1, .vm_fd = -1};
+static struct kvm_hart k;
+
+/* The machine, and a vCPU without a descriptor: what asks the kernel is refused. */
+static void vcpu_make(void)
+{
+    fixture_init(&f, START_KERNEL, 1, CONSOLE_NONE);
+    f.config.arch = &arch_x86_64;
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_uart16550a, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_doorbell, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_tg_base, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(call_index_build(&f.vm, &f.err), 0);
+    k = (struct kvm_hart){.hart = &f.hart[0], .vm = &kv, .fd = -1};
+    k.run = calloc(1, RUN_SIZE);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(k.run);
+    f.hart[0].engine_state = &k;
+    kvm_regs(&k)->rip = PC;
+    kvm_regs(&k)->rdx = TG_X86_PORT_CALL;
+}
+
+static void vcpu_end(void)
+{
+    f.hart[0].engine_state = NULL;
+    free(k.run);
+    fixture_destroy(&f);
+}
+
+static uint8_t *io_set(uint8_t direction, uint16_t port, uint8_t size, uint32_t count)
+{
+    k.run->exit_reason = KVM_EXIT_IO;
+    k.run->io.direction = direction;
+    k.run->io.port = port;
+    k.run->io.size = size;
+    k.run->io.count = count;
+    k.run->io.data_offset = IO_DATA;
+    return (uint8_t *)k.run + IO_DATA;
+}
+
+static void test_call(void)
+{
+    struct kvm_regs *regs;
+
+    vcpu_make();
+    regs = kvm_regs(&k);
+    io_set(KVM_EXIT_IO_OUT, TG_X86_PORT_CALL, 4, 1);
+    regs->rax = UINT64_C(0xffffffff00000000) | TG_EXT_BASE; /* 32 bits are written */
+    regs->r11 = TG_BASE_VERSION;
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT_EQUAL(regs->rax, 0);
+    CU_ASSERT_EQUAL(regs->rdx, TG_ABI_VERSION);
+    CU_ASSERT_EQUAL(regs->rip, PC);
+    CU_ASSERT_EQUAL(k.run->kvm_dirty_regs, KVM_SYNC_X86_REGS);
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 1);
+    regs->rax = 0x12345678; /* nobody's, of the SBI's numbers */
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT_EQUAL((int64_t)regs->rax, SBI_ERR_NOT_SUPPORTED);
+    /* The core's own: the machine ends, and nothing is committed. */
+    k.run->kvm_dirty_regs = 0;
+    regs->rax = TG_EXT_EXIT;
+    regs->r11 = TG_EXIT_STOP;
+    regs->rdi = 42;
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_LEAVE);
+    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_EXIT);
+    CU_ASSERT_EQUAL(f.vm.stop.status, 42);
+    CU_ASSERT_EQUAL(k.run->kvm_dirty_regs, 0);
+    vcpu_end();
+}
+
+/* The doorbell's port in another way is a port of nobody. */
+static void test_not_a_call(void)
+{
+    static const struct {
+        uint8_t direction, size;
+        uint32_t count;
+    } ways[] = {
+        {KVM_EXIT_IO_OUT, 1, 1},
+        {KVM_EXIT_IO_OUT, 2, 1},
+        {KVM_EXIT_IO_OUT, 4, 2},
+        {KVM_EXIT_IO_IN,  4, 1},
+    };
+
+    vcpu_make();
+    kvm_regs(&k)->rax = TG_EXT_EXIT;
+    kvm_regs(&k)->r11 = TG_EXIT_STOP;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        io_set(ways[i].direction, TG_X86_PORT_CALL, ways[i].size, ways[i].count);
+        CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    }
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 0);
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_PIO], 5);
+    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_NONE);
+    vcpu_end();
+}
+
+static void test_ports(void)
+{
+    uint8_t *data;
+
+    vcpu_make();
+    data = io_set(KVM_EXIT_IO_IN, 0x5500, 4, 3); /* nobody's: ones, and no byte behind them */
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    for (unsigned i = 0; i < 13; i++)
+        CU_ASSERT_EQUAL(data[i], i < 12 ? 0xff : 0);
+    data = io_set(KVM_EXIT_IO_IN, TG_X86_PORT_UART + 5, 1, 1);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT_EQUAL(data[0], 0x60);
+    data = io_set(KVM_EXIT_IO_OUT, TG_X86_PORT_UART, 1, 5);
+    memcpy(data, "bytes", 5);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT(fixture_printed(&f, "bytes"));
+    vcpu_end();
+}
+
+static void mmio_set(uint64_t gpa, uint32_t len, bool write)
+{
+    k.run->exit_reason = KVM_EXIT_MMIO;
+    k.run->mmio.phys_addr = gpa;
+    k.run->mmio.len = len;
+    k.run->mmio.is_write = write;
+}
+
+static void test_mmio(void)
+{
+    vcpu_make();
+    mmio_set(TG_X86_DOORBELL, 8, true);
+    memset(k.run->mmio.data, 0x5a, 8);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    mmio_set(TG_X86_DOORBELL, 8, false);
+    memset(k.run->mmio.data, 0, 8);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT_EQUAL(k.run->mmio.data[7], 0x5a);
+    mmio_set(TG_X86_DOORBELL + 4, 8, false);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_LEAVE);
+    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_FAULT);
+    CU_ASSERT_EQUAL(f.vm.stop.status, STATUS_GUEST_FAULT);
+    CU_ASSERT_EQUAL(f.vm.stop.pc, PC);
+    CU_ASSERT_PTR_NOT_NULL(strstr(f.vm.stop.text, "load of 8 bytes at 0xd0010004"));
+    vcpu_end();
+}
+
+/* Each ends the machine as the guest's fault; what is no guest's doing, as the engine's. */
+static void test_faults(void)
+{
+    static const struct {
+        uint32_t reason;
+        uint64_t rip;
+        int error;
+        enum stop_cause cause;
+        const char *words;
+    } rows[] = {
+        {KVM_EXIT_SHUTDOWN,       PC,     0,      CAUSE_FAULT,  "triple fault"             },
+        {KVM_EXIT_SHUTDOWN,       0xfff0, 0,      CAUSE_FAULT,  "registers lost"           },
+        {KVM_EXIT_INTERNAL_ERROR, PC,     0,      CAUSE_FAULT,  "where no memory is"       },
+        {KVM_EXIT_FAIL_ENTRY,     PC,     0,      CAUSE_FAULT,  "does not take the guest's"},
+        {KVM_EXIT_HYPERV,         PC,     0,      CAUSE_ENGINE, "does not know (27)"       },
+        {0,                       PC,     EFAULT, CAUSE_ENGINE, "Bad address"              },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        vcpu_make();
+        k.run->exit_reason = rows[i].reason;
+        kvm_regs(&k)->rip = rows[i].rip;
+        CU_ASSERT_EQUAL(kvm_exit_deliver(&k, rows[i].error), GATE_LEAVE);
+        CU_ASSERT_EQUAL(f.vm.stop.cause, rows[i].cause);
+        CU_ASSERT_PTR_NOT_NULL(strstr(f.vm.stop.text, rows[i].words));
+        vcpu_end();
+    }
+}
+
+/* Signals, as many as there may be, change nothing. */
+static void test_interrupted(void)
+{
+    vcpu_make();
+    k.run->exit_reason = KVM_EXIT_IO; /* of an earlier exit */
+    for (unsigned i = 0; i < 10000; i++)
+        CU_ASSERT_EQUAL(kvm_exit_deliver(&k, i % 2 ? EINTR : EAGAIN), GATE_CONTINUE);
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_INTR], 10000);
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_PIO], 0);
+    vcpu_end();
+}
+
+void suite_kvm_x86(void)
+{
+    CU_pSuite suite = CU_add_suite("kvm-x86", NULL, NULL);
+
+    CU_add_test(suite, "a call by the doorbell", test_call);
+    CU_add_test(suite, "what is no call", test_not_a_call);
+    CU_add_test(suite, "ports", test_ports);
+    CU_add_test(suite, "MMIO", test_mmio);
+    CU_add_test(suite, "faults", test_faults);
+    CU_add_test(suite, "interrupted runs", test_interrupted);
+}
+
+#else
+
+void suite_kvm_x86(void)
+{
+    /* The engine is part of builds for x86-64 hosts only. */
+}
+
+#endif

@@ -9,7 +9,7 @@
 #include <string.h>
 #include "vmm/engine/dbt/dbt.h"
 
-#define WITHOUT_ALL (WITHOUT_RETURNS | WITHOUT_GROUPS | WITHOUT_FUSION)
+#define WITHOUT_ALL (WITHOUT_RETURNS | WITHOUT_GROUPS | WITHOUT_FUSION | WITHOUT_ALONE)
 
 /* How a guest runs, which must not show. */
 static const struct way {
@@ -21,6 +21,7 @@ static const struct way {
     {true,  WITHOUT_RETURNS},
     {true,  WITHOUT_GROUPS },
     {true,  WITHOUT_FUSION },
+    {true,  WITHOUT_ALONE  },
     {true,  0              }, /* last: what is left behind is looked at */
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))

@@ -22,8 +22,9 @@
 
 /* struct dbt, without */
 #define WITHOUT_RETURNS 0x1u /* calls leave no way back for returns */
-#define WITHOUT_FUSION  0x4u /* each instruction is lowered by itself */
 #define WITHOUT_GROUPS  0x2u /* loads and stores off one register share no look */
+#define WITHOUT_FUSION  0x4u /* each instruction is lowered by itself */
+#define WITHOUT_ALONE   0x8u /* atomics are locked for a hart without others too */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the

@@ -211,7 +211,7 @@ static enum lowered lower(struct target_block *b)
     if (x64_lower_jump(b, &result))
         return result;
     if (x64_lower_fused(b) || x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) ||
-        x64_lower_float(b) || x64_lower_csr(b) || x64_lower_system(b))
+        x64_lower_atomic(b) || x64_lower_float(b) || x64_lower_csr(b) || x64_lower_system(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;

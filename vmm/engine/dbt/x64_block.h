@@ -170,11 +170,23 @@ void x64_words(struct target_block *b);
 /* Does the register hold the sign extension of 32 bits? False: nobody knows. */
 bool x64_is_word(const struct target_block *b, unsigned x);
 
+/* --- x64_mem.c --- */
+
+#define X64_TABLE_LOAD  offsetof(struct rv_tlb, load)
+#define X64_TABLE_STORE offsetof(struct rv_tlb, store)
+
+/*
+ * rax = the host address of [rs1 + imm, +size), found in that table of the TLB, or the
+ * interpreter does the instruction. Uses rcx and rdx.
+ */
+void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table);
+
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);
 bool x64_lower_int(struct target_block *b);
 bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
+bool x64_lower_atomic(struct target_block *b);
 bool x64_lower_float(struct target_block *b);
 bool x64_lower_csr(struct target_block *b);
 bool x64_lower_system(struct target_block *b);

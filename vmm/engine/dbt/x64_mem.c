@@ -1,11 +1,8 @@
-/* x64_mem.c: loads, stores, atomics and fences in x86-64. */
+/* x64_mem.c: loads, stores, fences and cache blocks in x86-64. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
 #include "guest/abi/platform.h"
-
-#define TABLE_LOAD  offsetof(struct rv_tlb, load)
-#define TABLE_STORE offsetof(struct rv_tlb, store)
 
 /*
  * rax = the host address of [rax, +size), or the interpreter does the instruction. The
@@ -30,8 +27,7 @@ static void lower_lookup(struct target_block *b, unsigned size, size_t table)
            X64_INDEXED(REG_TLB, RCX, 0, table + offsetof(struct rv_tlb_entry, addend)));
 }
 
-/* The same of [rs1 + imm, +size). */
-static void lower_place(struct target_block *b, int32_t imm, unsigned size, size_t table)
+void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table)
 {
     unsigned base = x64_source(b, b->op->rs1, RAX);
 
@@ -46,7 +42,7 @@ static void lower_load(struct target_block *b, enum x64_op load, unsigned size)
 {
     unsigned to = x64_target(b->op->rd, RAX);
 
-    lower_place(b, b->op->imm, size, TABLE_LOAD);
+    x64_place(b, b->op->imm, size, X64_TABLE_LOAD);
     x64_rm(&b->code, load, to, X64_MEM(RAX, 0));
     x64_put(b, b->op->rd, to);
 }
@@ -55,7 +51,7 @@ static void lower_store(struct target_block *b, enum x64_op store, unsigned size
 {
     unsigned from;
 
-    lower_place(b, b->op->imm, size, TABLE_STORE);
+    x64_place(b, b->op->imm, size, X64_TABLE_STORE);
     from = x64_source(b, b->op->rd, RCX);
     x64_rm(&b->code, store, from, X64_MEM(RAX, 0));
 }
@@ -106,7 +102,7 @@ static void fp_test(struct target_block *b, bool dirties)
 static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
 {
     fp_test(b, true);
-    lower_place(b, b->op->imm, size, TABLE_LOAD);
+    x64_place(b, b->op->imm, size, X64_TABLE_LOAD);
     x64_rm(&b->code, load, RAX, X64_MEM(RAX, 0));
     if (size < 8) { /* NaN-boxed */
         x64_mov_imm(&b->code, RCX, UINT64_MAX << 8 * size);
@@ -119,7 +115,7 @@ static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
 static void lower_fstore(struct target_block *b, enum x64_op store, unsigned size)
 {
     fp_test(b, false);
-    lower_place(b, b->op->imm, size, TABLE_STORE);
+    x64_place(b, b->op->imm, size, X64_TABLE_STORE);
     x64_rm(&b->code, X64_MOV, RCX, HART_AT(f, 8 * b->op->rd));
     x64_rm(&b->code, store, RCX, X64_MEM(RAX, 0));
 }
@@ -133,104 +129,6 @@ static bool lower_float(struct target_block *b, unsigned id)
     case RV_INSN_fsh: lower_fstore(b, X64_STORE16, 2); return true;
     case RV_INSN_fsw: lower_fstore(b, X64_STORE32, 4); return true;
     case RV_INSN_fsd: lower_fstore(b, X64_STORE, 8); return true;
-    default: return false;
-    }
-}
-
-/* --- atomics --- */
-
-/* rax = the host address of an aligned word at rs1, else the interpreter's. */
-static void lower_aligned(struct target_block *b, bool wide, size_t table)
-{
-    unsigned base = x64_source(b, b->op->rs1, RAX);
-
-    x64_move(b, RCX, base);
-    x64_ri(&b->code, ALU_AND, false, RCX, wide ? 7 : 3);
-    x64_step_if(b, CC_NE);
-    lower_place(b, 0, wide ? 8 : 4, table);
-}
-
-static void put_old(struct target_block *b, unsigned host, bool wide)
-{
-    if (!wide)
-        x64_rr(&b->code, X64_MOVSXD, host, host);
-    x64_put(b, b->op->rd, host);
-}
-
-/* amoadd and amoswap: one instruction of the host. */
-static void lower_exchange(struct target_block *b, enum x64_op op, bool wide)
-{
-    lower_aligned(b, wide, TABLE_STORE);
-    x64_get(b, RDX, (unsigned)b->op->imm);
-    x64_rm(&b->code, op, RDX, X64_MEM(RAX, 0));
-    put_old(b, RDX, wide);
-}
-
-/* The others: compute and swap until nobody came between. */
-static void lower_modify(struct target_block *b, enum x64_op op, bool wide)
-{
-    struct x64_code *c = &b->code;
-    const uint8_t *again;
-
-    lower_aligned(b, wide, TABLE_STORE);
-    x64_rr(c, X64_MOV, RCX, RAX);
-    x64_rm(c, wide ? X64_MOV : X64_MOV32, RAX, X64_MEM(RCX, 0));
-    again = c->at;
-    x64_rr(c, X64_MOV, RDX, RAX);
-    x64_with(b, op, RDX, (unsigned)b->op->imm);
-    x64_rm(c, wide ? X64_LOCK_CMPXCHG : X64_LOCK_CMPXCHG32, RDX, X64_MEM(RCX, 0));
-    x64_jcc(c, CC_NE, again);
-    put_old(b, RAX, wide);
-}
-
-static void lower_lr(struct target_block *b, bool wide)
-{
-    struct x64_code *c = &b->code;
-
-    lower_aligned(b, wide, TABLE_LOAD);
-    x64_rm(c, wide ? X64_MOV : X64_MOV32, RDX, X64_MEM(RAX, 0));
-    x64_rm(c, X64_STORE, RAX, HART(reserve_host));
-    x64_rm(c, X64_STORE, RDX, HART(reserve_value));
-    put_old(b, RDX, wide);
-}
-
-static void lower_sc(struct target_block *b, bool wide)
-{
-    struct x64_code *c = &b->code;
-    uint8_t *over;
-
-    lower_aligned(b, wide, TABLE_STORE);
-    x64_get(b, RDX, (unsigned)b->op->imm);
-    x64_rr(c, X64_MOV, RCX, RAX);
-    x64_rm(c, X64_MOV, RAX, HART(reserve_value));
-    x64_rm(c, X64_CMP, RCX, HART(reserve_host));
-    over = x64_jcc(c, CC_NE, NULL);
-    x64_rm(c, wide ? X64_LOCK_CMPXCHG : X64_LOCK_CMPXCHG32, RDX, X64_MEM(RCX, 0));
-    if (!c->full)
-        x64_link(over, c->at);
-    x64_setcc(c, CC_NE, RAX);
-    x64_rr(c, X64_MOVZX8, RAX, RAX);
-    x64_store_imm(c, true, HART(reserve_host), -1); /* RV_NO_RESERVATION */
-    x64_put(b, b->op->rd, RAX);
-}
-
-static bool lower_atomic(struct target_block *b, unsigned id)
-{
-    switch (id) {
-    case RV_INSN_amoadd_w: lower_exchange(b, X64_LOCK_XADD32, false); return true;
-    case RV_INSN_amoadd_d: lower_exchange(b, X64_LOCK_XADD, true); return true;
-    case RV_INSN_amoswap_w: lower_exchange(b, X64_XCHG32, false); return true;
-    case RV_INSN_amoswap_d: lower_exchange(b, X64_XCHG, true); return true;
-    case RV_INSN_amoxor_w: lower_modify(b, X64_XOR, false); return true;
-    case RV_INSN_amoxor_d: lower_modify(b, X64_XOR, true); return true;
-    case RV_INSN_amoand_w: lower_modify(b, X64_AND, false); return true;
-    case RV_INSN_amoand_d: lower_modify(b, X64_AND, true); return true;
-    case RV_INSN_amoor_w: lower_modify(b, X64_OR, false); return true;
-    case RV_INSN_amoor_d: lower_modify(b, X64_OR, true); return true;
-    case RV_INSN_lr_w: lower_lr(b, false); return true;
-    case RV_INSN_lr_d: lower_lr(b, true); return true;
-    case RV_INSN_sc_w: lower_sc(b, false); return true;
-    case RV_INSN_sc_d: lower_sc(b, true); return true;
     default: return false;
     }
 }
@@ -267,7 +165,7 @@ static void lower_zero(struct target_block *b)
         x64_link(above, c->at);
     x64_get(b, RAX, b->op->rs1);
     x64_ri(c, ALU_AND, true, RAX, -(int32_t)PLAT_CACHE_BLOCK);
-    lower_lookup(b, PLAT_CACHE_BLOCK, TABLE_STORE);
+    lower_lookup(b, PLAT_CACHE_BLOCK, X64_TABLE_STORE);
     x64_rr(c, X64_XORPS, XMM0, XMM0);
     for (int32_t at = 0; at < (int32_t)PLAT_CACHE_BLOCK; at += 16)
         x64_rm(c, X64_STOREUPS, XMM0, X64_MEM(RAX, at));
@@ -283,5 +181,5 @@ bool x64_lower_mem(struct target_block *b)
         lower_zero(b);
         return true;
     }
-    return lower_integer(b, id) || lower_float(b, id) || lower_atomic(b, id);
+    return lower_integer(b, id) || lower_float(b, id);
 }

@@ -14,6 +14,7 @@
 #include "vmm/irq.h"
 #include "vmm/le.h"
 #include "vmm/vm.h"
+#include "vmm/acpi.h"
 
 /* Registers (section 4.2.2). */
 enum virtio_reg {
@@ -79,10 +80,15 @@ bool virtio_has(const struct virtio_device *dev, uint64_t features)
     return (dev->status & STATUS_FEATURES_OK) && (dev->driver_features & features) == features;
 }
 
+static unsigned slot_irq(const struct virtio_device *dev)
+{
+    return vm_arch(dev->vm)->virtio_irq + dev->slot;
+}
+
 static void isr_update(struct virtio_device *dev, uint32_t isr)
 {
     dev->isr = isr;
-    irq_set(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, isr != 0);
+    irq_set(dev->vm, slot_irq(dev), isr != 0);
 }
 
 void virtio_config_changed(struct virtio_device *dev)
@@ -653,7 +659,7 @@ static int slot_choose(struct virtio_device *dev, const struct module_instance *
         return 0;
     }
     for (dev->slot = 0; dev->slot < PLAT_VIRTIO_SLOTS; dev->slot++)
-        if (!dev->vm->irq.owner[PLAT_VIRTIO_IRQ + dev->slot])
+        if (!dev->vm->irq.owner[slot_irq(dev)])
             return 0;
     error_set(err, STATUS_CONFIG, "%s: all %d virtio-mmio slots are taken", dev->name,
               PLAT_VIRTIO_SLOTS);
@@ -662,7 +668,7 @@ static int slot_choose(struct virtio_device *dev, const struct module_instance *
 
 static gpa_t slot_base(const struct virtio_device *dev)
 {
-    return PLAT_VIRTIO_BASE + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
+    return vm_arch(dev->vm)->virtio + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
 }
 
 static int slot_claim(struct virtio_device *dev, struct error *err)
@@ -676,7 +682,7 @@ static int slot_claim(struct virtio_device *dev, struct error *err)
         .owner = dev->name,
     };
 
-    int rc = irq_claim(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, dev->name, err);
+    int rc = irq_claim(dev->vm, slot_irq(dev), dev->name, err);
     if (rc == 0)
         rc = bus_claim(dev->vm, &claim, err);
     if (rc < 0)
@@ -801,7 +807,18 @@ int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt)
     fdtb_begin(fdt, "virtio_mmio@%llx", (unsigned long long)slot_base(dev));
     fdtb_string(fdt, "compatible", "virtio,mmio");
     fdtb_reg(fdt, slot_base(dev), PLAT_VIRTIO_SIZE);
-    fdtb_irq(fdt, PLAT_VIRTIO_IRQ + dev->slot);
+    fdtb_irq(fdt, slot_irq(dev));
     fdtb_end(fdt);
     return 0;
+}
+
+/* LNRO0005: a virtio-mmio window (Linux, drivers/virtio/virtio_mmio.c, virtio_mmio_acpi_match).
+ */
+void virtio_acpi(const struct virtio_device *dev, struct acpi_builder *acpi)
+{
+    acpi_device(acpi, &(struct acpi_device){.hid = "LNRO0005",
+                                            .gpa = slot_base(dev),
+                                            .size = PLAT_VIRTIO_SIZE,
+                                            .irq = slot_irq(dev),
+                                            .level = true});
 }

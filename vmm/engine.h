@@ -13,6 +13,8 @@ struct error;
 struct vm;
 struct hart;
 struct hart_fence;
+struct arch;
+struct x86_start;
 
 /* Capabilities (engine.caps): what needs one that an engine lacks is refused at start-up. */
 #define ENGINE_EXACT_STEPS 0x1u  /* counts steps, stops exactly at a budget */
@@ -26,6 +28,8 @@ struct hart_fence;
 #define ENGINE_HARTS 0x8u
 /* tells what happens inside the guest to who watches (hart->watch, observe.h) */
 #define ENGINE_WATCH 0x20u
+/* translates, and can say where the code of each instruction stands (vm_config.code_map) */
+#define ENGINE_CODE_MAP 0x40u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -53,6 +57,13 @@ struct hart_fence;
 #define HART_EVENT_NOT_M 0x1u
 #define HART_EVENT_NOT_S 0x2u
 #define HART_EVENT_NOT_U 0x4u
+
+/* A register by its name in the architecture's manual. */
+struct hart_register {
+    char name[8];
+    uint64_t value;
+};
+#define HART_REGISTERS_MAX 40
 
 /* Who answers an SBI extension's calls. */
 enum call_route {
@@ -85,6 +96,7 @@ struct engine {
     const char *name;    /* as in --engine */
     const char *summary; /* one line */
     unsigned caps;
+    const struct arch *arch; /* of its guests; NULL: riscv64 */
 
     /* Can this host run it? 0, or -errno with the reason in why (one line). */
     int (*probe)(char *why, size_t size);
@@ -164,6 +176,14 @@ struct engine {
     int (*state_set)(struct hart *hart, const struct hart_state *state);
 
     /*
+     * Engines of x86-64 guests have these two in their place. x86_start puts a hart at its
+     * beginning (x86/x86.h), before harts run. registers shows what a fault's report names, on
+     * the hart's own thread; returns how many there are, at most HART_REGISTERS_MAX.
+     */
+    int (*x86_start)(struct hart *hart, const struct x86_start *start);
+    unsigned (*registers)(struct hart *hart, struct hart_register *list);
+
+    /*
      * Reads guest-virtual memory as a load of the hart's S-mode would, for a call that has
      * exited (legacy SBI hands over virtual addresses). Own thread. 0; the positive cause
      * (scause) of the exception that the load would raise, nothing copied; or -errno: it cannot
@@ -188,6 +208,14 @@ struct engine {
      * Own thread, outside the guest. NULL: it is.
      */
     uint64_t (*time)(struct hart *hart);
+    /* Makes it show `ticks` now, for all harts; before they run. 0 or -errno. With `time`. */
+    int (*time_set)(struct vm *vm, uint64_t ticks);
+    /*
+     * ENGINE_HARTS: is the hart stopped (SBI HSM), and making it so or not. While it is outside
+     * run; any thread. 0 or -errno.
+     */
+    bool (*stopped_get)(struct hart *hart);
+    int (*stopped_set)(struct hart *hart, bool stopped);
     /*
      * Pages of mem_add_rom have moved, before harts run (a state is loaded). 0 or -errno. NULL:
      * the engine looks them up at each access.

@@ -139,10 +139,16 @@ static int check_config(const struct vm *vm, struct state_reader *r, struct erro
         (unsigned long long)modules, det ? "deterministic" : "free-running");
 }
 
+/* The time that the guest saw last. */
+static uint64_t guest_ticks(struct vm *vm)
+{
+    return vm->engine->time ? vm->engine->time(&vm->hart[0]) : clock_ticks(&vm->clock);
+}
+
 static void put_clock(struct vm *vm, struct state_writer *w)
 {
     state_put_u64(w, atomic_load(&vm->harts_live));
-    state_put_u64(w, clock_ticks(&vm->clock));
+    state_put_u64(w, guest_ticks(vm));
     if (!vm->det)
         return;
     state_put_u64(w, vm->det->random);
@@ -163,6 +169,8 @@ static void get_clock(struct vm *vm, struct state_reader *r)
     ticks = state_get_max(r, INT64_MAX / CLOCK_NS_PER_TICK);
     if (!det) {
         clock_set(&vm->clock, ticks);
+        if (vm->engine->time_set && vm->engine->time_set(vm, ticks) != 0)
+            r->error = -EINVAL;
         return;
     }
     det->random = state_get_u64(r);
@@ -213,13 +221,23 @@ static void hart_state_get(struct hart_state *state, struct state_reader *r)
         r->error = -EINVAL;
 }
 
+/* Where harts start and stop below us, only the engine knows which are stopped. */
+static enum hart_status hart_status(struct hart *hart)
+{
+    const struct engine *engine = hart->vm->engine;
+    bool stopped = engine->caps & ENGINE_HARTS && engine->stopped_get(hart);
+
+    return stopped ? HART_STOPPED : hart->status;
+}
+
 static void put_hart(struct hart *hart, struct state_writer *w)
 {
+    enum hart_status status = hart_status(hart);
     struct hart_state state;
 
     hart->vm->engine->state_get(hart, &state);
-    state_put_u64(w, hart->status);
-    state_put_u64(w, hart->boot);
+    state_put_u64(w, status);
+    state_put_u64(w, hart->boot && status != HART_STOPPED);
     state_put_u64(w, hart->idle);
     state_put_u64(w, hart->idle ? hart->idle_until : 0);
     state_put_u64(w, hart->start_pc);
@@ -241,6 +259,20 @@ static enum hart_status get_status(struct state_reader *r)
     return (enum hart_status)status;
 }
 
+/* Such an engine's harts all enter run at once, the stopped ones too. */
+static void settle_status(struct hart *hart, struct state_reader *r)
+{
+    const struct engine *engine = hart->vm->engine;
+    bool stopped = hart->status == HART_STOPPED;
+
+    if (!(engine->caps & ENGINE_HARTS))
+        return;
+    if (r->error == 0 && engine->stopped_set(hart, stopped) != 0)
+        r->error = -EINVAL;
+    if (stopped)
+        hart->status = HART_STARTED;
+}
+
 static void get_hart(struct hart *hart, struct hart_state *state, struct state_reader *r)
 {
     hart->status = get_status(r);
@@ -256,6 +288,7 @@ static void get_hart(struct hart *hart, struct hart_state *state, struct state_r
         r->error = -EINVAL;
     if (r->error == 0 && hart->vm->engine->state_set(hart, state) != 0)
         r->error = -EINVAL;
+    settle_status(hart, r);
     hart->steps = state->steps;
     hart->instret = state->instret;
 }
@@ -362,6 +395,20 @@ static void get_memory(struct vm *vm, struct state_reader *r)
     }
 }
 
+/* A timebase of the host's own would be another one where the state is loaded. */
+static int check_timebase(struct vm *vm, const char *option, struct error *err)
+{
+    const struct engine *engine = vm->engine;
+    uint64_t hz = engine->timebase_hz ? engine->timebase_hz(vm) : PLAT_TIMEBASE_HZ;
+
+    if (hz == PLAT_TIMEBASE_HZ)
+        return 0;
+    return error_set(err, STATUS_UNAVAILABLE,
+                     "%s: under engine %s time has %llu ticks a second on this host, and a "
+                     "state %u; use --engine interp",
+                     option, engine->name, (unsigned long long)hz, PLAT_TIMEBASE_HZ);
+}
+
 static int put_all(struct vm *vm, struct state_writer *w)
 {
     state_put(w, magic, sizeof(magic));
@@ -458,6 +505,8 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
     int rc = module_files_can_save(vm, err);
 
     if (rc == 0)
+        rc = check_timebase(vm, "--save-state", err);
+    if (rc == 0)
         rc = snapshot_save_bytes(vm, &data, &size, err);
     if (rc != 0)
         return rc;
@@ -476,8 +525,10 @@ int snapshot_load_bytes(struct vm *vm, const uint8_t *data, size_t size, struct 
 int snapshot_load(struct vm *vm, const char *path, struct error *err)
 {
     struct host_file file;
-    int rc = host_file_open(&file, "--load-state", path, UINT64_MAX, err);
+    int rc = check_timebase(vm, "--load-state", err);
 
+    if (rc == 0)
+        rc = host_file_open(&file, "--load-state", path, UINT64_MAX, err);
     if (rc != 0)
         return rc;
     rc = snapshot_load_bytes(vm, file.data, file.size, err);

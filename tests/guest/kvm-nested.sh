@@ -113,6 +113,53 @@ killed() {
 	echo "@end $name $status"
 }
 
+# save NAME, arguments: stops guest/resume when it is ready. load NAME, arguments: goes on from there and types its x.
+# Standard input stays open, since its end is part of what is saved.
+save() {
+	name=$1
+	shift
+	echo "@begin $name"
+	mkfifo /tmp/in /tmp/pipe
+	exec 4<>/tmp/in
+	timeout -s KILL 60 tollgate run -m 64M --save-state /tmp/state "$@" resume.elf </tmp/in >/tmp/pipe 2>&1 &
+	while read -r line; do
+		echo "$line"
+		[ "$line" != "# ready" ] || break
+	done </tmp/pipe
+	pidof tollgate | xargs kill -TERM
+	wait $!
+	status=$?
+	exec 4>&-
+	rm /tmp/in /tmp/pipe
+	echo "@end $name $status"
+}
+load() {
+	name=$1
+	shift
+	echo "@begin $name"
+	echo x | timeout -s KILL 60 tollgate run -m 64M --load-state /tmp/state "$@" resume.elf >/tmp/out 2>&1
+	status=$?
+	cat /tmp/out
+	echo "@end $name $status"
+}
+
+# Stopped and continued all the time, so that each KVM_RUN may end with EINTR.
+storm() {
+	name=$1
+	shift
+	echo "@begin $name"
+	tollgate run -m 64M "$@" >/tmp/out 2>&1 &
+	storms=0
+	while kill -STOP $! 2>/dev/null && kill -CONT $! 2>/dev/null; do
+		storms=$((storms + 1))
+	done
+	wait $!
+	status=$?
+	cat /tmp/out
+	[ "$storms" -lt 20 ] || echo "# at least 20 times"
+	echo "@end $name $status"
+}
+
 k="--engine kvm"
 t auto -v hello.elf
 t hello $k hello.elf
@@ -130,6 +177,21 @@ t starts-2-harts $k -c 2 hostile-starts.elf
 t fault-handler $k hostile-novector.elf
 t fault-device $k --report - hostile-mmio.elf
 killed killed-asleep $k hostile-sleep.elf
+t fault-jump $k --report - hostile-wildjump.elf
+t fault-registers $k --report - hostile-mmio.elf
+storm storm $k services.elf
+storm storm-2-harts $k -c 2 services.elf
+save save-kvm $k -c 3
+load load-interp --engine interp -c 3
+load load-kvm $k -c 3
+save save-interp --engine interp -c 3
+load load-interp-kvm $k -c 3
+t harts-most $k -c 64 hello.elf
+(
+	ulimit -n 24
+	t harts-many $k -c 64 hello.elf
+)
+t harts-more $k -c 65 hello.elf
 t deny-below $k --deny sbi.time hello.elf
 t deny-hidden $k --deny sbi.legacy hello.elf
 t deny-exits $k --deny sbi.dbcn.write hello.elf
@@ -246,6 +308,19 @@ expect starts-2-harts 0 '1..3'
 expect fault-handler 100 'guest fault: hart 0, pc 0x80' 'illegal instruction' 'trap handler (stvec) is not in memory'
 expect fault-device 100 'guest fault: hart 0, pc 0x80' ', instruction 0x' '"registers"'
 expect killed-asleep 143
+expect fault-jump 100 'ok 22 - jump to' 'guest fault: hart 0, pc 0x' 'instruction access fault, address 0x' \
+	'too many jumps to where no memory is' '"x31"'
+expect fault-registers 100 'access fault, address 0x' ', instruction 0x' 'KVM cannot carry out this access' '"x31"'
+expect storm 0 '1..7' '# at least 20 times'
+expect storm-2-harts 0 '1..7' '# at least 20 times'
+expect save-kvm 143 '# ready'
+expect load-interp 0 'ok 10 - ' '1..10'
+expect load-kvm 0 'ok 10 - ' '1..10'
+expect save-interp 143 '# ready'
+expect load-interp-kvm 0 'ok 10 - ' '1..10'
+expect harts-most 0 'Hello from S-mode.'
+expect harts-many 71 '--cpus: engine kvm cannot make hart' 'of 64: Too many open files'
+expect harts-more 64 '65' '64'
 expect deny-below 69 'cannot be enforced: engine kvm'
 expect deny-hidden 0 'Hello from S-mode.'
 expect deny-exits 0 'Hello from S-mode.'

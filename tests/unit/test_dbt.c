@@ -142,6 +142,50 @@ static void test_two_mappings(void)
     machine_destroy(&m);
 }
 
+/* A counter that is told to count by the first instruction of a chunk counts that one too. */
+static void test_counter_begun_with_chunk(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    PUT(&m, CODE, AS_CSRW(MHPMEVENT3, A0), AS_NOP, AS_SELF);
+    m.s.x[A0] = HART_EVENT_INSTRUCTIONS;
+    machine_go(&m, PRIV_M, CODE, 2);
+    CU_ASSERT_EQUAL(m.s.hpmcounter[0], 2);
+    machine_destroy(&m);
+}
+
+/*
+ * Traps from U-mode into S-mode let a counter count, whose overflow comes three instructions
+ * behind one of them: no block runs past that.
+ */
+static void test_counter_near_overflow(void)
+{
+    enum { HANDLED = 8, TRAPS = 12 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    PUT(&m, S_HANDLER, AS_I(addi, A0, A0, 1), AS_I(addi, A0, A0, 1), AS_I(addi, A0, A0, 1),
+        AS_I(addi, A0, A0, 1), AS_CSRR(T0, SEPC), AS_I(addi, T0, T0, 4), AS_CSRW(SEPC, T0),
+        AS_N(sret));
+    PUT(&m, HANDLER, AS_SELF);
+    PUT(&m, CODE, AS_N(ecall), AS_J(ZERO, -4));
+    m.s.medeleg = 1u << RV_ECALL_U;
+    m.s.mie = 1u << IRQ_COUNTER;
+    for (int round = 0; round < 2; round++) { /* the first one translates */
+        m.s.hpmevent[0] = HART_EVENT_INSTRUCTIONS | RV_HPM_UINH;
+        m.s.hpmcounter[0] = round == 0 ? 0 : -(uint64_t)(HANDLED * TRAPS + 3);
+        m.s.mip = 0;
+        m.s.x[A0] = 0;
+        machine_go(&m, PRIV_U, CODE, 400);
+    }
+    CU_ASSERT_EQUAL(m.s.priv, PRIV_M);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_CAUSE_INTERRUPT | IRQ_COUNTER);
+    CU_ASSERT_EQUAL(m.s.mepc, S_HANDLER + 12);
+    CU_ASSERT_EQUAL(m.s.x[A0], 4 * TRAPS + 3);
+    machine_destroy(&m);
+}
+
 #endif
 
 void suite_dbt(void)
@@ -155,6 +199,8 @@ void suite_dbt(void)
     CU_add_test(suite, "no memory is writable and executable",
                 test_never_writable_and_executable);
     CU_add_test(suite, "a page mapped twice", test_two_mappings);
+    CU_add_test(suite, "a counter begun with a chunk", test_counter_begun_with_chunk);
+    CU_add_test(suite, "a counter near its overflow", test_counter_near_overflow);
     interp_tests(suite);
     interp_tests(CU_add_suite("dbt, one instruction a block", use_dbt_single, use_interp));
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "vmm/bench/stats.h"
 #include "vmm/host.h"
+#include "vmm/bus.h"
 #include "vmm/phases.h"
 
 json_t *result_absent(const char *why)
@@ -63,8 +64,8 @@ static void row_name(const struct phase_row *row, char *name, size_t size)
         {0x08544705, 0, "tg.multicall"             },
     };
 
-    if (row->kind == EXIT_MMIO) {
-        if (row->ext == 0x10000005)
+    if (exit_is_access(row->kind)) {
+        if (row->ext == 0x10000005 || row->ext == BUS_PORT(0x3fd))
             snprintf(name, size, "uart.lsr");
         else
             snprintf(name, size, "access to 0x%llx", (unsigned long long)row->ext);

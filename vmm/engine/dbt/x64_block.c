@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "vmm/engine/dbt/map.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,7 +211,7 @@ static enum lowered lower(struct target_block *b)
     if (x64_lower_jump(b, &result))
         return result;
     if (x64_lower_fused(b) || x64_lower_int(b) || x64_lower_bit(b) || x64_lower_mem(b) ||
-        x64_lower_float(b) || x64_lower_csr(b))
+        x64_lower_float(b) || x64_lower_csr(b) || x64_lower_system(b))
         return LOWERED;
     x64_step(b);
     b->boxed = 0;
@@ -298,13 +300,30 @@ static void cold_emit(struct target_block *b, struct cold cold)
     }
 }
 
+/* For map.h. */
+static const char *const cold_names[] = {
+    [COLD_STEP] = "cold-step",   [COLD_JUMP] = "cold-jump", [COLD_FP] = "cold-fp",
+    [COLD_GROUP] = "cold-group", [COLD_EXIT] = "cold-exit",
+};
+
+const uint8_t *target_block_at(const struct target_block *b)
+{
+    return b->code.at;
+}
+
 uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
 
     /* They may add more of their kind. */
-    for (unsigned i = 0; i < b->ncold && !b->code.full; i++)
+    for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
+        const uint8_t *begin = b->code.at;
+
         cold_emit(b, b->cold[i]);
+        if (UNLIKELY(b->dbt->map))
+            map_part(b->dbt, begin, b->code.at, cold_names[b->cold[i].kind],
+                     (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * b->cold[i].slot);
+    }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     for (unsigned i = 0; size && i < b->nentries; i++)
         if (!b->page->entry[b->entry[i].slot])

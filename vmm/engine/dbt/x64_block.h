@@ -125,6 +125,10 @@ void x64_boxed(struct target_block *b, unsigned f, bool boxed);
 
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
+static inline uint32_t x64_offset(const struct dbt *d, const struct x64_code *c)
+{
+    return (uint32_t)(c->at - d->cache.write);
+}
 
 /* A cold part for the instruction at work, to which the jump at `site` will lead. */
 struct cold *x64_cold(struct target_block *b, enum cold_kind kind, uint8_t *site);
@@ -140,7 +144,7 @@ void x64_land(struct target_block *b, uint8_t *site);
 void x64_jump(struct target_block *b, int32_t target, unsigned steps);
 /* host = address of an offset from the page's start. */
 void x64_address(struct target_block *b, unsigned host, int64_t offset);
-/* From rax, the address, to its code, by the fetch table. */
+/* From rax, the address, to its code, by the fetch table; what has none is left. */
 void x64_lookup(const struct dbt *d, struct x64_code *c);
 /*
  * Forgets the ways back of all calls. So does all that changes where an address leads, the
@@ -173,5 +177,9 @@ bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
 bool x64_lower_float(struct target_block *b);
 bool x64_lower_csr(struct target_block *b);
+bool x64_lower_system(struct target_block *b);
+
+/* Emits the stubs of x64_system.c. */
+void x64_system_stubs(struct dbt *d, struct x64_code *c);
 
 #endif

@@ -153,6 +153,33 @@ static int kvm_rom_moved(struct vm *vm)
     return rom_set(kvm_vm_of(vm), vm);
 }
 
+/* What the kernel says it has at most; `usual` where it does not say. */
+static unsigned limit_get(const struct kvm_vm *kv, int cap, unsigned usual)
+{
+    int limit = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
+
+    return limit > 0 ? (unsigned)limit : usual;
+}
+
+static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
+{
+    /* Linux, kvm/api.rst, section 4.7: without the capability there are 4. */
+    unsigned harts = limit_get(kv, KVM_CAP_MAX_VCPUS, 4);
+    unsigned slots = limit_get(kv, KVM_CAP_NR_MEMSLOTS, UINT32_MAX);
+    unsigned needed = vm->mem.nrom ? MEM_SLOTS_MAX + vm->mem.nrom : vm->mem.nslots;
+
+    if (vm->config->nharts > harts)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--cpus: this host's KVM gives a guest %u harts at most, not %u; use "
+                         "--engine interp for more",
+                         harts, vm->config->nharts);
+    if (needed > slots)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: this host's KVM has %u memory slots, and %u are needed",
+                         slots, needed);
+    return 0;
+}
+
 /* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
 static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
 {
@@ -168,6 +195,9 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
                          strerror(errno));
     size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kv->run_size = size > 0 ? (size_t)size : 0;
+    rc = limits_check(kv, vm, err);
+    if (rc < 0)
+        return rc;
     rc = slots_set(kv, vm);
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
@@ -434,6 +464,27 @@ static uint64_t kvm_time(struct hart *hart)
     return kvm_time_read(kvm_hart_of(hart));
 }
 
+static int kvm_time_set(struct vm *vm, uint64_t ticks)
+{
+    return kvm_time_write(kvm_hart_of(&vm->hart[0]), ticks);
+}
+
+static bool kvm_stopped_get(struct hart *hart)
+{
+    struct kvm_mp_state state = {0};
+
+    return ioctl(kvm_hart_of(hart)->fd, KVM_GET_MP_STATE, &state) == 0 &&
+           state.mp_state == KVM_MP_STATE_STOPPED;
+}
+
+static int kvm_stopped_set(struct hart *hart, bool stopped)
+{
+    struct kvm_mp_state state = {.mp_state =
+                                     stopped ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE};
+
+    return ioctl(kvm_hart_of(hart)->fd, KVM_SET_MP_STATE, &state) < 0 ? -errno : 0;
+}
+
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: S-mode guests on the processor itself",
@@ -458,5 +509,8 @@ const struct engine engine_kvm = {
     .mmu_type = kvm_mmu_type,
     .timebase_hz = kvm_timebase_hz,
     .time = kvm_time,
+    .time_set = kvm_time_set,
+    .stopped_get = kvm_stopped_get,
+    .stopped_set = kvm_stopped_set,
     .rom_moved = kvm_rom_moved,
 };

@@ -75,8 +75,9 @@ void kvm_state_read(struct kvm_hart *k, struct hart_state *state);
 int kvm_state_write(struct kvm_hart *k, const struct hart_state *state);
 void kvm_timer_write(struct kvm_hart *k, uint64_t ticks);
 uint64_t kvm_timer_read(const struct kvm_hart *k);
-/* The guest's `time`. */
+/* The guest's `time`, which is the VM's. */
 uint64_t kvm_time_read(const struct kvm_hart *k);
+int kvm_time_write(struct kvm_hart *k, uint64_t ticks);
 
 /* --- riscv64_exit.c --- */
 

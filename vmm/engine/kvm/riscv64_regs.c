@@ -175,16 +175,21 @@ int kvm_features_read(struct kvm_vm *kv, struct vm *vm)
 
 /* --- state --- */
 
+/* The register `state` tells of the kernel's own timer only, which with Sstc runs while a vCPU
+ * sleeps. */
 uint64_t kvm_timer_read(const struct kvm_hart *k)
 {
-    if (kvm_reg(k, KVM_REG_TIME(state)) != KVM_RISCV_TIMER_STATE_ON)
-        return UINT64_MAX;
     return kvm_reg(k, KVM_REG_TIME(compare));
 }
 
 uint64_t kvm_time_read(const struct kvm_hart *k)
 {
     return kvm_reg(k, KVM_REG_TIME(time));
+}
+
+int kvm_time_write(struct kvm_hart *k, uint64_t ticks)
+{
+    return kvm_reg_set(k->fd, KVM_REG_TIME(time), ticks);
 }
 
 /* Linux 6.12 takes the value 1 (ON) for the time when the timer is switched on, so that the
@@ -255,6 +260,8 @@ int kvm_state_write(struct kvm_hart *k, const struct hart_state *state)
     for (size_t i = 0; rc == 0 && i < CSR_FIELDS; i++) {
         uint64_t value;
         memcpy(&value, (const uint8_t *)state + csr_fields[i].offset, sizeof(value));
+        if (csr_fields[i].reg == KVM_REG_CSR(sip))
+            value &= ~(1ull << IRQ_S_TIMER); /* follows from the timer; here it would stick */
         rc = kvm_reg_set(k->fd, csr_fields[i].reg, value);
     }
     if (rc == 0)

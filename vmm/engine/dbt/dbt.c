@@ -10,7 +10,7 @@
 
 /*
  * Steps between two looks at requests, interrupts and the clock: some 4 us, as the interpreter
- * has it.
+ * has it. So many calls of the guest may stand on the host's stack, 16 bytes each (x64_jump.c).
  */
 #define CHUNK_STEPS 8192
 

@@ -52,11 +52,12 @@ static void slow_way(struct dbt *d, struct x64_code *c, const struct exits *slow
     x64_jmp(c, d->cache.write + d->stub_leave);
 }
 
-/* On at rax: by the fetch table, unless no steps are left. */
+/* On at rax, in another privilege: by the fetch table, unless no steps are left. */
 static void go_on(struct dbt *d, struct x64_code *c)
 {
     const uint8_t *leave = d->cache.write + d->stub_leave;
 
+    x64_calls_forget(c);
     x64_rr(c, X64_TEST, REG_LEFT, REG_LEFT);
     x64_jcc(c, CC_LE, leave);
     x64_lookup(d, c);

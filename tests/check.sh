@@ -70,7 +70,7 @@ if [ -n "$translator" ]; then
 	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
 	step build-hunts make -s -j"$jobs" hunt vectors twins
 	step build-hunt-asan variant asan CC=gcc SAN=1 build/asan/hunt build/asan/tollgate-dbt
-	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/unit build/tlb1/hunt build/tlb1/twins
+	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ONE build/tlb1/unit build/tlb1/hunt build/tlb1/twins
 	# What hosts without an emitter have.
 	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit build/nodbt/diff
 fi

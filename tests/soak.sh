@@ -11,7 +11,7 @@
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
 #   hunt         SOAK_HUNT (1000000000) instructions of random programs on the translator beside the interpreter (tests/hunt),
 #                in batches of ten million; where the next begins is kept
-#   hunt-tlb1    a tenth of that in a build whose TLB has one entry
+#   hunt-tlb1    a tenth of that in a build whose TLB keeps one translation
 #   vectors      SOAK_VECTORS (100000000) operands for translated floating-point instructions beside the exact code
 #                (tests/vectors), in batches of a million by seed
 #   twins        whole deterministic boots of Debian's kernel on interpreter and translator, compared every 10,000 steps, and in
@@ -231,7 +231,7 @@ prepare_hunt() { make -s -j"$jobs" build/hunt; }
 total_hunt() { translates && echo $(((hunt + hunt_batch - 1) / hunt_batch)) || echo 0; }
 item_hunt() { hunt_batch hunt build/hunt "$hunt_batch"; }
 
-prepare_hunt-tlb1() { make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/hunt; }
+prepare_hunt-tlb1() { make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ONE build/tlb1/hunt; }
 total_hunt-tlb1() { translates && echo $(((hunt / 10 + hunt_batch - 1) / hunt_batch)) || echo 0; }
 item_hunt-tlb1() { hunt_batch hunt-tlb1 build/tlb1/hunt "$hunt_batch"; }
 
@@ -268,7 +268,7 @@ item_vectors() {
 
 prepare_twins() {
 	prepare_boot && make -s -j"$jobs" build/twins &&
-		make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/twins
+		make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ONE build/tlb1/twins
 }
 
 total_twins() { translates && echo 1 || echo 0; }

@@ -21,7 +21,7 @@ trap 'rm -f "$log"' EXIT
 export TSAN_OPTIONS="suppressions=$PWD/tests/guest/tsan.supp"
 
 for engine in "${@:-interp}"; do
-	for guest in kernel litmus probe hostile-fences hostile-ipis hostile-starts hostile-garbage; do
+	for guest in kernel litmus probe hostile-fences hostile-ipis hostile-starts hostile-crosscode hostile-garbage; do
 		status=0
 		timeout 600 "$tollgate" run --engine "$engine" -c 4 -m 128M "$guests/$guest.elf" >"$log" 2>&1 </dev/null || status=$?
 		if [ "$status" -eq 0 ] && ! grep -q '^not ok' "$log"; then

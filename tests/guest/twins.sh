@@ -4,7 +4,7 @@
 #
 #   twins.sh FOLDER short|long
 #
-# FOLDER/twins is the comparison; FOLDER/tlb1/twins, where it is there, has a TLB of one entry. short: stops every 2 to 8 million
+# FOLDER/twins is the comparison; FOLDER/tlb1/twins, where it is there, has a TLB that keeps one translation. short: stops every 2 to 8 million
 # steps; long: every 10,000 on one hart, a hundred times as many as short in the stress modes, and a stretch of single steps.
 #
 # Prints `ok NAME` or `FAIL NAME` with what differs, and `N passed, N failed`.
@@ -51,7 +51,7 @@ twins 'four harts' "$folder/twins" --every $four --harts 4 "${end[@]}"
 for mode in hot single small empty; do
 	twins "$mode" "$folder/twins" --every $stress --stress $mode "${end[@]}"
 done
-[ ! -x "$folder/tlb1/twins" ] || twins 'a TLB of one entry' "$folder/tlb1/twins" --every $stress --stress hot "${end[@]}"
+[ ! -x "$folder/tlb1/twins" ] || twins 'a TLB of one translation' "$folder/tlb1/twins" --every $stress --stress hot "${end[@]}"
 if [ "$2" = long ]; then
 	twins 'step by step' "$folder/twins" --every 1 --stress single --most 20000000
 	twins 'seven steps' "$folder/twins" --every 7 --stress single --most 100000000

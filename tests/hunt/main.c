@@ -117,6 +117,7 @@ static void way_begin(const struct way *way, struct world *w)
     d->heat = way->heat;
     d->block_steps = way->block_steps;
     d->plain = way->plain;
+    d->without = way->plain ? ~0u : 0;
     d->cache.segment = 0;
     d->cache.used = 0;
     d->cache.segment_size = way->narrow ? 20000 : w->segment_size;

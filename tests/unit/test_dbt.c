@@ -209,6 +209,57 @@ static void test_spaces_without_fences(void)
     machine_destroy(&m);
 }
 
+/*
+ * Calls of one privilege leave nothing for returns of another. U-mode calls a function, whose
+ * ecall S-mode answers many times; then S-mode returns where U-mode called from, whose pages it
+ * may not fetch.
+ */
+static void test_returns_of_user_calls(void)
+{
+    enum { CALLS = 40 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    PUT(&m, CODE, AS_J(RA, 12), AS_I(addi, A0, A0, 1), AS_J(ZERO, -8), AS_N(ecall),
+        AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, CODE + MEM_PAGE_SIZE, AS_I(addi, A1, A1, -1), AS_B(beq, A1, ZERO, 20),
+        AS_CSRR(T1, SEPC), AS_I(addi, T1, T1, 4), AS_CSRW(SEPC, T1), AS_N(sret),
+        AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, HANDLER, AS_SELF);
+    m.s.medeleg = 1u << RV_ECALL_U;
+    m.s.stvec = V_CODE + MEM_PAGE_SIZE;
+    m.s.x[A0] = 0;
+    m.s.x[A1] = CALLS;
+    machine_go(&m, PRIV_U, V_USER, 12 * CALLS);
+    CU_ASSERT(machine_trapped(&m, RV_FETCH_PAGE, V_USER + 4, V_USER + 4));
+    CU_ASSERT_EQUAL(m.s.x[A0], CALLS - 1);
+    machine_destroy(&m);
+}
+
+/* The same the other way: S-mode goes to U-mode from within a function, which returns. */
+static void test_returns_of_kernel_calls(void)
+{
+    enum { CALLS = 40 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    PUT(&m, CODE, AS_CSRW(SEPC, S0), AS_J(RA, 8), AS_SELF, AS_N(sret));
+    PUT(&m, CODE + 0x100, AS_I(addi, A1, A1, -1), AS_B(beq, A1, ZERO, 8), AS_N(ecall),
+        AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, HANDLER, AS_SELF);
+    m.s.medeleg = 1u << RV_ECALL_U;
+    m.s.stvec = V_CODE;
+    m.s.mstatus &= ~RV_SPP;
+    m.s.x[S0] = V_USER + 0x100;
+    m.s.x[A1] = CALLS;
+    machine_go(&m, PRIV_S, V_CODE, 8 * CALLS);
+    CU_ASSERT(machine_trapped(&m, RV_FETCH_PAGE, V_CODE + 8, V_CODE + 8));
+    CU_ASSERT_EQUAL(m.s.mstatus & RV_MPP, 0);
+    machine_destroy(&m);
+}
+
 /* A counter that is told to count by the first instruction of a chunk counts that one too. */
 static void test_counter_begun_with_chunk(void)
 {
@@ -268,6 +319,8 @@ void suite_dbt(void)
     CU_add_test(suite, "a page mapped twice", test_two_mappings);
     CU_add_test(suite, "code rewritten through another mapping", test_rewritten_by_alias);
     CU_add_test(suite, "address spaces without fences", test_spaces_without_fences);
+    CU_add_test(suite, "returns of U-mode's calls in S-mode", test_returns_of_user_calls);
+    CU_add_test(suite, "returns of S-mode's calls in U-mode", test_returns_of_kernel_calls);
     CU_add_test(suite, "a counter begun with a chunk", test_counter_begun_with_chunk);
     CU_add_test(suite, "a counter near its overflow", test_counter_near_overflow);
     interp_tests(suite);

@@ -203,6 +203,10 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
+#ifdef RV_TLB_ONE /* tests build so: a context keeps nothing but its last translation */
+        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
+            h->tlb->load[i].tag = h->tlb->store[i].tag = RV_TLB_EMPTY;
+#endif
         rv_tlb_fill(h, &h->tlb->filled, va);
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;

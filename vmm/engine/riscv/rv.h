@@ -75,10 +75,13 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * RV_TLB_EMPTY, which no page-aligned address equals; host = va + addend. Only RAM that the
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
-#ifndef RV_TLB_ENTRIES /* tests build with one */
 #define RV_TLB_ENTRIES 1024
-#endif
-#define RV_TLB_EMPTY 1ull
+#define RV_TLB_EMPTY   1ull
+/*
+ * Translated code takes the entry of an access's first byte and compares its tag with the page
+ * of the last: neighbours must not share an entry.
+ */
+_Static_assert(RV_TLB_ENTRIES >= 2, "pages side by side have entries of their own");
 
 /* Aligned, so that no entry lies in two cache lines. */
 struct __attribute__((aligned(16))) rv_tlb_entry {

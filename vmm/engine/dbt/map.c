@@ -66,6 +66,9 @@ void map_stubs(const struct dbt *d)
     map_part(d, start + d->stub_enter, end, "stub-enter", 0);
     map_part(d, start + d->stub_leave, end, "stub-leave", 0);
     map_part(d, start + d->stub_step, end, "stub-step", 0);
+    map_part(d, start + d->stub_empty, end, "stub-empty", 0);
+    map_part(d, start + d->stub_find, end, "stub-find", 0);
+    map_part(d, start + d->stub_even, end, "stub-even", 0);
     map_part(d, start + d->stub_fp, end, "stub-fp", 0);
     map_part(d, start + d->stub_set, end, "stub-sstatus", 0);
     map_part(d, start + d->stub_clear, end, "stub-sstatus", 0);

@@ -137,6 +137,9 @@ step firmware bash tests/guest/firmware.sh build/tollgate build/guest
 step compare-qemu bash tests/guest/compare-qemu.sh build/tollgate build \
 	"${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
 step kvm-nested bash tests/guest/kvm-nested.sh build
+step get-guest-amd64 sh guest/linux/fetch.sh amd64
+step get-qemu-x86 sh tests/tools/qemu.sh x86
+step kvm-x86 bash tests/guest/kvm-x86.sh build
 step riscv-tests bash tests/conformance/riscv-tests.sh build/tollgate "${RISCV_TESTS:-}"
 step arch-tests bash tests/conformance/arch-test.sh build/tollgate "${ARCH_TEST:-}" \
 	--skip tests/conformance/arch-test.skip -- --misaligned trap

@@ -7,7 +7,7 @@ help:
 	@echo 'make            build build/tollgate'
 	@echo 'make run        install what is missing, build, boot Debian riscv64 to a shell'
 	@echo 'make check      install what is missing, lint, build every way, run every test'
-	@echo 'make check-long Linux on the KVM engine, nested'
+	@echo 'make check-long Linux on the KVM engines, nested'
 	@echo 'make cross      build/cross/tollgate, static, for riscv64 hosts with KVM'
 	@echo 'make lint       style and static analysis only'
 	@echo 'make format     reformat the C files'
@@ -26,6 +26,9 @@ run:
 .PHONY: check-long
 check-long: all guests
 	@bash tests/guest/kvm-nested.sh $(B) linux
+	-@sh guest/linux/fetch.sh amd64
+	-@sh tests/tools/qemu.sh x86
+	@bash tests/guest/kvm-x86.sh $(B) linux
 
 check:
 	@bash tests/check.sh

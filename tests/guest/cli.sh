@@ -217,7 +217,7 @@ refused 'damaged gzip' 65 "'bad-gzip'" run bad-gzip
 refused 'ELF cut in its header' 65 "'cut-header'" run cut-header
 refused 'ELF cut in its table of segments' 65 "'cut-segments'" run cut-segments
 refused 'ELF cut in its code' 65 "'cut-code'" run cut-code
-refused 'ELF of x86' 65 "'x86'" run x86
+refused 'ELF of x86' 65 "'x86'" run --arch riscv64 x86
 refused 'ELF of 32 bits' 65 "'elf32'" run elf32
 refused 'ELF that wants a terabyte' 65 "'huge'" run huge
 refused 'raw kernel larger than memory' 65 "'large'" run --raw -m 16M large

@@ -170,17 +170,15 @@ static void msrs_set(const struct kvm_hart *k)
         {MSR_MISC_ENABLE, MISC_FAST_REP  },
         {MSR_MTRR_DEF,    MTRR_WRITE_BACK},
     };
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } one;
+    uint64_t room[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / 8];
+    struct kvm_msrs *one = (struct kvm_msrs *)room;
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        memset(&one, 0, sizeof(one));
-        one.head.nmsrs = 1;
-        one.entry.index = wanted[i].index;
-        one.entry.data = wanted[i].value;
-        ioctl(k->fd, KVM_SET_MSRS, &one);
+        memset(room, 0, sizeof(room));
+        one->nmsrs = 1;
+        one->entries[0].index = wanted[i].index;
+        one->entries[0].data = wanted[i].value;
+        ioctl(k->fd, KVM_SET_MSRS, one);
     }
 }
 

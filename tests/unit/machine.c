@@ -39,6 +39,8 @@ static void engine_prepare(struct machine *m)
             d->heat = 0;
         if (d && in_use == MACHINE_DBT_SINGLE)
             d->block_steps = 1;
+        if (d)
+            d->plain = in_use == MACHINE_DBT_PLAIN;
     }
 #else
     (void)m;

@@ -185,6 +185,46 @@ idle() {
 	awk "BEGIN { printf \"  %.2f %% of a CPU\\n\", ($after - $before) / $tick / $seconds * 100 }"
 }
 
+# Privileged instructions in a bare kernel: medians of both, and the median of the pairs' ratios.
+priv() {
+	local i who engine=${BENCH_ENGINE:-auto}
+	local guest=$build/guest/bench-priv.elf
+	printf '\npriv: privileged instructions of a bare kernel, ns (engine %s)\n' "$engine"
+	: >"$work/priv"
+	for ((i = 0; i < runs; i++)); do
+		"${pin[@]}" "$tollgate" run --engine "$engine" "$guest" </dev/null >"$work/priv.ours"
+		: >"$work/priv.theirs"
+		[ ! -x "$qemu" ] || "${pin[@]}" "${qemu_base[@]}" -m 128M -kernel "$guest" </dev/null >"$work/priv.theirs"
+		for who in ours theirs; do
+			tr -d '\r' <"$work/priv.$who" | awk -v who="$who" -v run="$i" \
+				'NF == 2 && $1 ~ /^[a-z][a-z.-]+$/ && $2 ~ /^[0-9.]+$/ { print $1, run, who, $2 }' >>"$work/priv"
+		done
+	done
+	awk '
+		function median(v, n,   i, j, t) {
+			for (i = 2; i <= n; i++)
+				for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+			return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+		}
+		!($1 in seen) { seen[$1] = 1; name[++names] = $1 }
+		{ value[$1, $2, $3] = $4; if ($2 >= runs) runs = $2 + 1 }
+		END {
+			for (k = 1; k <= names; k++) {
+				a = b = r = 0
+				delete va; delete vb; delete vr
+				for (i = 0; i < runs; i++) {
+					x = value[name[k], i, "ours"]; y = value[name[k], i, "theirs"]
+					if (x != "") va[++a] = x
+					if (y != "") vb[++b] = y
+					if (x > 0 && y != "") vr[++r] = y / x
+				}
+				printf "  %-24s %9.2f", name[k], a ? median(va, a) : 0
+				if (b) printf "   QEMU %9.2f   ratio %.1f", median(vb, b), r ? median(vr, r) : 0
+				print ""
+			}
+		}' "$work/priv"
+}
+
 # The table beside QEMU, a script of its own.
 ratios() {
 	bash tests/bench/ratios.sh
@@ -196,7 +236,7 @@ ratios() {
 [ $# -gt 0 ] || set -- ratios compute policy start boot smp
 for section; do
 	case $section in
-	ratios | compute | policy | start | boot | smp | idle) "$section" ;;
-	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle" >&2; exit 2 ;;
+	ratios | compute | policy | start | boot | smp | idle | priv) "$section" ;;
+	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle, priv" >&2; exit 2 ;;
 	esac
 done

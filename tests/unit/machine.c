@@ -43,6 +43,8 @@ static void engine_prepare(struct machine *m)
             d->cache.segment_size = 16384;
             d->cache.nsegments = 2;
         }
+        if (d)
+            d->plain = in_use == MACHINE_DBT_PLAIN;
     }
 #else
     (void)m;

@@ -65,6 +65,7 @@ enum machine_engine {
     MACHINE_DBT,        /* the translator */
     MACHINE_DBT_SINGLE, /* with one instruction a block, so that all stops are exact */
     MACHINE_DBT_SMALL,  /* with a code cache of two small segments */
+    MACHINE_DBT_PLAIN,  /* with steps of the interpreter for all that has no code */
 };
 void machine_use(enum machine_engine engine);
 

@@ -33,6 +33,12 @@ static int use_dbt_small(void)
     return 0;
 }
 
+static int use_dbt_plain(void)
+{
+    machine_use(MACHINE_DBT_PLAIN);
+    return 0;
+}
+
 static int use_interp(void)
 {
     machine_use(MACHINE_INTERP);
@@ -304,6 +310,84 @@ static void test_counter_near_overflow(void)
     machine_destroy(&m);
 }
 
+/* 100 calls from U-mode to a handler in S-mode and back. Only `plain` leaves the code for them.
+ */
+static void check_user_calls(bool plain)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    dbt_in(&m)->plain = plain;
+    m.s.medeleg = 1u << RV_ECALL_U | 1u << RV_BREAKPOINT;
+    PUT(&m, CODE, AS_I(addi, A1, ZERO, 100), AS_N(ecall), AS_N(ebreak), AS_I(addi, A1, A1, -1),
+        AS_B(bne, A1, ZERO, -12), AS_SELF);
+    PUT(&m, S_HANDLER, AS_I(addi, A0, A0, 1), AS_CSRR(T0, SEPC), AS_I(addi, T0, T0, 4),
+        AS_CSRW(SEPC, T0), AS_CSRR(T1, SCAUSE), AS_R(add, A2, A2, T1), AS_N(sret));
+    m.s.x[A0] = m.s.x[A2] = 0;
+    machine_go(&m, PRIV_U, CODE, 1 + 100 * 18);
+    CU_ASSERT_EQUAL(m.s.x[A0], 200);
+    CU_ASSERT_EQUAL(m.s.x[A2], 100 * (RV_ECALL_U + RV_BREAKPOINT));
+    CU_ASSERT_EQUAL(m.s.pc, CODE + 20);
+    CU_ASSERT_EQUAL(m.s.priv, PRIV_U);
+    CU_ASSERT_EQUAL(m.s.stval, CODE + 8);
+    CU_ASSERT_EQUAL(m.s.instret, m.s.steps - 200); /* neither retires */
+    CU_ASSERT(plain ? dbt_in(&m)->stepped > 300 : dbt_in(&m)->entered < 20);
+    machine_destroy(&m);
+}
+
+static void test_user_calls(void)
+{
+    check_user_calls(false);
+    check_user_calls(true);
+}
+
+/* What traps and returns find when they are not the usual ones: TSR, and no delegation. */
+static void test_unusual_crossings(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    PUT(&m, CODE, AS_N(ecall), AS_SELF);
+    machine_go(&m, PRIV_U, CODE, 1);
+    CU_ASSERT(machine_trapped(&m, RV_ECALL_U, 0, CODE));
+    PUT(&m, CODE, AS_N(ebreak), AS_SELF);
+    machine_go(&m, PRIV_S, CODE, 1);
+    CU_ASSERT(machine_trapped(&m, RV_BREAKPOINT, CODE, CODE));
+    PUT(&m, CODE, AS_N(sret), AS_SELF);
+    m.s.mstatus |= RV_TSR;
+    machine_go(&m, PRIV_S, CODE, 1);
+    CU_ASSERT(machine_trapped(&m, RV_ILLEGAL, AS_N(sret), CODE));
+    m.s.mstatus &= ~RV_TSR;
+    machine_go(&m, PRIV_U, CODE, 1);
+    CU_ASSERT(machine_trapped(&m, RV_ILLEGAL, AS_N(sret), CODE));
+    machine_destroy(&m);
+}
+
+/* sret and sie let an interrupt in at once that was pending. */
+static void test_interrupt_at_once(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    m.s.mideleg = m.s.mie = m.s.mip = 1u << IRQ_S_SOFT;
+    m.s.mstatus |= RV_SPP | RV_SPIE;
+    m.s.sepc = CODE + 16;
+    PUT(&m, CODE, AS_I(addi, A0, ZERO, 1), AS_N(sret), AS_SELF);
+    PUT(&m, CODE + 16, AS_I(addi, A0, ZERO, 2), AS_SELF);
+    machine_go(&m, PRIV_S, CODE, 3);
+    CU_ASSERT_EQUAL(m.s.x[A0], 1);
+    CU_ASSERT_EQUAL(m.s.sepc, CODE + 16);
+    CU_ASSERT_EQUAL(m.s.pc, S_HANDLER);
+    m.s.mstatus |= RV_SIE;
+    m.s.mie = 0;
+    PUT(&m, CODE, AS_CSR(csrrsi, ZERO, SIE, 2), AS_I(addi, A0, ZERO, 3), AS_SELF);
+    machine_go(&m, PRIV_S, CODE, 2);
+    CU_ASSERT_EQUAL(m.s.x[A0], 1);
+    CU_ASSERT_EQUAL(m.s.sepc, CODE + 4);
+    CU_ASSERT_EQUAL(m.s.pc, S_HANDLER);
+    machine_destroy(&m);
+}
+
 #endif
 
 void suite_dbt(void)
@@ -323,7 +407,11 @@ void suite_dbt(void)
     CU_add_test(suite, "returns of S-mode's calls in U-mode", test_returns_of_kernel_calls);
     CU_add_test(suite, "a counter begun with a chunk", test_counter_begun_with_chunk);
     CU_add_test(suite, "a counter near its overflow", test_counter_near_overflow);
+    CU_add_test(suite, "user calls stay in code", test_user_calls);
+    CU_add_test(suite, "unusual traps and returns", test_unusual_crossings);
+    CU_add_test(suite, "an interrupt that is let in", test_interrupt_at_once);
     interp_tests(suite);
+    interp_tests(CU_add_suite("dbt, steps of the interpreter", use_dbt_plain, use_interp));
     interp_tests(CU_add_suite("dbt, one instruction a block", use_dbt_single, use_interp));
     interp_tests(CU_add_suite("dbt, a small cache", use_dbt_small, use_interp));
 #endif

@@ -37,6 +37,9 @@
 #define HART_AT(member, bytes)                                                                 \
     X64_MEM(REG_HART, (int32_t)(offsetof(struct rv_hart, member) + (bytes)) - HART_BIAS)
 
+/* The bits of sstatus that are read (csr.c): SIE, SPIE, SPP, FS, SUM, MXR, UXL; and SD. */
+#define X64_SSTATUS_BITS (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR | RV_UXL)
+
 /* What stands behind a block, where it is out of the way. */
 enum cold_kind {
     COLD_STEP,  /* the instruction by the interpreter, then back */

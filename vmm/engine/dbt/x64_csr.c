@@ -45,6 +45,53 @@ static void combine(struct target_block *b, unsigned id)
         x64_vrr(&b->code, X64_ANDN, RCX, RCX, RAX);
 }
 
+/* rax = mstatus as sstatus shows it. Uses rcx. */
+static void sstatus_show(struct target_block *b)
+{
+    struct x64_code *c = &b->code;
+    uint8_t *clean;
+
+    x64_mov_imm(c, RCX, X64_SSTATUS_BITS);
+    x64_rr(c, X64_AND, RAX, RCX);
+    x64_rr(c, X64_MOV32, RCX, RAX);
+    x64_ri(c, ALU_AND, false, RCX, RV_FS);
+    x64_ri(c, ALU_CMP, false, RCX, RV_FS);
+    clean = x64_jcc(c, CC_NE, NULL);
+    x64_bit(c, BIT_BTS, RAX, 63); /* SD */
+    if (!c->full)
+        x64_link(clean, c->at);
+}
+
+/*
+ * Interrupts off and on, by csrrci and csrrsi, more often than all else of sstatus together: in
+ * line. On while one is pending is the interpreter's.
+ */
+static void lower_interrupts(struct target_block *b, bool on)
+{
+    struct x64_code *c = &b->code;
+
+    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
+    x64_ri(c, ALU_CMP, false, RAX, PRIV_S);
+    x64_step_if(b, CC_NE);
+    if (on) {
+        x64_rm(c, X64_MOV, RAX, HART(mip));
+        x64_rm(c, X64_AND, RAX, HART(mie));
+        x64_step_if(b, CC_NE);
+        x64_rm(c, X64_MOVZX8, RAX, HART(seip_soft));
+        x64_rr(c, X64_TEST, RAX, RAX);
+        x64_step_if(b, CC_NE);
+    }
+    x64_rm(c, X64_MOV, RAX, HART(mstatus));
+    if (on)
+        x64_mi(c, ALU_OR, true, HART(mstatus), RV_SIE);
+    else
+        x64_mi(c, ALU_AND, true, HART(mstatus), ~(int32_t)RV_SIE);
+    if (b->op->rd == RV_REG_SINK)
+        return;
+    sstatus_show(b);
+    x64_put(b, b->op->rd, RAX);
+}
+
 static bool lower_sstatus(struct target_block *b, unsigned id)
 {
     uint32_t stub = is_write(id) ? b->dbt->stub_write
@@ -53,6 +100,10 @@ static bool lower_sstatus(struct target_block *b, unsigned id)
 
     if (is_write(id) && b->dbt->plain)
         return false;
+    if (is_immediate(id) && !is_write(id) && b->op->rs1 == RV_SIE && !b->dbt->plain) {
+        lower_interrupts(b, is_set(id));
+        return true;
+    }
     operand(b);
     x64_call(&b->code, x64_at(b, stub));
     x64_rr(&b->code, X64_TEST, RDX, RDX);

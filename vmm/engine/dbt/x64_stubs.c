@@ -225,9 +225,6 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     x64_jmp_reg(c, RAX);
 }
 
-/* The bits of sstatus that are read (csr.c): SIE, SPIE, SPP, FS, SUM, MXR, UXL; and SD. */
-#define SSTATUS_BITS (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR | RV_UXL)
-
 enum x64_sstatus { SSTATUS_SET, SSTATUS_CLEAR, SSTATUS_REPLACE };
 
 /* The bits that are written. */
@@ -298,7 +295,7 @@ static void emit_sstatus(struct x64_code *c, enum x64_sstatus how)
     x64_link(quick, c->at);
     x64_rr(c, X64_XOR, RDX, RAX);
     x64_rm(c, X64_STORE, RDX, HART(mstatus));
-    x64_mov_imm(c, RDX, SSTATUS_BITS);
+    x64_mov_imm(c, RDX, X64_SSTATUS_BITS);
     x64_rr(c, X64_AND, RAX, RDX);
     x64_mov_imm(c, RDX, 1);
     x64_rr(c, X64_MOV32, RCX, RAX);

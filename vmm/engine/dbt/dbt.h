@@ -21,10 +21,11 @@
 #endif
 
 /* struct dbt, without */
-#define WITHOUT_RETURNS 0x1u /* calls leave no way back for returns */
-#define WITHOUT_GROUPS  0x2u /* loads and stores off one register share no look */
-#define WITHOUT_FUSION  0x4u /* each instruction is lowered by itself */
-#define WITHOUT_ALONE   0x8u /* atomics are locked for a hart without others too */
+#define WITHOUT_RETURNS 0x1u  /* calls leave no way back for returns */
+#define WITHOUT_GROUPS  0x2u  /* loads and stores off one register share no look */
+#define WITHOUT_FUSION  0x4u  /* each instruction is lowered by itself */
+#define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
+#define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -44,6 +45,7 @@ struct dbt {
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
     uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
     uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_keep;  /* the same, and what f registers are held in comes back */
     uint32_t stub_empty; /* where a return goes for which no call left a way back */
     uint32_t stub_find;  /* to the code of the address in rax */
     uint32_t stub_even;  /* leaves, bit 0 of the address cleared */

@@ -118,19 +118,23 @@ struct cold *x64_cold(struct target_block *b, enum cold_kind kind, uint8_t *site
     cold->slot = b->slot;
     cold->length = b->length;
     cold->steps = b->steps;
+    memcpy(cold->held, b->floats.held, sizeof(cold->held));
     return cold;
 }
 
-static void step_call(struct target_block *b, const struct rv_op *op, unsigned steps)
+static void step_call(struct target_block *b, const struct rv_op *op, unsigned steps,
+                      uint32_t stub)
 {
     x64_mov_imm(&b->code, RAX, (uintptr_t)op);
     x64_mov_imm(&b->code, RCX, steps - 1);
-    x64_call(&b->code, x64_at(b, b->dbt->stub_step));
+    x64_call(&b->code, x64_at(b, stub));
 }
 
+/* What is neither arithmetic nor a load may do anything to the hart. */
 void x64_step(struct target_block *b)
 {
-    step_call(b, b->op, b->steps);
+    step_call(b, b->op, b->steps, b->dbt->stub_step);
+    x64_f_forget(b);
 }
 
 void x64_step_if(struct target_block *b, enum x64_cond cc)
@@ -155,12 +159,68 @@ void x64_boxed(struct target_block *b, unsigned f, bool boxed)
     b->boxed = (b->boxed & ~(1u << f)) | (uint32_t)boxed << f;
 }
 
+unsigned x64_f_held(const struct target_block *b, unsigned f)
+{
+    for (unsigned i = XMM_HELD; i < XMMS; i++)
+        if (b->floats.held[i] == f + 1)
+            return i;
+    return 0;
+}
+
+unsigned x64_f_target(struct target_block *b, unsigned f)
+{
+    struct x64_floats *floats = &b->floats;
+    unsigned xmm = x64_f_held(b, f);
+
+    if (!xmm) { /* the one that was used the longest ago */
+        xmm = XMM_HELD;
+        for (unsigned i = XMM_HELD; i < XMMS; i++)
+            if (floats->used[i] < floats->used[xmm])
+                xmm = i;
+        floats->held[xmm] = (uint8_t)(f + 1);
+    }
+    floats->used[xmm] = floats->clock;
+    return xmm;
+}
+
+unsigned x64_f(struct target_block *b, unsigned f)
+{
+    bool held = x64_f_held(b, f) != 0;
+    unsigned xmm = x64_f_target(b, f);
+
+    if (!held)
+        x64_rm(&b->code, X64_MOVSD, xmm, HART_AT(f, 8 * f));
+    return xmm;
+}
+
+void x64_f_put(struct target_block *b, unsigned f, bool boxed)
+{
+    x64_rm(&b->code, X64_STORESD, x64_f_held(b, f), HART_AT(f, 8 * f));
+    x64_boxed(b, f, boxed);
+}
+
+void x64_f_drop(struct target_block *b, unsigned f)
+{
+    unsigned xmm = x64_f_held(b, f);
+
+    if (xmm)
+        b->floats.held[xmm] = b->floats.used[xmm] = 0;
+}
+
+void x64_f_forget(struct target_block *b)
+{
+    memset(b->floats.held, 0, sizeof(b->floats.held));
+    memset(b->floats.used, 0, sizeof(b->floats.used));
+}
+
 /* Gives the cold parts that lead back to the instruction at work their way back: here. */
 static void cold_land(struct target_block *b)
 {
     for (unsigned i = b->ncold; i-- > 0 && b->cold[i].op == b->op;)
-        if (b->cold[i].kind == COLD_STEP)
+        if (b->cold[i].kind == COLD_STEP) {
             b->cold[i].back = b->code.at;
+            memcpy(b->cold[i].after, b->floats.held, sizeof(b->cold[i].after));
+        }
 }
 
 void x64_land(struct target_block *b, uint8_t *site)
@@ -180,7 +240,7 @@ static void cold_fp(struct target_block *b, struct cold cold)
     x64_call(&b->code, x64_at(b, b->dbt->stub_fp));
     x64_test_imm(&b->code, HART(fp_live), 1);
     x64_jcc(&b->code, CC_NE, cold.back);
-    step_call(b, cold.op, cold.steps);
+    step_call(b, cold.op, cold.steps, b->dbt->stub_step);
     x64_address(b, RAX, (int64_t)cold.slot * 2 + cold.length);
     x64_ri(&b->code, ALU_SUB, true, REG_LEFT, (int32_t)cold.steps);
     x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
@@ -229,6 +289,9 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
     b->length = op->code & 1 ? 2 : 4;
     b->steps = steps;
     b->count++;
+    b->floats.clock++;
+    if (b->dbt->without & WITHOUT_FLOATS)
+        x64_f_forget(b);
     x64_group_begin(b);
     result = x64_group_access(b) ? LOWERED : lower(b);
     x64_group_end(b);
@@ -258,6 +321,7 @@ static void cold_group(struct target_block *b, struct cold cold)
     x64_land(b, cold.more[1]);
     b->words = 0;
     b->fused = NULL;
+    memcpy(b->floats.held, cold.held, sizeof(b->floats.held));
     b->slot = cold.slot;
     b->steps = cold.steps;
     for (;;) {
@@ -275,14 +339,28 @@ static void cold_group(struct target_block *b, struct cold cold)
     x64_jmp(&b->code, cold.back);
 }
 
+/* What is held where the block goes on, and not yet where it was left, or changed since. */
+static void cold_step(struct target_block *b, const struct cold *cold)
+{
+    bool keep = false;
+
+    x64_land(b, cold->site);
+    for (unsigned i = XMM_HELD; i < XMMS; i++)
+        keep |= cold->after[i] != 0;
+    step_call(b, cold->op, cold->steps, keep ? b->dbt->stub_keep : b->dbt->stub_step);
+    for (unsigned i = XMM_HELD; i < XMMS; i++) {
+        unsigned f = cold->after[i] - 1u;
+
+        if (cold->after[i] && (cold->held[i] != cold->after[i] || f == cold->op->rd))
+            x64_rm(&b->code, X64_MOVSD, i, HART_AT(f, 8 * f));
+    }
+    x64_jmp(&b->code, cold->back);
+}
+
 static void cold_emit(struct target_block *b, struct cold cold)
 {
     switch (cold.kind) {
-    case COLD_STEP:
-        x64_land(b, cold.site);
-        step_call(b, cold.op, cold.steps);
-        x64_jmp(&b->code, cold.back);
-        break;
+    case COLD_STEP: cold_step(b, &cold); break;
     case COLD_GROUP: cold_group(b, cold); break;
     case COLD_FP: cold_fp(b, cold); break;
     case COLD_JUMP:

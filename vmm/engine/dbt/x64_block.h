@@ -56,7 +56,9 @@ struct cold {
     uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
     uint8_t *back;    /* COLD_STEP, COLD_GROUP */
     const struct rv_op *op;
-    const struct rv_op *last;     /* COLD_GROUP */
+    const struct rv_op *last; /* COLD_GROUP */
+    uint8_t held[16]; /* COLD_STEP: x64_floats.held where it is left and where it goes on */
+    uint8_t after[16];
     int32_t target;               /* offset from the page's start */
     unsigned slot, length, steps; /* of the instruction */
 };
@@ -67,6 +69,20 @@ struct cold {
 struct block_entry {
     unsigned slot;
     const uint8_t *code;
+};
+
+/*
+ * Registers xmm2 to xmm15 hold f registers within a block: loaded once, results kept. Memory
+ * has the same at every instruction, so whoever leaves has nothing to do. xmm0 and xmm1 are
+ * free within an instruction.
+ */
+#define XMM_HELD 2u
+#define XMMS     16u
+
+struct x64_floats {
+    uint8_t held[XMMS]; /* the f register and 1; 0: none */
+    uint8_t used[XMMS]; /* when, by clock */
+    uint8_t clock;      /* instructions of the block */
 };
 
 struct target_block {
@@ -91,6 +107,7 @@ struct target_block {
     bool fp_dirty;             /* and is dirty since */
     bool fp_live;              /* the FPU has been the guest's since */
     uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
+    struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
 };
@@ -125,6 +142,17 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 void x64_fp_begin(struct target_block *b);
 /* The register holds a boxed single from here on, or may not. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+
+/* The xmm register that holds an f register, which is loaded if need be. */
+unsigned x64_f(struct target_block *b, unsigned f);
+/* The same, or 0 (xmm0 holds none): it is in memory only. */
+unsigned x64_f_held(const struct target_block *b, unsigned f);
+/* The xmm register for a new value of one: x64_f_put then stores it. */
+unsigned x64_f_target(struct target_block *b, unsigned f);
+void x64_f_put(struct target_block *b, unsigned f, bool boxed);
+/* What is held is no more: all; one. */
+void x64_f_forget(struct target_block *b);
+void x64_f_drop(struct target_block *b, unsigned f);
 
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);

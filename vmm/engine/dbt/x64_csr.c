@@ -244,6 +244,39 @@ static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem ba
     return true;
 }
 
+/*
+ * fflags, which gcc reads and writes around each comparison that may find a NaN. It is what the
+ * hart keeps and what the host has raised since; a write leaves the host's alone as long as
+ * that says nothing more than what is written.
+ */
+static bool lower_fflags(struct target_block *b, unsigned id)
+{
+    enum { HOST_FLAGS = 0x3f, FLAGS = 0x1f };
+    struct x64_code *c = &b->code;
+    uint8_t *over;
+
+    x64_fp_begin(b);
+    x64_stmxcsr(c, HART(mxcsr));
+    x64_rm(c, X64_MOV32, RAX, HART(mxcsr));
+    x64_ri(c, ALU_AND, false, RAX, HOST_FLAGS);
+    x64_lea_rip(c, RDX, b->dbt->flags);
+    x64_rm(c, X64_MOVZX8, RDX, X64_INDEXED(RDX, RAX, 0, 0));
+    x64_rm(c, X64_MOVZX8, RAX, HART(fp.flags));
+    x64_rr(c, X64_OR32, RAX, RDX);
+    if (!only_reads(b, id)) {
+        combine(b, id);
+        x64_ri(c, ALU_AND, false, RCX, FLAGS);
+        x64_rm(c, X64_STORE8, RCX, HART(fp.flags));
+        x64_vrr(c, X64_ANDN, RDX, RCX, RDX);
+        over = x64_jcc(c, CC_E, NULL);
+        x64_mi(c, ALU_AND, false, HART(mxcsr), ~HOST_FLAGS);
+        x64_ldmxcsr(c, HART(mxcsr));
+        x64_land(b, over);
+    }
+    x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
 /* What csr.c keeps of scounteren. */
 #define COUNTERS ((int32_t)(7u | RV_HPM_MASK))
 
@@ -261,6 +294,7 @@ bool x64_lower_csr(struct target_block *b)
     if (b->dbt->plain)
         return false;
     switch (b->op->imm) {
+    case CSR_FFLAGS: return lower_fflags(b, id);
     case CSR_SSCRATCH: return lower_plain(b, id, HART(sscratch), PRIV_S, -1);
     case CSR_SEPC: return lower_plain(b, id, HART(sepc), PRIV_S, -2);
     case CSR_SCAUSE: return lower_plain(b, id, HART(scause), PRIV_S, -1);

@@ -49,71 +49,96 @@ static void need_boxed(struct target_block *b, unsigned f)
     x64_step_if(b, CC_NE);
 }
 
-static void put_double(struct target_block *b)
-{
-    x64_rm(&b->code, X64_STORESD, XMM0, freg(b->op->rd));
-    x64_boxed(b, b->op->rd, false);
-}
-
-static void put_single(struct target_block *b)
-{
-    x64_rm(&b->code, X64_STORESS, XMM0, freg(b->op->rd));
-    x64_store_imm(&b->code, false, HART_AT(f, 8 * b->op->rd + 4), -1);
-    x64_boxed(b, b->op->rd, true);
-}
-
-/* The result in XMM0, unless it is a NaN. */
+/* The result in the target of rd, unless it is a NaN. */
 static void put_number(struct target_block *b, bool wide)
 {
-    x64_rr(&b->code, wide ? X64_UCOMISD : X64_UCOMISS, XMM0, XMM0);
+    unsigned to = x64_f_held(b, b->op->rd);
+
+    x64_rr(&b->code, wide ? X64_UCOMISD : X64_UCOMISS, to, to);
     x64_step_if(b, CC_P);
-    if (wide)
-        put_double(b);
-    else
-        put_single(b);
+    x64_f_put(b, b->op->rd, !wide);
 }
 
-static void load(struct target_block *b, unsigned xmm, unsigned f, bool wide)
+/* From xmm1, whose upper part is as that of the register has to be. */
+static void put_spare(struct target_block *b, bool wide)
 {
-    x64_rm(&b->code, wide ? X64_MOVSD : X64_MOVSS, xmm, freg(f));
+    x64_rr(&b->code, X64_MOVAPS, x64_f_target(b, b->op->rd), XMM1);
+    x64_f_put(b, b->op->rd, !wide);
 }
 
-/* add, sub, mul, div; sqrt has one operand. */
+/* add, sub, mul, div; sqrt has one operand. The upper part, a box, is that of the first. */
 static void lower_arithmetic(struct target_block *b, enum x64_op op, bool wide, bool unary)
 {
+    unsigned one, two;
+
     if (!wide) {
         need_boxed(b, b->op->rs1);
         if (!unary)
             need_boxed(b, fs2(b));
     }
-    if (unary) {
-        x64_rm(&b->code, op, XMM0, freg(b->op->rs1));
-    } else {
-        load(b, XMM0, b->op->rs1, wide);
-        x64_rm(&b->code, op, XMM0, freg(fs2(b)));
-    }
+    one = x64_f(b, b->op->rs1);
+    two = unary ? one : x64_f(b, fs2(b));
+    x64_vrr(&b->code, op, x64_f_target(b, b->op->rd), one, two);
     put_number(b, wide);
 }
 
-static void lower_fma(struct target_block *b, enum x64_op op, bool wide)
+/* op: reg = reg * vvvv + r/m; sum: reg = vvvv * r/m + reg. */
+static void lower_fma(struct target_block *b, enum x64_op op, enum x64_op sum, bool wide)
 {
+    unsigned one, two, three, to;
+
     if (!wide) {
         need_boxed(b, b->op->rs1);
         need_boxed(b, fs2(b));
         need_boxed(b, fs3(b));
     }
-    load(b, XMM0, b->op->rs1, wide);
-    load(b, XMM1, fs2(b), wide);
-    x64_vrm(&b->code, op, XMM0, XMM1, freg(fs3(b)));
+    one = x64_f(b, b->op->rs1);
+    two = x64_f(b, fs2(b));
+    three = x64_f(b, fs3(b));
+    to = x64_f_target(b, b->op->rd);
+    if (to == three) {
+        x64_vrr(&b->code, sum, to, one, two);
+    } else if (to == two) {
+        x64_vrr(&b->code, op, to, one, three);
+    } else {
+        if (to != one)
+            x64_rr(&b->code, X64_MOVAPS, to, one);
+        x64_vrr(&b->code, op, to, two, three);
+    }
     put_number(b, wide);
+}
+
+/* The conversion leaves the upper part alone: a box. */
+static void lower_narrow(struct target_block *b)
+{
+    unsigned from = x64_f(b, b->op->rs1);
+
+    x64_rr(&b->code, X64_PCMPEQB, XMM1, XMM1);
+    x64_rr(&b->code, X64_CVTSD2SS, XMM1, from);
+    x64_rr(&b->code, X64_UCOMISS, XMM1, XMM1);
+    x64_step_if(b, CC_P);
+    put_spare(b, false);
+}
+
+static void lower_widen(struct target_block *b)
+{
+    unsigned from;
+
+    need_boxed(b, b->op->rs1);
+    from = x64_f(b, b->op->rs1);
+    x64_rr(&b->code, X64_XORPS, XMM1, XMM1);
+    x64_rr(&b->code, X64_CVTSS2SD, XMM1, from);
+    x64_rr(&b->code, X64_UCOMISD, XMM1, XMM1);
+    x64_step_if(b, CC_P);
+    put_spare(b, true);
 }
 
 static bool lower_rounded(struct target_block *b, unsigned id)
 {
     switch (id) {
 #define ARITHMETIC(name, NAME, unary)                                                          \
-    case RV_INSN_f##name##_d: lower_arithmetic(b, X64_##NAME##SD, true, unary); return true;   \
-    case RV_INSN_f##name##_s: lower_arithmetic(b, X64_##NAME##SS, false, unary); return true;
+    case RV_INSN_f##name##_d: lower_arithmetic(b, X64_V##NAME##SD, true, unary); return true;  \
+    case RV_INSN_f##name##_s: lower_arithmetic(b, X64_V##NAME##SS, false, unary); return true;
         ARITHMETIC(add, ADD, false)
         ARITHMETIC(sub, SUB, false)
         ARITHMETIC(mul, MUL, false)
@@ -121,46 +146,43 @@ static bool lower_rounded(struct target_block *b, unsigned id)
         ARITHMETIC(sqrt, SQRT, true)
 #undef ARITHMETIC
 #define FUSED(name, NAME)                                                                      \
-    case RV_INSN_##name##_d: lower_fma(b, X64_##NAME##213SD, true); return true;               \
-    case RV_INSN_##name##_s: lower_fma(b, X64_##NAME##213SS, false); return true;
+    case RV_INSN_##name##_d:                                                                   \
+        lower_fma(b, X64_##NAME##213SD, X64_##NAME##231SD, true);                              \
+        return true;                                                                           \
+    case RV_INSN_##name##_s:                                                                   \
+        lower_fma(b, X64_##NAME##213SS, X64_##NAME##231SS, false);                             \
+        return true;
         /* RISC-V negates the product in the last two, and its fnmadd subtracts. */
         FUSED(fmadd, VFMADD)
         FUSED(fmsub, VFMSUB)
         FUSED(fnmsub, VFNMADD)
         FUSED(fnmadd, VFNMSUB)
 #undef FUSED
-    case RV_INSN_fcvt_s_d:
-        x64_rm(&b->code, X64_CVTSD2SS, XMM0, freg(b->op->rs1));
-        put_number(b, false);
-        return true;
+    case RV_INSN_fcvt_s_d: lower_narrow(b); return true;
     default: return false;
     }
 }
 
 /* --- from and to integers --- */
 
+/* The conversion keeps the upper part: a box. */
+static void from_int(struct target_block *b, enum x64_op op, unsigned from, bool wide)
+{
+    x64_rr(&b->code, wide ? X64_XORPS : X64_PCMPEQB, XMM1, XMM1);
+    x64_rr(&b->code, op, XMM1, from);
+    put_spare(b, wide);
+}
+
 static void lower_from_int(struct target_block *b, enum x64_op op, bool wide)
 {
-    unsigned from = x64_source(b, b->op->rs1, RAX);
-
-    x64_rr(&b->code, X64_XORPS, XMM0, XMM0); /* the conversion keeps the upper part */
-    x64_rr(&b->code, op, XMM0, from);
-    if (wide)
-        put_double(b);
-    else
-        put_single(b);
+    from_int(b, op, x64_source(b, b->op->rs1, RAX), wide);
 }
 
 /* 32 unsigned bits are a positive number of 64. */
 static void lower_from_word(struct target_block *b, enum x64_op op, bool wide)
 {
     x64_rr(&b->code, X64_MOV32, RAX, x64_source(b, b->op->rs1, RAX));
-    x64_rr(&b->code, X64_XORPS, XMM0, XMM0);
-    x64_rr(&b->code, op, XMM0, RAX);
-    if (wide)
-        put_double(b);
-    else
-        put_single(b);
+    from_int(b, op, RAX, wide);
 }
 
 /*
@@ -173,7 +195,7 @@ static void lower_to_int(struct target_block *b, enum x64_op op, bool wide, bool
 
     if (!wide)
         need_boxed(b, b->op->rs1);
-    x64_rm(c, op, RAX, freg(b->op->rs1));
+    x64_rr(c, op, RAX, x64_f(b, b->op->rs1));
     if (word) {
         x64_ri(c, ALU_CMP, false, RAX, INT32_MIN);
         x64_step_if(b, CC_E);
@@ -223,11 +245,7 @@ static bool lower_exact_convert(struct target_block *b, unsigned id)
     switch (id) {
     case RV_INSN_fcvt_d_w: lower_from_int(b, X64_CVTSI32_2SD, true); return true;
     case RV_INSN_fcvt_d_wu: lower_from_word(b, X64_CVTSI2SD, true); return true;
-    case RV_INSN_fcvt_d_s:
-        need_boxed(b, b->op->rs1);
-        x64_rm(&b->code, X64_CVTSS2SD, XMM0, freg(b->op->rs1));
-        put_number(b, true);
-        return true;
+    case RV_INSN_fcvt_d_s: lower_widen(b); return true;
     default: return false;
     }
 }
@@ -237,12 +255,14 @@ static bool lower_exact_convert(struct target_block *b, unsigned id)
 /* flt and fle are invalid for any NaN, feq for signalling ones: comi and ucomi. */
 static void lower_less(struct target_block *b, enum x64_cond cc, bool wide)
 {
+    unsigned two;
+
     if (!wide) {
         need_boxed(b, b->op->rs1);
         need_boxed(b, fs2(b));
     }
-    load(b, XMM0, fs2(b), wide);
-    x64_rm(&b->code, wide ? X64_COMISD : X64_COMISS, XMM0, freg(b->op->rs1));
+    two = x64_f(b, fs2(b));
+    x64_rr(&b->code, wide ? X64_COMISD : X64_COMISS, two, x64_f(b, b->op->rs1));
     x64_setcc(&b->code, cc, RAX); /* unordered sets CF, so that neither a nor ae holds */
     x64_rr(&b->code, X64_MOVZX8, RAX, RAX);
     x64_put(b, b->op->rd, RAX);
@@ -251,13 +271,14 @@ static void lower_less(struct target_block *b, enum x64_cond cc, bool wide)
 static void lower_equal(struct target_block *b, bool wide)
 {
     struct x64_code *c = &b->code;
+    unsigned one;
 
     if (!wide) {
         need_boxed(b, b->op->rs1);
         need_boxed(b, fs2(b));
     }
-    load(b, XMM0, b->op->rs1, wide);
-    x64_rm(c, wide ? X64_UCOMISD : X64_UCOMISS, XMM0, freg(fs2(b)));
+    one = x64_f(b, b->op->rs1);
+    x64_rr(c, wide ? X64_UCOMISD : X64_UCOMISS, one, x64_f(b, fs2(b)));
     x64_setcc(c, CC_NP, RAX);
     x64_setcc(c, CC_E, RCX);
     x64_rr(c, X64_AND32, RAX, RCX);
@@ -265,96 +286,99 @@ static void lower_equal(struct target_block *b, bool wide)
     x64_put(b, b->op->rd, RAX);
 }
 
-/* NaNs, and equal operands, which may be zeros of two signs, are the interpreter's. */
-static void lower_extreme(struct target_block *b, enum x64_cond keep, bool wide)
+struct extreme {
+    enum x64_op op, both;
+};
+
+/*
+ * NaNs are the interpreter's. Of equal operands the host takes the second: asked both ways, it
+ * gives both zeros, of which the sign bits of either (fmin) or of both (fmax) make the result.
+ */
+static void lower_extreme(struct target_block *b, struct extreme extreme, bool wide)
 {
     struct x64_code *c = &b->code;
-    uint8_t *over;
+    unsigned one, two;
 
     if (!wide) {
         need_boxed(b, b->op->rs1);
         need_boxed(b, fs2(b));
     }
-    load(b, XMM0, b->op->rs1, wide);
-    x64_rm(c, wide ? X64_UCOMISD : X64_UCOMISS, XMM0, freg(fs2(b)));
-    x64_step_if(b, CC_E); /* also when unordered */
-    over = x64_jcc(c, keep, NULL);
-    load(b, XMM0, fs2(b), wide);
-    if (!c->full)
-        x64_link(over, c->at);
-    if (wide)
-        put_double(b);
-    else
-        put_single(b);
+    one = x64_f(b, b->op->rs1);
+    two = x64_f(b, fs2(b));
+    x64_rr(c, wide ? X64_UCOMISD : X64_UCOMISS, one, two);
+    x64_step_if(b, CC_P);
+    x64_vrr(c, extreme.op, XMM0, one, two);
+    x64_vrr(c, extreme.op, XMM1, two, one);
+    x64_vrr(c, extreme.both, x64_f_target(b, b->op->rd), XMM0, XMM1);
+    x64_f_put(b, b->op->rd, !wide);
 }
 
 enum sign { SIGN_TAKEN, SIGN_INVERTED, SIGN_XORED };
 
-/* Doubles only by their bits; fmv, fneg and fabs are those with rs1 twice. */
-static void lower_sign(struct target_block *b, enum sign sign)
+/* fmv, fneg and fabs are those with rs1 twice. A single's box is no part of the mask. */
+static void lower_sign(struct target_block *b, enum sign sign, bool wide)
 {
     struct x64_code *c = &b->code;
-    unsigned one = b->op->rs1, two = fs2(b);
+    unsigned one, two, to;
 
-    x64_rm(c, X64_MOV, RAX, freg(one));
-    if (one == two) {
-        if (sign != SIGN_TAKEN)
-            x64_bit(c, sign == SIGN_INVERTED ? BIT_BTC : BIT_BTR, RAX, 63);
-    } else {
-        x64_rm(c, X64_MOV, RCX, freg(two));
-        if (sign == SIGN_INVERTED)
-            x64_unary(c, UNARY_NOT, true, RCX);
-        if (sign != SIGN_XORED)
-            x64_bit(c, BIT_BTR, RAX, 63);
-        x64_shift(c, SHIFT_SHR, true, RCX, 63);
-        x64_shift(c, SHIFT_SHL, true, RCX, 63);
-        x64_rr(c, X64_XOR, RAX, RCX);
+    if (!wide) {
+        need_boxed(b, b->op->rs1);
+        need_boxed(b, fs2(b));
     }
-    x64_rm(c, X64_STORE, RAX, freg(b->op->rd));
-    x64_boxed(b, b->op->rd, false);
-}
-
-/* The same of singles, whose bits lie in the lower half. */
-static void lower_sign_single(struct target_block *b, enum sign sign)
-{
-    struct x64_code *c = &b->code;
-    unsigned one = b->op->rs1, two = fs2(b);
-
-    need_boxed(b, one);
-    need_boxed(b, two);
-    x64_rm(c, X64_MOV, RAX, freg(one));
-    if (one == two) {
-        if (sign != SIGN_TAKEN)
-            x64_bit(c, sign == SIGN_INVERTED ? BIT_BTC : BIT_BTR, RAX, 31);
-    } else {
-        x64_rm(c, X64_MOV32, RCX, freg(two));
-        if (sign == SIGN_INVERTED)
-            x64_unary(c, UNARY_NOT, false, RCX);
-        if (sign != SIGN_XORED)
-            x64_bit(c, BIT_BTR, RAX, 31);
-        x64_shift(c, SHIFT_SHR, false, RCX, 31);
-        x64_shift(c, SHIFT_SHL, false, RCX, 31);
-        x64_rr(c, X64_XOR, RAX, RCX);
+    one = x64_f(b, b->op->rs1);
+    two = x64_f(b, fs2(b));
+    to = x64_f_target(b, b->op->rd);
+    if (one == two && sign == SIGN_TAKEN) {
+        if (to != one)
+            x64_rr(c, X64_MOVAPS, to, one);
+        x64_f_put(b, b->op->rd, !wide);
+        return;
     }
-    x64_rm(c, X64_STORE, RAX, freg(b->op->rd));
-    x64_boxed(b, b->op->rd, true);
+    x64_mov_imm(c, RAX, wide ? 1ull << 63 : 1ull << 31);
+    x64_rr(c, X64_MOVQ_TO, XMM1, RAX);
+    if (one == two) {
+        if (sign == SIGN_INVERTED)
+            x64_vrr(c, X64_VXORPS, to, one, XMM1);
+        else
+            x64_vrr(c, X64_VANDNPS, to, XMM1, one);
+    } else {
+        if (sign == SIGN_INVERTED)
+            x64_vrr(c, X64_VANDNPS, XMM0, two, XMM1);
+        else
+            x64_vrr(c, X64_VANDPS, XMM0, two, XMM1);
+        if (sign != SIGN_XORED)
+            x64_vrr(c, X64_VANDNPS, XMM1, XMM1, one);
+        x64_vrr(c, sign == SIGN_XORED ? X64_VXORPS : X64_VORPS, to, XMM0,
+                sign == SIGN_XORED ? one : XMM1);
+    }
+    x64_f_put(b, b->op->rd, !wide);
 }
 
 static void lower_to_f(struct target_block *b, bool wide)
 {
-    unsigned from = x64_source(b, b->op->rs1, RAX);
+    unsigned from = x64_source(b, b->op->rs1, RAX), to = x64_f_target(b, b->op->rd);
 
-    x64_rm(&b->code, wide ? X64_STORE : X64_STORE32, from, freg(b->op->rd));
-    if (!wide)
-        x64_store_imm(&b->code, false, HART_AT(f, 8 * b->op->rd + 4), -1);
-    x64_boxed(b, b->op->rd, !wide);
+    if (!wide) {
+        x64_rr(&b->code, X64_MOV32, RAX, from);
+        x64_mov_imm(&b->code, RCX, UINT64_MAX << 32);
+        x64_rr(&b->code, X64_OR, RAX, RCX);
+        from = RAX;
+    }
+    x64_rr(&b->code, X64_MOVQ_TO, to, from);
+    x64_f_put(b, b->op->rd, !wide);
 }
 
-static void lower_from_f(struct target_block *b, enum x64_op op)
+static void lower_from_f(struct target_block *b, bool wide)
 {
-    unsigned to = x64_target(b->op->rd, RAX);
+    unsigned to = x64_target(b->op->rd, RAX), held = x64_f_held(b, b->op->rs1);
 
-    x64_rm(&b->code, op, to, freg(b->op->rs1));
+    if (!held) {
+        x64_rm(&b->code, wide ? X64_MOV : X64_MOVSXD, to, freg(b->op->rs1));
+    } else {
+        x64_rr(&b->code, X64_MOVQ_FROM, held, to);
+        if (!wide)
+            x64_rr(&b->code, X64_MOVSXD, to, to);
+    }
     x64_put(b, b->op->rd, to);
 }
 
@@ -367,18 +391,26 @@ static bool lower_exact(struct target_block *b, unsigned id)
     case RV_INSN_flt_s: lower_less(b, CC_A, false); return true;
     case RV_INSN_feq_d: lower_equal(b, true); return true;
     case RV_INSN_feq_s: lower_equal(b, false); return true;
-    case RV_INSN_fmin_d: lower_extreme(b, CC_B, true); return true;
-    case RV_INSN_fmin_s: lower_extreme(b, CC_B, false); return true;
-    case RV_INSN_fmax_d: lower_extreme(b, CC_A, true); return true;
-    case RV_INSN_fmax_s: lower_extreme(b, CC_A, false); return true;
-    case RV_INSN_fsgnj_d: lower_sign(b, SIGN_TAKEN); return true;
-    case RV_INSN_fsgnjn_d: lower_sign(b, SIGN_INVERTED); return true;
-    case RV_INSN_fsgnjx_d: lower_sign(b, SIGN_XORED); return true;
-    case RV_INSN_fsgnj_s: lower_sign_single(b, SIGN_TAKEN); return true;
-    case RV_INSN_fsgnjn_s: lower_sign_single(b, SIGN_INVERTED); return true;
-    case RV_INSN_fsgnjx_s: lower_sign_single(b, SIGN_XORED); return true;
-    case RV_INSN_fmv_x_d: lower_from_f(b, X64_MOV); return true;
-    case RV_INSN_fmv_x_w: lower_from_f(b, X64_MOVSXD); return true;
+    case RV_INSN_fmin_d:
+        lower_extreme(b, (struct extreme){X64_VMINSD, X64_VORPS}, true);
+        return true;
+    case RV_INSN_fmin_s:
+        lower_extreme(b, (struct extreme){X64_VMINSS, X64_VORPS}, false);
+        return true;
+    case RV_INSN_fmax_d:
+        lower_extreme(b, (struct extreme){X64_VMAXSD, X64_VANDPS}, true);
+        return true;
+    case RV_INSN_fmax_s:
+        lower_extreme(b, (struct extreme){X64_VMAXSS, X64_VANDPS}, false);
+        return true;
+    case RV_INSN_fsgnj_d: lower_sign(b, SIGN_TAKEN, true); return true;
+    case RV_INSN_fsgnjn_d: lower_sign(b, SIGN_INVERTED, true); return true;
+    case RV_INSN_fsgnjx_d: lower_sign(b, SIGN_XORED, true); return true;
+    case RV_INSN_fsgnj_s: lower_sign(b, SIGN_TAKEN, false); return true;
+    case RV_INSN_fsgnjn_s: lower_sign(b, SIGN_INVERTED, false); return true;
+    case RV_INSN_fsgnjx_s: lower_sign(b, SIGN_XORED, false); return true;
+    case RV_INSN_fmv_x_d: lower_from_f(b, true); return true;
+    case RV_INSN_fmv_x_w: lower_from_f(b, false); return true;
     case RV_INSN_fmv_d_x: lower_to_f(b, true); return true;
     case RV_INSN_fmv_w_x: lower_to_f(b, false); return true;
     default: return false;

@@ -156,6 +156,7 @@ static enum lowered come_back(struct target_block *b)
         (struct block_entry){.slot = (unsigned)behind(b) / 2, .code = b->code.at};
     b->fp_on = b->fp_dirty = b->fp_live = false;
     b->boxed = b->words = 0;
+    x64_f_forget(b);
     return LOWERED_BACK;
 }
 

@@ -101,21 +101,33 @@ static void fp_test(struct target_block *b, bool dirties)
 
 static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
 {
+    unsigned to;
+
     fp_test(b, true);
     x64_place(b, b->op->imm, size, X64_TABLE_LOAD);
-    x64_rm(&b->code, load, RAX, X64_MEM(RAX, 0));
-    if (size < 8) { /* NaN-boxed */
+    to = x64_f_target(b, b->op->rd);
+    if (size == 8) {
+        x64_rm(&b->code, X64_MOVSD, to, X64_MEM(RAX, 0));
+    } else { /* NaN-boxed */
+        x64_rm(&b->code, load, RAX, X64_MEM(RAX, 0));
         x64_mov_imm(&b->code, RCX, UINT64_MAX << 8 * size);
         x64_rr(&b->code, X64_OR, RAX, RCX);
+        x64_rr(&b->code, X64_MOVQ_TO, to, RAX);
     }
-    x64_rm(&b->code, X64_STORE, RAX, HART_AT(f, 8 * b->op->rd));
-    x64_boxed(b, b->op->rd, size == 4);
+    x64_f_put(b, b->op->rd, size == 4);
 }
 
 static void lower_fstore(struct target_block *b, enum x64_op store, unsigned size)
 {
+    unsigned xmm;
+
     fp_test(b, false);
     x64_place(b, b->op->imm, size, X64_TABLE_STORE);
+    xmm = x64_f_held(b, b->op->rd);
+    if (xmm && size > 2) {
+        x64_rm(&b->code, size == 8 ? X64_STORESD : X64_STORESS, xmm, X64_MEM(RAX, 0));
+        return;
+    }
     x64_rm(&b->code, X64_MOV, RCX, HART_AT(f, 8 * b->op->rd));
     x64_rm(&b->code, store, RCX, X64_MEM(RAX, 0));
 }

@@ -225,6 +225,24 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     x64_jmp_reg(c, RAX);
 }
 
+/* The same, for code that holds f registers: rdx and xmm2 to xmm15 are as before. */
+static void emit_keep(struct dbt *d, struct x64_code *c)
+{
+    const int32_t room = 8 * (int32_t)XMMS + 8; /* the stack stays aligned */
+
+    d->stub_keep = x64_offset(d, c);
+    x64_ri(c, ALU_SUB, true, RSP, room);
+    for (unsigned i = XMM_HELD; i < XMMS; i++)
+        x64_rm(c, X64_STORESD, i, X64_MEM(RSP, 8 * i));
+    x64_rm(c, X64_STORE, RDX, X64_MEM(RSP, 0));
+    x64_call(c, d->cache.write + d->stub_step);
+    for (unsigned i = XMM_HELD; i < XMMS; i++)
+        x64_rm(c, X64_MOVSD, i, X64_MEM(RSP, 8 * i));
+    x64_rm(c, X64_MOV, RDX, X64_MEM(RSP, 0));
+    x64_ri(c, ALU_ADD, true, RSP, room);
+    x64_ret(c);
+}
+
 enum x64_sstatus { SSTATUS_SET, SSTATUS_CLEAR, SSTATUS_REPLACE };
 
 /* The bits that are written. */
@@ -329,6 +347,7 @@ void target_stubs(struct dbt *d)
     d->stub_write = x64_offset(d, &c);
     emit_sstatus(&c, SSTATUS_REPLACE);
     emit_step(d, &c);
+    emit_keep(d, &c);
     x64_system_stubs(d, &c);
 }
 

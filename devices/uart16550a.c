@@ -145,13 +145,14 @@ static uint8_t uart_interrupt(const struct uart *uart)
     return IIR_NONE;
 }
 
-/* Nothing came that a read would tell or clear. Input that comes leads to uart_ready. */
+/* Input that comes leads to uart_ready, and only accesses take it away. */
 static void still_update(struct uart *uart)
 {
-    bool still = uart->polls >= UART_POLLS && !uart->overrun && uart_available(uart) == 0;
+    uint8_t value = 0;
 
-    atomic_store_explicit(&uart->still_lsr, still ? LSR_THRE | LSR_TEMT : 0,
-                          memory_order_release);
+    if (uart->polls >= UART_POLLS && !uart->overrun)
+        value = LSR_THRE | LSR_TEMT | (uart_available(uart) > 0 ? LSR_DR : 0);
+    atomic_store_explicit(&uart->still_lsr, value, memory_order_release);
 }
 
 static bool uart_glance(void *self, uint64_t offset, unsigned size, uint64_t *value)

@@ -86,7 +86,7 @@ static bool access_allowed(const struct bus_claim *claim, uint64_t offset, unsig
      */
     if (size == 0 || size > 8 || (size & (size - 1)) != 0 || !(claim->ops->sizes & size))
         return false;
-    return offset % size == 0 && claim->size - offset >= size;
+    return (offset & (size - 1)) == 0 && claim->size - offset >= size;
 }
 
 static void handle(const struct bus_claim *claim, struct hart *hart, uint64_t offset,
@@ -109,9 +109,13 @@ static void handle(const struct bus_claim *claim, struct hart *hart, uint64_t of
 int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool write,
                uint64_t *data)
 {
-    const struct bus_claim *claim = claim_find(&vm->bus, gpa);
-    if (!claim)
-        return -EFAULT;
+    const struct bus_claim *claim = hart->claim;
+    if (!claim || gpa - claim->gpa >= claim->size) {
+        claim = claim_find(&vm->bus, gpa);
+        if (!claim)
+            return -EFAULT;
+        hart->claim = claim;
+    }
     uint64_t offset = gpa - claim->gpa;
     if (!access_allowed(claim, offset, size))
         return -EFAULT;

@@ -9,9 +9,8 @@
  * every op checked (the exact table); (c) one step a run; (d) with the TLB emptied between
  * short runs; and translated at once where it can be, (e) as usual, (f) with the TLB emptied
  * between runs, (g) into a cache of two small segments, (h) what is hot only, (i) without
- * shortcuts and ways around the interpreter for what has no code. Registers, CSRs, memory and
- * counts must be equal. The last lines are a digest of all final states, the same for every
- * compiler and build, and "N passed, N failed".
+ * shortcuts. Registers, CSRs, memory and counts must be equal. The last lines are a digest of
+ * all final states, the same for every compiler and build, and "N passed, N failed".
  */
 #include <stdio.h>
 #include <stdlib.h>

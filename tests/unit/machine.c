@@ -39,6 +39,10 @@ static void engine_prepare(struct machine *m)
             d->heat = 0;
         if (d && in_use == MACHINE_DBT_SINGLE)
             d->block_steps = 1;
+        if (d && in_use == MACHINE_DBT_SMALL) {
+            d->cache.segment_size = 16384;
+            d->cache.nsegments = 2;
+        }
     }
 #else
     (void)m;

@@ -36,8 +36,8 @@ struct dbt {
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
     unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
-    uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
+    uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
@@ -140,9 +140,6 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
 
 /* Emits the end of a block that runs on into `slot` (PAGE_SLOTS: the next page). */
 void target_fall(struct target_block *b, unsigned slot, unsigned steps);
-
-/* Where its next code will stand, in the writable mapping. */
-const uint8_t *target_block_at(const struct target_block *b);
 
 /* Ends it: the size of its code; 0: it did not fit. */
 uint64_t target_block_end(struct target_block *b);

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
-#include "vmm/engine/dbt/map.h"
+#include "vmm/engine/dbt/x64_map.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -221,6 +221,7 @@ static enum lowered lower(struct target_block *b)
 enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsigned slot,
                           unsigned steps)
 {
+    const uint8_t *begin = b->code.at;
     enum lowered result;
 
     b->op = op;
@@ -233,6 +234,7 @@ enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsign
     x64_group_end(b);
     cold_land(b);
     x64_words(b);
+    x64_map_op(b, begin, op, slot);
     return result;
 }
 
@@ -300,17 +302,6 @@ static void cold_emit(struct target_block *b, struct cold cold)
     }
 }
 
-/* For map.h. */
-static const char *const cold_names[] = {
-    [COLD_STEP] = "cold-step",   [COLD_JUMP] = "cold-jump", [COLD_FP] = "cold-fp",
-    [COLD_GROUP] = "cold-group", [COLD_EXIT] = "cold-exit",
-};
-
-const uint8_t *target_block_at(const struct target_block *b)
-{
-    return b->code.at;
-}
-
 uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
@@ -318,11 +309,10 @@ uint64_t target_block_end(struct target_block *b)
     /* They may add more of their kind. */
     for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
         const uint8_t *begin = b->code.at;
+        struct cold cold = b->cold[i];
 
-        cold_emit(b, b->cold[i]);
-        if (UNLIKELY(b->dbt->map))
-            map_part(b->dbt, begin, b->code.at, cold_names[b->cold[i].kind],
-                     (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * b->cold[i].slot);
+        cold_emit(b, cold);
+        x64_map_cold(b, begin, &cold);
     }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     for (unsigned i = 0; size && i < b->nentries; i++)

@@ -213,16 +213,17 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
 static int mmio(struct rv_hart *h, gpa_t gpa, uint64_t va, unsigned size, enum rv_access access,
                 uint64_t *value)
 {
-    struct vm_exit exit = {.kind = EXIT_MMIO};
+    struct vm_exit exit; /* not cleared: that would be a tenth of the whole */
     const bool timed = hart_timed(h->hart); /* asked once: each question is 1 % of a read */
 
     if (timed)
         phase_mark(h->hart, MARK_LEAVE);
+    exit.kind = EXIT_MMIO;
     exit.mmio.gpa = gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
-    if (access == RV_STORE)
-        exit.mmio.data = *value;
+    exit.mmio.failed = false;
+    exit.mmio.data = access == RV_STORE ? *value : 0;
     rv_hpm_count(h, HART_EVENT_DEVICE);
     if (timed)
         phase_gate(h->hart, &exit);

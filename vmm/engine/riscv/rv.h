@@ -78,14 +78,15 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
 #ifndef RV_TLB_ENTRIES /* tests build with one */
 #define RV_TLB_ENTRIES 256
 #endif
-#define RV_TLB_WORDS   ((RV_TLB_ENTRIES + 63) / 64)
-#define RV_TLB_EMPTY   1ull
+#define RV_TLB_EMPTY 1ull
 
 /* Aligned, so that no entry lies in two cache lines. */
 struct __attribute__((aligned(16))) rv_tlb_entry {
     uint64_t tag;
     uintptr_t addend;
 };
+
+#define RV_TLB_WORDS ((RV_TLB_ENTRIES + 63) / 64)
 
 /*
  * filled: a bit for each place that an entry was made in since all were dropped. With it a
@@ -148,6 +149,7 @@ struct rv_hart {
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
     struct rv_space *space; /* of satp */
+    uint64_t fences;        /* times that translations were dropped */
     uint64_t page_va;       /* translated code: the virtual page it runs in */
     uintptr_t host_sp;      /* the host's stack while no way back of a call is on it */
     uintptr_t code_base;    /* where the code cache is executed */

@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/riscv/rv.h"
 
-#include <string.h>
 #include "vmm/vm.h"
 
 #define SATP_MODE(satp) ((satp) >> 60)
@@ -47,19 +46,25 @@ static void space_clear(struct rv_space *space)
 }
 
 /* Memory that holds anything: all of it may be entries. */
+static void filled_all(uint64_t filled[RV_TLB_WORDS])
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
+        filled[word] = RV_TLB_ENTRIES < 64 ? (1ull << RV_TLB_ENTRIES % 64) - 1 : UINT64_MAX;
+}
+
 static void space_begin(struct rv_space *space)
 {
     space->filled = true;
     for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
-        memset(space->tlb[i].filled, 0xff, sizeof(space->tlb[i].filled));
+        filled_all(space->tlb[i].filled);
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
-        memset(space->fetch[i].filled, 0xff, sizeof(space->fetch[i].filled));
+        filled_all(space->fetch[i].filled);
 }
 
 void rv_tlb_init(struct rv_hart *h)
 {
-    memset(h->tlb_m.filled, 0xff, sizeof(h->tlb_m.filled));
-    memset(h->fetch_m.filled, 0xff, sizeof(h->fetch_m.filled));
+    filled_all(h->tlb_m.filled);
+    filled_all(h->fetch_m.filled);
     tlb_clear(&h->tlb_m);
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
@@ -124,6 +129,7 @@ void rv_tlb_flush(struct rv_hart *h)
 
 void rv_fetch_flush(struct rv_hart *h)
 {
+    h->fences++;
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
         for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
@@ -189,6 +195,7 @@ static void space_drop_page(struct rv_space *space, uint64_t va)
 
 void rv_tlb_fence(struct rv_hart *h, uint64_t va, uint64_t asid)
 {
+    h->fences++;
     for (unsigned i = 0; i < RV_SPACES; i++) {
         struct rv_space *space = &h->spaces[i];
 

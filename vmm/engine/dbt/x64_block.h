@@ -175,7 +175,7 @@ void x64_land(struct target_block *b, uint8_t *site);
 void x64_jump(struct target_block *b, int32_t target, unsigned steps);
 /* host = address of an offset from the page's start. */
 void x64_address(struct target_block *b, unsigned host, int64_t offset);
-/* From rax, the address, to its code, by the fetch table; what has none is left. */
+/* From rax, the address, to its code, by the fetch table. */
 void x64_lookup(const struct dbt *d, struct x64_code *c);
 /*
  * Forgets the ways back of all calls. So does all that changes where an address leads, the

@@ -76,7 +76,7 @@ all: $(B)/tollgate
 ABIGEN_SRC := hypercalls/abigen.c vmm/abi.c vmm/abi_gen.c vmm/abi_doc.c vmm/error.c
 ABI_GEN := $(B)/gen/made
 
-$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h
+$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h vmm/version.h
 	@mkdir -p $(@D)
 	$(HOSTCC) -I. -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(ABIGEN_SRC)
 
@@ -123,6 +123,10 @@ $(B)/vectors: $(call obj,$(wildcard tests/vectors/*.c) tests/diff/program.c test
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# For hosts whose KVM is an engine of this build.
+$(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Short names for the programs that the checks build.

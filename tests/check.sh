@@ -63,13 +63,13 @@ step build-gcc make -s -j"$jobs" all unit guests diff lockstep CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
-step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit
+step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit build/tsan/tollgate
 if [ -n "$translator" ]; then
 	step build-dbt make -s build/tollgate-dbt
 	# Translates what is executed once.
 	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
 	step build-hunts make -s -j"$jobs" hunt vectors twins
-	step build-hunt-asan variant asan CC=gcc SAN=1 build/asan/hunt
+	step build-hunt-asan variant asan CC=gcc SAN=1 build/asan/hunt build/asan/tollgate-dbt
 	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/unit build/tlb1/hunt build/tlb1/twins
 	# What hosts without an emitter have.
 	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit build/nodbt/diff
@@ -97,7 +97,11 @@ step diff-same same_digest
 step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
-[ -z "$translator" ] || step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+step guests-tsan bash tests/guest/tsan.sh build/tsan/tollgate build/guest interp ${translator:+dbt}
+if [ -n "$translator" ]; then
+	step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+	step guests-dbt-asan bash tests/guest/run.sh build/asan/tollgate-dbt build
+fi
 step policy bash tests/guest/policy.sh build/tollgate build
 step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
@@ -121,6 +125,7 @@ step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.ca
 step build-bench make -s build/bench-watch build/guest/bench-bare.elf
 step ratios bash tests/guest/ratios.sh build
 step observe bash tests/guest/observe.sh build/tollgate build/guest
+[ -z "$translator" ] || step observe-dbt bash tests/guest/observe.sh build/hot/tollgate-dbt build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 [ -z "$translator" ] || step linux-dbt bash tests/guest/linux.sh build/tollgate-dbt 5
 [ -z "$translator" ] || step twins bash tests/guest/twins.sh build short

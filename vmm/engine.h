@@ -30,6 +30,8 @@ struct x86_start;
 #define ENGINE_WATCH 0x20u
 /* translates, and can say where the code of each instruction stands (vm_config.code_map) */
 #define ENGINE_CODE_MAP 0x40u
+/* stops at breakpoints and after steps: has debug_enable, debug_break and debug_step */
+#define ENGINE_DEBUG 0x80u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -247,6 +249,19 @@ struct engine {
     bool (*event_known)(uint64_t selector);
     void (*event_set)(struct hart *hart, unsigned counter, uint64_t selector, unsigned filters);
     uint64_t (*overflows)(struct hart *hart);
+
+    /*
+     * Debugging (ENGINE_DEBUG). debug_enable makes it possible; before harts run; 0, or -errno:
+     * this host cannot. Then EXIT_DEBUG is delivered, before the instruction at its pc, at
+     * breakpoints and after steps; vm->debug is told. debug_break sets or clears a breakpoint
+     * at the guest-physical address of an instruction; any thread. 0, -EINVAL (not even, not
+     * RAM), -EEXIST, -ENOENT or -ENOSPC. Guests may see breakpoints in their code, so who ends
+     * or saves the machine clears them before. debug_step: EXIT_DEBUG after each instruction,
+     * or where the trap or interrupt leads that comes instead; own thread, or before it runs.
+     */
+    int (*debug_enable)(struct vm *vm);
+    int (*debug_break)(struct vm *vm, gpa_t gpa, bool set);
+    void (*debug_step)(struct hart *hart, bool on);
 
     /*
      * Gives a feature (SBI_FWFT_*) a value, on a hart that is outside run or has exited with a

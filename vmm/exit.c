@@ -163,7 +163,11 @@ enum gate exit_take(struct hart *hart, struct vm_exit *exit)
             vm_stop(vm, CAUSE_BUDGET, STATUS_BUDGET, hart, "the step budget is spent");
         return GATE_LEAVE;
     case EXIT_STOP: return GATE_LEAVE;
-    default: break; /* EXIT_INTR, EXIT_DEBUG: the hart's loop looks at requests */
+    case EXIT_DEBUG:
+        if (vm->debug)
+            vm->debug(vm->debug_arg, hart, exit->debug.pc);
+        break;
+    default: break; /* EXIT_INTR: the hart's loop looks at requests */
     }
     return vm->stopping || hart->idle ? GATE_LEAVE : GATE_CONTINUE;
 }

@@ -53,6 +53,9 @@ struct vm_exit {
             uint8_t code[EXIT_CODE_MAX];
             uint8_t ncode, code_pc;
         } fault;
+        struct {
+            uint64_t pc; /* of the next instruction */
+        } debug;
     };
 };
 

@@ -122,6 +122,9 @@ struct vm {
     struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;
     bool console_made;
+    /* Who debugs the guest, or NULL: called at each EXIT_DEBUG, on the hart's thread. */
+    void (*debug)(void *arg, struct hart *hart, uint64_t pc);
+    void *debug_arg;
     struct policy *policy; /* frozen before the index of calls is built */
     struct call_index *calls;
     struct observer *observer;   /* or NULL: nobody watches */

@@ -19,11 +19,11 @@
 
 #define FORMAT_VERSION 1
 
-/* A sample is long enough that the clock's step is one hundredth of it. */
-#define SAMPLE_TICKS 100
-#define BATCH_MAX    (1u << 20)
-#define SAMPLES_MIN  20
-#define EMPTY_RUNS   200
+/* A sample is 10 us: the step of a clock of 10 MHz is one hundredth of it. */
+#define SAMPLES_SECOND 100000
+#define BATCH_MAX      (1u << 20)
+#define SAMPLES_MIN    20
+#define EMPTY_RUNS     200
 
 #define LOOP_BYTES   4096 /* fits every first-level cache */
 #define LOOP_ROUNDS  512
@@ -79,7 +79,7 @@ static uint64_t batch_choose(uint64_t (*run)(uint64_t))
     uint64_t n = 1;
 
     run(1); /* what happens only once, happens now */
-    while (n < BATCH_MAX && run(n) < SAMPLE_TICKS)
+    while (n < BATCH_MAX && run(n) < second / SAMPLES_SECOND)
         n *= 2;
     return n;
 }

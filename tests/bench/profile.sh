@@ -99,13 +99,15 @@ awk '
 		if (name ~ /^op_(l[bhwd]u?|s[bhwd]|f[ls][wd])_[24]$/) return "loads and stores that hit"
 		if (name ~ /^op_(lr|sc|amo)/) return "atomics"
 		if (name ~ /^op_(b(eq|ne|lt|ge)u?|jalr?)(_near)?_[24]$/) return "branches and jumps"
+		if (name ~ /^(call_|calls_|interp_call|cross_ecall|sbi_|tg_)/) return "calls to the monitor"
+		if (name ~ /^(mmio|bus_|uart_|plic_|virtio_|exit_take|handle$|behind)|pthread_mutex/) return "devices, locks"
 		if (name ~ /^(op_(csr|ecall|ebreak|[sm]ret|wfi|s?fence)|csr_|rv_csr|rv_trap|rv_[sm]ret|read_|write_|dbt_cross|cross_)/)
 			return "system instructions and traps"
 		if (name ~ /^(x64_|target_|dbt_translate|lower|walk$|attempt$|evict|cold_|site_|map_|cache_)/) return "translating"
 		if (name ~ /^(op_(undecoded|page_end|single)|code_|page_|rv_decode|rv_expand|interp_word)/)
 			return "code pages and decoding"
 		if (name ~ /^op_/) return "integer computation"
-		if (name ~ /^(rv_translate|walk|rv_pmp|mem_ptr|slot_at|access_|(load|store)_slow|rv_(load|store)_slow|rv_tlb|rv_atomic|leaf_)/)
+		if (name ~ /^(rv_translate|cross_[ls][bhwd]u?$|tlb_|walk|rv_pmp|mem_ptr|slot_at|access_|(load|store)_slow|rv_(load|store)_slow|rv_tlb|rv_atomic|leaf_)/)
 			return "translation and slow accesses"
 		if (name ~ /^(interp_|fetch_|chunk_|attend|look$|advance|run_code|dbt_|step_ahead|rv_interrupt|rv_timer|clock_|count_steps|take_trap|after_slow)/)
 			return "ways between ops, chunks"

@@ -17,6 +17,8 @@
 # before the monitor starts to the first line of the guest's first process, or of the tiny guest.
 # "least" is QEMU's least round of all by Tollgate's: where it differs much, others disturbed the machine, and where only one
 # of the two reaches the target, "met" says unclear.
+# "native" is the same source compiled for this host (cc -O2, no vector instructions), for rows that are the program's own
+# instructions: about the most that a translator can reach. The C library, which memcpy and qsort call, is another one.
 # Time inside a guest is the host's elapsed time under both. QEMU runs by its defaults: TCG, no icount, -cpu rv64.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -39,6 +41,7 @@ trap 'rm -rf "$work"' EXIT
 # name, where it is measured, unit, the ratio that is the target, the most that Tollgate may take; - is none.
 table='
 start-ms	tiny	ms	-	10
+start-cpu-ms	tiny	ms	-	-
 peak-mb	tiny	MB	-	10
 boot-ms	linux	ms	2	-
 boot-cpu-ms	linux	ms	-	-
@@ -124,22 +127,17 @@ results_take() {
 
 # The tiny guest says its line and ends. Five times, since it is short.
 tiny_run() {
-	local who=$1 i
-	for ((i = 0; i < 5; i++)); do
+	local who=$1 n name
+	for ((n = 0; n < 5; n++)); do
 		guest "$who" 128M "$build/guest/hello.elf"
-		awk '$1 == "Hello" { ms = $2 } $1 == "end" { print ms, $4 * 1024 / 1e6 }' "$work/watch" >>"$work/tiny"
+		awk '$1 == "Hello" { print "start-ms", $2; print "start-cpu-ms", $3 }
+			$1 == "end" { print "peak-mb", $4 * 1024 / 1e6 }' "$work/watch" >>"$work/tiny"
 	done
-	awk -v who="$who" '
-		function median(v,   i, j, t) {
-			for (i = 2; i <= NR; i++)
-				for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-			return v[int((NR + 1) / 2)]
-		}
-		{ ms[NR] = $1; mb[NR] = $2 }
-		END {
-			m = median(ms); print who, "start-ms", m, ms[1]
-			m = median(mb); print who, "peak-mb", m, mb[1]
-		}' "$work/tiny" >>"$work/results"
+	for name in start-ms start-cpu-ms peak-mb; do
+		sed -n "s/^$name //p" "$work/tiny" | sort -n |
+			awk -v who="$who" -v name="$name" '{ v[NR] = $1 } END { print who, name, v[int((NR + 1) / 2)], v[1] }' \
+				>>"$work/results"
+	done
 	rm "$work/tiny"
 }
 
@@ -164,8 +162,20 @@ linux_run() {
 		grep -q '^Errors detected\|Must execute for at least' "$work/lines" || fail "COREMARK did not run under $who"
 }
 
+# The rows that need no guest, on the host itself.
+native_run() {
+	local names
+	names=$(rows_of linux | grep -xE 'crc|matrix|nbody|lu|calls|indirect|dispatch|qsort|chase|chase-pages|memcpy|atomic' |
+		xargs)
+	[ -n "$names" ] || return 0
+	# shellcheck disable=SC2086 # names are words
+	watch native "$work/native" $names
+	results_take native
+}
+
 programs_make() {
 	local extra=()
+	cc -I. -std=gnu11 -O2 -fno-tree-vectorize -D_GNU_SOURCE -o "$work/native" tests/bench/linux/*.c -lm
 	if [ -n "${COREMARK:-}" ]; then
 		[ -f "$COREMARK" ] || fail "COREMARK='$COREMARK' is no file; give CoreMark as a static riscv64 Linux program"
 		cp -- "$COREMARK" "$work/coremark"
@@ -198,7 +208,7 @@ results_json() {
 			rows: [$rows | split("\n")[] | select(. != "") | split("\t") |
 				{name: .[0], unit: .[2], target: (.[3] | number), most: (.[4] | number)} |
 				. as $row | side($row.name; "tollgate") as $a | side($row.name; "qemu") as $b | select($a) |
-				. + {tollgate: $a, other: $b,
+				. + {tollgate: $a, other: $b, native: side($row.name; "native"),
 					ratio: (if $b then [$a.runs, $b.runs] | transpose | map(.[1] / .[0]) | median else null end),
 					ratio_least: (if $b then $b.least / $a.least else null end)} |
 				def reached($ratio; $figure): (.target == null or $ratio >= .target) and (.most == null or $figure <= .most);
@@ -214,14 +224,15 @@ table_print() {
 		"tollgate: \(.tollgate), \(.commit), engine \(.engine)", "beside: \(.other)",
 		"runs: \(.runs) of each, interleaved, pinned to CPU \(.pinned_to)"' "$json"
 	echo
-	jq -r '.rows[] | [.name, .unit, .tollgate.median, .other.median // "-", .ratio // "-", .ratio_least // "-",
+	jq -r '.rows[] | [.name, .unit, .native.median // "-", .tollgate.median, .other.median // "-", .ratio // "-", .ratio_least // "-",
 		.target // "-", .most // "-", .met // ""] | @tsv' "$json" |
 		awk -F '\t' '
 		function figure(x) { return x == "-" ? x : x < 100 ? sprintf("%.2f", x) : sprintf("%.0f", x) }
-		BEGIN { printf "%-14s %-4s %12s %12s %8s %8s %8s %6s  %s\n", "workload", "unit", "Tollgate", "beside", "ratio",
-			"least", "target", "most", "met" }
-		{ printf "%-14s %-4s %12s %12s %8s %8s %8s %6s  %s\n", $1, $2, figure($3), figure($4), figure($5), figure($6), $7,
-			$8, $9 }'
+		function row(a, b, c, d, e, f, g, h, i, j) {
+			printf "%-12s %-4s %9s %11s %11s %7s %7s %7s %5s  %s\n", a, b, c, d, e, f, g, h, i, j
+		}
+		BEGIN { row("workload", "unit", "native", "Tollgate", "beside", "ratio", "least", "target", "most", "met") }
+		{ row($1, $2, figure($3), figure($4), figure($5), figure($6), figure($7), $8, $9, $10) }'
 }
 
 for program in "$tollgate" "$build/bench-watch" "$build/guest/bench-bare.elf"; do
@@ -247,6 +258,7 @@ for ((i = 0; i < runs; i++)); do
 		for ((j = 0; j < ${#who[@]}; j++)); do
 			"${place}_run" "${who[(i + j) % ${#who[@]}]}"
 		done
+		[ $place != linux ] || native_run
 	done
 done
 results_json

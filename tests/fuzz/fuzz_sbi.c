@@ -26,7 +26,7 @@
 
 /*
  * The calls are those of every module that has any (vmm/modules.def), so that a new one is
- * fuzzed from its first day. One machine serves all inputs, put back to its beginning before
+ * fuzzed from its first day. One machine serves all inputs, put back to its beginning after
  * each: making one takes fifty times as long as an input of a few calls.
  *
  * With FUZZ_COUNTS set in the environment, the end prints each call, how often it was made and
@@ -475,7 +475,7 @@ static void step_run(struct machine *m, const uint8_t *step)
     m->count[known].answers |= 1u << call_answer(&c);
 }
 
-/* Large, and one for all inputs: made once, put back before each. */
+/* Large, and one for all inputs: made once, put back after each. */
 static struct machine machine;
 static bool mutating; /* the inputs of the corpus, which come first, are through */
 
@@ -513,6 +513,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     machine_create(&machine);
+    machine_reset(&machine);
     seeds_write(seed_steps);
     if (getenv("FUZZ_COUNTS"))
         atexit(counts_print);
@@ -524,7 +525,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct machine *m = &machine;
 
-    machine_reset(m);
     for (unsigned n = 0; n < STEPS_MAX && size > 0 && !m->vm.stopping; n++) {
         uint8_t step[STEP_SIZE] = {0};
         size_t len = size < STEP_SIZE ? size : STEP_SIZE;
@@ -534,6 +534,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += len;
         size -= len;
     }
+    machine_reset(m); /* afterwards, or libFuzzer would look for leaks in what is still open */
     return 0;
 }
 
@@ -635,7 +636,25 @@ static size_t seed_steps(uint8_t *data, size_t max, uint64_t *state)
     return steps * STEP_SIZE;
 }
 
-/* Changes whole steps: another one is inserted, one is repeated, taken out, or partly new. */
+/* As many steps as are looked at: putting the machine back costs as much as eight of them. */
+static size_t steps_fill(uint8_t *data, size_t size, size_t max, uint64_t *state)
+{
+    while (size < (size_t)STEPS_MAX * STEP_SIZE && size + STEP_SIZE <= max) {
+        size_t steps = size / STEP_SIZE;
+
+        if (steps > 0 && seed_random(state) % 2)
+            memcpy(data + size, data + seed_random(state) % steps * STEP_SIZE, STEP_SIZE);
+        else
+            step_random(data + size, state);
+        size += STEP_SIZE;
+    }
+    return size;
+}
+
+/*
+ * Changes whole steps: another one is inserted, one is repeated, taken out, or partly new, or
+ * many are added.
+ */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
     uint64_t state = seed;
@@ -643,7 +662,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 
     machine.calls = mutating ? machine.calls : 0;
     mutating = true;
-    unsigned what = seed_random(&state) % 8;
+    unsigned what = seed_random(&state) % 14;
     uint8_t step[STEP_SIZE];
 
     if (max > (size_t)STEPS_MAX * STEP_SIZE && size <= (size_t)STEPS_MAX * STEP_SIZE)
@@ -651,6 +670,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     if (what < 3 || (steps == 0 && max < STEP_SIZE))
         return seed_mutate(seed_steps, data, size, max, seed);
     size = steps * STEP_SIZE;
+    if (what > 7)
+        return steps_fill(data, size, max, &state);
     size_t at = steps > 0 ? seed_random(&state) % steps * STEP_SIZE : 0;
     step_random(step, &state);
     if (what == 3 && steps > 1) {

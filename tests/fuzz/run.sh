@@ -46,8 +46,8 @@ run_one() {
 	limit=-max_total_time=$3
 	if [ "$2" = inputs ]; then
 		least=$3
-		# libFuzzer counts the corpus too, and one or two inputs of its own.
-		limit=-runs=$((least + $(find "$corpus" -type f | wc -l) + 2))
+		# libFuzzer counts the corpus too, one or two inputs of its own, and those that it runs again to look for leaks.
+		limit=-runs=$((least + $(find "$corpus" -type f | wc -l) + 1002))
 	fi
 	"$1/$name" "$limit" -seed="$4" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
 		-artifact_prefix="$6/$name-" ${dict[@]+"${dict[@]}"} "$corpus" >"$log" 2>&1 </dev/null || status=$?

@@ -67,7 +67,7 @@ case $status in
 3 | 4) skip "the riscv64 compiler cannot be had (see above)" ;;
 *) exit 1 ;;
 esac
-make -s -j2 cross CACHE="$cache" || exit 1
+make -s -j2 cross-test CACHE="$cache" || exit 1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -177,6 +177,11 @@ t starts-2-harts $k -c 2 hostile-starts.elf
 t fault-handler $k hostile-novector.elf
 t fault-device $k --report - hostile-mmio.elf
 killed killed-asleep $k hostile-sleep.elf
+echo "@begin engine"
+timeout -s KILL 60 kvm-test hello.elf hostile-ipis.elf >/tmp/out 2>&1
+status=$?
+cat /tmp/out
+echo "@end engine $status"
 t fault-jump $k --report - hostile-wildjump.elf
 t fault-registers $k --report - hostile-mmio.elf
 storm storm $k services.elf
@@ -219,7 +224,7 @@ for applet in sh mount insmod timeout cat mkfifo pidof xargs kill chmod rm power
 	ln -s busybox "$work/tree/bin/$applet"
 done
 cp "$host"/host/*.ko "$work/tree/lib/"
-cp build/cross/tollgate "$work/tree/bin/tollgate"
+cp build/cross/tollgate build/cross/kvm-test "$work/tree/bin/"
 cp "$build"/guest/*.elf "$work/tree/"
 if [ "$linux" = linux ]; then
 	memory=1G
@@ -308,6 +313,7 @@ expect starts-2-harts 0 '1..3'
 expect fault-handler 100 'guest fault: hart 0, pc 0x80' 'illegal instruction' 'trap handler (stvec) is not in memory'
 expect fault-device 100 'guest fault: hart 0, pc 0x80' ', instruction 0x' '"registers"'
 expect killed-asleep 143
+expect engine 0 'ok 3 - steps are those of the interpreter' '1..8'
 expect fault-jump 100 'ok 22 - jump to' 'guest fault: hart 0, pc 0x' 'instruction access fault, address 0x' \
 	'too many jumps to where no memory is' '"x31"'
 expect fault-registers 100 'access fault, address 0x' ', instruction 0x' 'KVM cannot carry out this access' '"x31"'

@@ -49,7 +49,7 @@ if sh guest/linux/fetch.sh --check; then
 	COREMARK=nowhere BENCH_ROWS=calls refused 'a CoreMark that is not there' "COREMARK='nowhere'"
 else
 	skip 'the Linux guest is not in the cache'
-	rows='start-ms peak-mb sbi-base trap trap-user sfence sfence-page uart-lsr csr-write csr-status rdtime'
+	rows='start-ms start-cpu-ms peak-mb sbi-base trap trap-user sfence sfence-page uart-lsr csr-write csr-status rdtime'
 fi
 
 # All of it, and a second time with the build itself in QEMU's place, which needs no network.

@@ -38,20 +38,22 @@ struct way {
     bool drop;       /* the TLB emptied before each run */
     bool narrow;     /* a code cache of two small segments */
     unsigned evict;  /* code is forgotten before one run in so many */
+    bool plain;      /* without shortcuts past the interpreter's functions */
 };
 
 static const struct way ways[] = {
-    {"usual",       0, BLOCK_STEPS_MAX, 0,   false, false, 0},
-    {"hot",         8, BLOCK_STEPS_MAX, 0,   false, false, 0},
-    {"warm",        1, BLOCK_STEPS_MAX, 0,   false, false, 0},
-    {"short",       0, 7,               0,   false, false, 0},
-    {"single",      0, 1,               0,   false, false, 0},
-    {"step",        0, 1,               1,   false, false, 0},
-    {"strides",     0, BLOCK_STEPS_MAX, 400, false, false, 0},
-    {"empty TLB",   0, BLOCK_STEPS_MAX, 200, true,  false, 0},
-    {"small cache", 0, BLOCK_STEPS_MAX, 0,   false, true,  0},
-    {"evictions",   0, BLOCK_STEPS_MAX, 500, false, false, 3},
-    {"everything",  1, 5,               100, true,  true,  4},
+    {"usual",       0, BLOCK_STEPS_MAX, 0,   false, false, 0, false},
+    {"hot",         8, BLOCK_STEPS_MAX, 0,   false, false, 0, false},
+    {"warm",        1, BLOCK_STEPS_MAX, 0,   false, false, 0, false},
+    {"short",       0, 7,               0,   false, false, 0, false},
+    {"single",      0, 1,               0,   false, false, 0, false},
+    {"step",        0, 1,               1,   false, false, 0, false},
+    {"strides",     0, BLOCK_STEPS_MAX, 400, false, false, 0, false},
+    {"empty TLB",   0, BLOCK_STEPS_MAX, 200, true,  false, 0, false},
+    {"small cache", 0, BLOCK_STEPS_MAX, 0,   false, true,  0, false},
+    {"evictions",   0, BLOCK_STEPS_MAX, 500, false, false, 3, false},
+    {"plain",       0, BLOCK_STEPS_MAX, 0,   false, false, 0, true },
+    {"everything",  1, 5,               100, true,  true,  4, true },
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -114,6 +116,7 @@ static void way_begin(const struct way *way, struct world *w)
     }
     d->heat = way->heat;
     d->block_steps = way->block_steps;
+    d->plain = way->plain;
     d->cache.segment = 0;
     d->cache.used = 0;
     d->cache.segment_size = way->narrow ? 20000 : w->segment_size;

@@ -7,7 +7,7 @@
 
 /* Registers: t0 to t2 are the snippets' own, s0 points at data, s1 at the code. */
 enum { SNIPPETS_A_PROGRAM = 72, SNIPPET_WORDS = 16 };
-enum { SIE_BIT = 2, SPP_BIT = 256, STIMECMP = 0x14d, FRM = 2, FFLAGS = 1 };
+enum { SIE_BIT = 2, SPP_BIT = 256, STIMECMP = 0x14d, SENVCFG = 0x10a, FRM = 2, FFLAGS = 1 };
 
 struct pen {
     uint32_t *at;
@@ -235,6 +235,24 @@ static void put_satp(struct pen *p)
             AS_R(sfence_vma, ZERO, random_below(2) ? S0 : ZERO, random_below(2) ? T2 : ZERO));
 }
 
+/* Any form of access to a CSR of kernels, which is as it was afterwards. */
+static void put_csr(struct pen *p)
+{
+    static const uint16_t csrs[] = {
+        SSTATUS, SIE,      STVEC, SCOUNTEREN, SSCRATCH,   SEPC,    SCAUSE, STVAL,
+        SIP,     SENVCFG,  SATP,  MSTATUS,    MIE,        MTVEC,   MEPC,   MCAUSE,
+        MTVAL,   MSCRATCH, MIP,   STIMECMP,   MCOUNTEREN, MEDELEG, MIDELEG};
+    unsigned csr = csrs[random_below(sizeof(csrs) / sizeof(csrs[0]))];
+    unsigned rd = random_below(3) ? A0 + random_below(6) : ZERO, rs1 = random_below(32);
+    static const enum rv_insn_id forms[] = {RV_INSN_csrrw,  RV_INSN_csrrs,  RV_INSN_csrrc,
+                                            RV_INSN_csrrwi, RV_INSN_csrrsi, RV_INSN_csrrci};
+
+    put(p, AS_CSRR(T0, csr));
+    put(p, as_i(forms[random_below(6)], rd, rs1, (int)csr));
+    put(p, AS_CSRR(T1, csr));
+    put(p, AS_CSRW(csr, T0));
+}
+
 /* --- time, devices, floating point, calls --- */
 
 static void put_time(struct pen *p)
@@ -295,10 +313,11 @@ static void put_wait(struct pen *p)
 void snippets_put(struct scene *scene)
 {
     static void (*const kinds[])(struct pen *) = {
-        put_loop,        put_loop,        put_loop,        put_call,    put_calls,  put_switch,
-        put_reservation, put_copy,        put_crossing,    put_rewrite, put_return, put_to_user,
-        put_status,      put_status,      put_page_change, put_satp,    put_time,   put_device,
-        put_rounding,    put_rewrite_far, put_to_user,     put_wait,
+        put_loop,    put_loop,        put_loop,   put_call,     put_calls,
+        put_switch,  put_reservation, put_copy,   put_crossing, put_rewrite,
+        put_return,  put_to_user,     put_status, put_status,   put_page_change,
+        put_satp,    put_time,        put_device, put_rounding, put_rewrite_far,
+        put_to_user, put_wait,        put_csr,    put_csr,      put_csr,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

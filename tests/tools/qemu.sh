@@ -20,6 +20,7 @@ package=qemu-system-riscv
 firmware=opensbi
 programs='qemu-system-riscv64 qemu-system-riscv32'
 if [ "${1:-}" = x86 ]; then
+    recipe=x86-1
     folder=qemu-x86
     package=qemu-system-x86
     firmware=seabios
@@ -50,7 +51,7 @@ top=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)/root
 LD_LIBRARY_PATH=$top/usr/lib/@TRIPLET@:$top/lib/@TRIPLET@${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 QEMU_MODULE_DIR=$top/usr/lib/@TRIPLET@/qemu
 export LD_LIBRARY_PATH QEMU_MODULE_DIR
-exec "$top/usr/bin/${0##*/}" -L "$top/usr/share/qemu" "$@"
+exec "$top/usr/bin/${0##*/}" -L "$top/usr/share/qemu" -L "$top/usr/share/seabios" "$@"
 WRAPPER
     sed -i "s|@TRIPLET@|$triplet|g" "$1"
     chmod 0755 "$1"

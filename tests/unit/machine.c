@@ -41,6 +41,10 @@ static void engine_prepare(struct machine *m)
             d->block_steps = 1;
         if (d)
             d->plain = in_use == MACHINE_DBT_PLAIN;
+        if (d && in_use == MACHINE_DBT_SMALL) {
+            d->cache.segment_size = 16384;
+            d->cache.nsegments = 2;
+        }
     }
 #else
     (void)m;

@@ -58,12 +58,13 @@ struct machine {
 void machine_init(struct machine *m, enum start_kind start, unsigned nharts);
 void machine_destroy(struct machine *m);
 
-/* Which engine machines are made with from here on; both translate all that they can. */
+/* Which engine machines are made with from here on; all of the translator translate what they
+ * can. */
 enum machine_engine {
     MACHINE_INTERP,
     MACHINE_DBT,        /* the translator */
-    MACHINE_DBT_SINGLE, /* the same, with one instruction a block, so that all stops are exact
-                         */
+    MACHINE_DBT_SINGLE, /* with one instruction a block, so that all stops are exact */
+    MACHINE_DBT_SMALL,  /* with a code cache of two small segments */
     MACHINE_DBT_PLAIN,  /* with steps of the interpreter for all that has no code */
 };
 void machine_use(enum machine_engine engine);

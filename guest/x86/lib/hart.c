@@ -38,6 +38,11 @@ void trap_gate_set(unsigned vector, void (*handler)(void), unsigned privilege)
     };
 }
 
+void trap_gate_reset(unsigned vector)
+{
+    trap_gate_set(vector, (void (*)(void))(uintptr_t)(trap_stubs + vector * STUB_SIZE), 0);
+}
+
 _Noreturn void x86_trap(const uint64_t *frame)
 {
     print("exception %lu, then 0x%lx 0x%lx\n", frame[0], frame[1], frame[2]);
@@ -47,7 +52,7 @@ _Noreturn void x86_trap(const uint64_t *frame)
 _Noreturn void x86_begin(const void *info)
 {
     for (unsigned i = 0; i < TRAPS; i++)
-        trap_gate_set(i, (void (*)(void))(uintptr_t)(trap_stubs + i * STUB_SIZE), 0);
+        trap_gate_reset(i);
     print_init(info);
     system_off(guest_main(info) != 0);
 }

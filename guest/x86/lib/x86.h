@@ -42,6 +42,8 @@ static inline void msr_write(uint32_t msr, uint64_t value)
 /* A gate of the interrupt table (Intel SDM, volume 3, section 6.14.1): privilege 3 lets user
  * code use it. */
 void trap_gate_set(unsigned vector, void (*handler)(void), unsigned privilege);
+/* Exception `vector` ends the guest again, as all do at the start. */
+void trap_gate_reset(unsigned vector);
 
 /* For start.S. */
 extern char guest_stack[];

@@ -2,8 +2,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/dbt.h"
 
-#include "vmm/engine/dbt/map.h"
-
 /* The op of a slot, decoded; NULL when it cannot run from its page. */
 static const struct rv_op *op_at(struct code_page *page, unsigned slot)
 {
@@ -31,29 +29,21 @@ static bool ends_block(unsigned id)
     }
 }
 
-static enum lowered lower(struct dbt *d, struct target_block *b, const struct rv_op *op,
-                          unsigned slot, unsigned steps)
-{
-    const uint8_t *begin = target_block_at(b);
-    enum lowered result = target_lower(b, op, slot, steps);
-
-    if (UNLIKELY(d->map))
-        map_op(d, begin, target_block_at(b), op, (d->in->hart.pc & RV_PAGE_MASK) + 2 * slot);
-    return result;
-}
-
 static void walk(struct dbt *d, struct target_block *b, struct code_page *page, unsigned slot)
 {
     unsigned steps = 0;
 
-    for (;;) {
+    for (unsigned n = 0;; n++) {
         const struct rv_op *op = slot < PAGE_SLOTS ? op_at(page, slot) : NULL;
 
         /* Where other code stands already, it is run on in. */
-        if (!op || steps == d->block_steps || (steps > 0 && page->entry[slot]))
+        if (!op || n == d->block_steps || (n > 0 && page->entry[slot]))
             break;
-        if (lower(d, b, op, slot, ++steps) == LOWERED_END)
-            return;
+        switch (target_lower(b, op, slot, ++steps)) {
+        case LOWERED: break;
+        case LOWERED_END: return;
+        case LOWERED_BACK: steps = 0; break;
+        }
         slot += op->code & 1 ? 1 : 2;
         if (ends_block(op->code >> 1))
             break;

@@ -120,19 +120,24 @@ static uint64_t step_ahead(struct rv_hart *h)
     return code;
 }
 
+/*
+ * Behind a step that dropped translations nothing that was known before it is so: a call, even
+ * one among others or by a device, may be a fence of its own hart.
+ */
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
     const struct rv_op *behind = op + op_length(op) / 2;
     size_t slot = (size_t)(op - page_of(op)->op);
     unsigned id = op->code >> 1;
     dbt_crossing *way = id < RV_INSNS ? dbt_crossings[id] : NULL;
+    uint64_t fences = h->fences;
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
     if (LIKELY(way && !dbt_of(h)->plain)) {
         h->left = left - 1;
         switch (way(h, op)) {
-        case CROSSED_ON: return STEP_ON;
+        case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
         case CROSSED_AHEAD: return step_ahead(h);
         default: return STEP_LEAVE;
         }
@@ -142,7 +147,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
-    return interp_of(h)->behind == behind ? STEP_ON : step_ahead(h);
+    return interp_of(h)->behind == behind && h->fences == fences ? STEP_ON : step_ahead(h);
 }
 
 /* By the interpreter, from h->pc to the next jump or for one step. False: leave. */
@@ -286,7 +291,7 @@ const struct engine engine_dbt = {
     .name = "dbt",
     .summary = "translator to the host's machine code, for x86-64 hosts",
     .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED |
-            ENGINE_CODE_MAP,
+            ENGINE_WATCH | ENGINE_CODE_MAP,
     .probe = dbt_probe,
     .vm_create = map_open,
     .vm_destroy = map_close,

@@ -20,6 +20,11 @@
 #define BLOCK_HEAT 8
 #endif
 
+/* struct dbt, without */
+#define WITHOUT_RETURNS 0x1u /* calls leave no way back for returns */
+#define WITHOUT_FUSION  0x4u /* each instruction is lowered by itself */
+#define WITHOUT_GROUPS  0x2u /* loads and stores off one register share no look */
+
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
  * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
@@ -30,13 +35,17 @@ struct dbt {
     struct interp *in;
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
-    uint64_t end; /* the steps at which the budget ends, or a counter overflows */
-    bool plain;   /* no ways but the interpreter's, for tests: crossing.c */
-    bool leaving; /* set by a step in the middle of a block: run returns */
+    unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
+    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
+    uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
+    bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
     uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
     uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_empty; /* where a return goes for which no call left a way back */
+    uint32_t stub_find;  /* to the code of the address in rax */
+    uint32_t stub_even;  /* leaves, bit 0 of the address cleared */
     uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
@@ -121,19 +130,17 @@ struct target_block *target_block_begin(struct dbt *d, struct code_page *page, u
                                         uint8_t *room, uint64_t size);
 
 enum lowered {
-    LOWERED,     /* and the block goes on */
-    LOWERED_END, /* the instruction ends the block; its jumps are emitted */
+    LOWERED,      /* and the block goes on */
+    LOWERED_END,  /* the instruction ends the block; its jumps are emitted */
+    LOWERED_BACK, /* a call: the block goes on where it returns to, with no steps taken */
 };
 
-/* Emits one instruction, the steps-th of the block. */
+/* Emits one instruction, the steps-th of the block, or since the last call of it. */
 enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsigned slot,
                           unsigned steps);
 
 /* Emits the end of a block that runs on into `slot` (PAGE_SLOTS: the next page). */
 void target_fall(struct target_block *b, unsigned slot, unsigned steps);
-
-/* Where its next code will stand, in the writable mapping. */
-const uint8_t *target_block_at(const struct target_block *b);
 
 /* Ends it: the size of its code; 0: it did not fit. */
 uint64_t target_block_end(struct target_block *b);

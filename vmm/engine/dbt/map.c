@@ -69,4 +69,8 @@ void map_stubs(const struct dbt *d)
     map_part(d, start + d->stub_fp, end, "stub-fp", 0);
     map_part(d, start + d->stub_set, end, "stub-sstatus", 0);
     map_part(d, start + d->stub_clear, end, "stub-sstatus", 0);
+    map_part(d, start + d->stub_write, end, "stub-sstatus", 0);
+    map_part(d, start + d->stub_ecall, end, "stub-ecall", 0);
+    map_part(d, start + d->stub_ebreak, end, "stub-ebreak", 0);
+    map_part(d, start + d->stub_sret, end, "stub-sret", 0);
 }

@@ -3,6 +3,7 @@
 #include "vmm/engine/dbt/x64_block.h"
 
 #include "vmm/engine/riscv/csr.h"
+#include "vmm/observe.h"
 
 static bool is_immediate(unsigned id)
 {
@@ -251,6 +252,9 @@ bool x64_lower_csr(struct target_block *b)
     unsigned id = b->op->code >> 1;
 
     if (id < RV_INSN_csrrw || id > RV_INSN_csrrci)
+        return false;
+    /* Who watches is told by the interpreter's function, and was there before the hart ran. */
+    if (hart_watched(b->dbt->in->hart.hart, WATCH_CSR))
         return false;
     if (b->op->imm == CSR_SSTATUS)
         return lower_sstatus(b, id);

@@ -43,10 +43,16 @@ static void pins_load(struct x64_code *c)
     x64_rm(c, X64_MOV, REG_TLB, HART(tlb));
 }
 
+void x64_calls_forget(struct x64_code *c)
+{
+    x64_rm(c, X64_MOV, RSP, HART(host_sp));
+}
+
 /* Back to who entered; what the hart is to know is stored. */
 static void leave(struct x64_code *c)
 {
-    x64_ri(c, ALU_ADD, true, RSP, 8);
+    x64_calls_forget(c);
+    x64_ri(c, ALU_ADD, true, RSP, 24);
     for (unsigned i = KEPT; i-- > 0;)
         x64_pop(c, kept[i]);
     x64_ret(c);
@@ -142,6 +148,19 @@ static void emit_leave(struct dbt *d, struct x64_code *c)
     leave(c);
 }
 
+/* Where returns go that do not find their way back, with the address in rax. */
+static void emit_find(struct dbt *d, struct x64_code *c)
+{
+    d->stub_empty = x64_offset(d, c);
+    x64_calls_forget(c);
+    d->stub_find = x64_offset(d, c);
+    x64_ri(c, ALU_AND, true, RAX, -2);
+    x64_lookup(d, c);
+    d->stub_even = x64_offset(d, c);
+    x64_ri(c, ALU_AND, true, RAX, -2);
+    x64_jmp(c, d->cache.write + d->stub_leave);
+}
+
 static void emit_enter(struct dbt *d, struct x64_code *c)
 {
     d->stub_enter = x64_offset(d, c);
@@ -150,6 +169,12 @@ static void emit_enter(struct dbt *d, struct x64_code *c)
     x64_ri(c, ALU_SUB, true, RSP, 8); /* calls from here find the stack aligned */
     x64_rm(c, X64_LEA, REG_HART, X64_MEM(RDI, HART_BIAS));
     x64_rr(c, X64_MOV, RAX, RSI);
+    /* The last way back: no instruction's address, and code that looks for the right one. */
+    x64_mov_imm(c, RCX, 1);
+    x64_push(c, RCX);
+    x64_lea_rip(c, RCX, d->cache.write + d->stub_empty);
+    x64_push(c, RCX);
+    x64_rm(c, X64_STORE, RSP, HART(host_sp));
     x64_rm(c, X64_MOV, REG_LEFT, HART(left));
     pins_load(c);
     x64_jmp_reg(c, RAX);
@@ -187,17 +212,15 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     pins_load(c);
     x64_ret(c);
     x64_link(ends, c->at);
-    x64_ri(c, ALU_ADD, true, RSP, 8); /* not back into the block */
     x64_ri(c, ALU_CMP, true, RAX, STEP_LEAVE);
     ahead = x64_jcc(c, CC_NE, NULL);
     leave(c);
     x64_link(refused, c->at);
-    x64_ri(c, ALU_ADD, true, RSP, 8);
     leave(c);
     x64_link(ahead, c->at);
+    x64_calls_forget(c);
     x64_rm(c, X64_MOV, REG_LEFT, HART(left));
-    x64_lea_rip(c, RCX, d->cache.write);
-    x64_rr(c, X64_ADD, RAX, RCX);
+    x64_rm(c, X64_ADD, RAX, HART(code_base));
     pins_load(c);
     x64_jmp_reg(c, RAX);
 }
@@ -296,6 +319,7 @@ void target_stubs(struct dbt *d)
     struct x64_code c = {.at = d->cache.write, .end = d->cache.write + TARGET_STUBS};
 
     emit_leave(d, &c);
+    emit_find(d, &c);
     emit_enter(d, &c);
     emit_fp(d, &c);
     d->stub_set = x64_offset(d, &c);
@@ -315,6 +339,7 @@ void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
 
     memcpy(&enter, &stub, sizeof(enter));
     h->link = NULL;
+    h->code_base = (uintptr_t)d->cache.exec;
     h->page_va = h->pc & RV_PAGE_MASK;
     enter(h, d->cache.exec + code);
 }

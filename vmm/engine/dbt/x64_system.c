@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
+#include "vmm/observe.h"
+
 /*
  * Where an instruction jumps to one of these stubs, rax is its op, rcx the steps of the block
  * before it, rdx its pc. What is not the usual case goes to the interpreter's functions, before
@@ -50,11 +52,12 @@ static void slow_way(struct dbt *d, struct x64_code *c, const struct exits *slow
     x64_jmp(c, d->cache.write + d->stub_leave);
 }
 
-/* On at rax: by the fetch table, unless no steps are left. */
+/* On at rax, in another privilege: by the fetch table, unless no steps are left. */
 static void go_on(struct dbt *d, struct x64_code *c)
 {
     const uint8_t *leave = d->cache.write + d->stub_leave;
 
+    x64_calls_forget(c);
     x64_rr(c, X64_TEST, REG_LEFT, REG_LEFT);
     x64_jcc(c, CC_LE, leave);
     x64_lookup(d, c);
@@ -201,6 +204,9 @@ bool x64_lower_system(struct target_block *b)
     const struct dbt *d = b->dbt;
 
     if (d->plain || d->in->program)
+        return false;
+    /* Who watches is told by rv_trap and rv_sret. */
+    if (hart_watched(d->in->hart.hart, WATCH_ENGINE))
         return false;
     switch (b->op->code >> 1) {
     case RV_INSN_ecall: jump_to(b, d->stub_ecall, PRIV_U, true); return true;

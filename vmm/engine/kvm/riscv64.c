@@ -105,6 +105,7 @@ static void kvm_vm_destroy(struct vm *vm)
 
     if (!kv)
         return;
+    kvm_debug_destroy(kv);
     if (kv->vcpu0_fd >= 0)
         close(kv->vcpu0_fd);
     if (kv->vm_fd >= 0)
@@ -326,7 +327,7 @@ static bool attend(struct hart *hart)
         hart_take_fences(hart);
     if (requests & HART_REQ_WAKE)
         atomic_fetch_and(&hart->requests, ~HART_REQ_WAKE);
-    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART));
+    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK));
 }
 
 /*
@@ -349,10 +350,15 @@ static int kvm_run(struct hart *hart)
         if (!attend(hart))
             break;
         phase_end(hart);
-        error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        if (k->vm->debug)
+            error = kvm_debug_run(k);
+        else
+            error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
         phase_mark(hart, MARK_LEAVE);
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
+        if (k->vm->debug)
+            gate = kvm_debug_stepped(k, gate);
     }
     kvm_finish(k);
     atomic_store(&k->thread, 0);
@@ -488,7 +494,7 @@ static int kvm_stopped_set(struct hart *hart, bool stopped)
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: S-mode guests on the processor itself",
-    .caps = ENGINE_HARTS,
+    .caps = ENGINE_HARTS | ENGINE_DEBUG,
     .probe = kvm_probe,
     .vm_create = kvm_vm_create,
     .vm_destroy = kvm_vm_destroy,
@@ -513,4 +519,7 @@ const struct engine engine_kvm = {
     .stopped_get = kvm_stopped_get,
     .stopped_set = kvm_stopped_set,
     .rom_moved = kvm_rom_moved,
+    .debug_enable = kvm_debug_enable,
+    .debug_break = kvm_debug_break,
+    .debug_step = kvm_debug_step,
 };

@@ -15,6 +15,8 @@
 
 #define KVM_ISA_NAMES 64
 
+struct kvm_debug;
+
 /* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
 struct kvm_vm {
     int kvm_fd, vm_fd;
@@ -25,6 +27,7 @@ struct kvm_vm {
     const char *isa_names[KVM_ISA_NAMES + 1];
     const char *mmu;
     uint64_t timebase_hz;
+    struct kvm_debug *debug; /* or NULL: not enabled */
     struct hart_state reset; /* what KVM keeps no registers for, as a kernel start finds it */
 };
 
@@ -42,6 +45,10 @@ struct kvm_hart {
     struct kvm_run *run;
     _Atomic int thread; /* inside run: host_thread_self(); else 0 */
     enum kvm_pending pending;
+    bool step;       /* debug_step */
+    bool stepped;    /* an instruction was executed since the last EXIT_DEBUG */
+    bool past_break; /* the breakpoint at break_pc was told: go over it */
+    uint64_t break_pc;
     unsigned wild_fetches;  /* from where no memory is; the kernel logs each */
     struct rv_hart *walker; /* walks the guest's page tables; holds no state of the guest's */
 };
@@ -91,5 +98,28 @@ void kvm_finish(struct kvm_hart *k);
 
 /* The same, with no effect: registers and pc are as before the instruction that exited. */
 void kvm_undo(struct kvm_hart *k);
+
+/* The instruction at pc, a compressed one expanded; its own bits in *raw. 0: cannot be told. */
+uint32_t kvm_insn_fetch(struct kvm_hart *k, uint64_t pc, uint32_t *raw);
+
+/* Enters the guest's trap handler (privileged specification, "Supervisor Trap Handling"). */
+void kvm_trap_inject(struct kvm_hart *k, uint64_t cause, uint64_t tval, uint64_t pc);
+
+/* Makes the walker translate as the hart does now. */
+void kvm_walker_prepare(struct kvm_hart *k);
+
+/* --- riscv64_debug.c --- */
+
+int kvm_debug_enable(struct vm *vm);
+void kvm_debug_destroy(struct kvm_vm *kv);
+int kvm_debug_break(struct vm *vm, gpa_t gpa, bool set);
+void kvm_debug_step(struct hart *hart, bool on);
+
+/* KVM_RUN while debugging: over one instruction where that is due. 0 or errno. */
+int kvm_debug_run(struct kvm_hart *k);
+/* After what kvm_debug_run left for was delivered: tells of a step. */
+enum gate kvm_debug_stepped(struct kvm_hart *k, enum gate gate);
+/* KVM_EXIT_DEBUG. */
+enum gate kvm_debug_deliver(struct kvm_hart *k);
 
 #endif

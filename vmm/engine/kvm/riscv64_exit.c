@@ -70,19 +70,18 @@ static bool halfword_fetch(struct kvm_hart *k, uint64_t va, uint16_t *half)
     return true;
 }
 
-static void walker_prepare(struct kvm_hart *k)
+void kvm_walker_prepare(struct kvm_hart *k)
 {
     k->walker->satp = kvm_reg(k, KVM_REG_CSR(satp));
     k->walker->mstatus = kvm_reg(k, KVM_REG_CSR(sstatus));
     k->walker->priv = kvm_reg(k, KVM_REG_MODE) == KVM_RISCV_MODE_S ? PRIV_S : PRIV_U;
 }
 
-/* The instruction at pc, a compressed one expanded; its own bits in *raw. 0: cannot be told. */
-static uint32_t insn_fetch(struct kvm_hart *k, uint64_t pc, uint32_t *raw)
+uint32_t kvm_insn_fetch(struct kvm_hart *k, uint64_t pc, uint32_t *raw)
 {
     uint16_t half[2] = {0, 0};
 
-    walker_prepare(k);
+    kvm_walker_prepare(k);
     *raw = 0;
     if ((pc & 1) || !halfword_fetch(k, pc, &half[0]))
         return 0;
@@ -117,8 +116,7 @@ static bool insn_address(const struct kvm_hart *k, uint32_t word, uint64_t *va, 
 
 /* --- exceptions --- */
 
-/* Enters the guest's trap handler (privileged specification, "Supervisor Trap Handling"). */
-static void trap_inject(struct kvm_hart *k, uint64_t cause, uint64_t tval, uint64_t pc)
+void kvm_trap_inject(struct kvm_hart *k, uint64_t cause, uint64_t tval, uint64_t pc)
 {
     uint64_t sstatus = kvm_reg(k, KVM_REG_CSR(sstatus));
     bool user = kvm_reg(k, KVM_REG_MODE) == KVM_RISCV_MODE_U;
@@ -138,7 +136,7 @@ static bool handler_there(struct kvm_hart *k)
 {
     uint16_t unused;
 
-    walker_prepare(k);
+    kvm_walker_prepare(k);
     k->walker->priv = PRIV_S;
     return halfword_fetch(k, kvm_reg(k, KVM_REG_CSR(stvec)) & ~3ull, &unused);
 }
@@ -166,7 +164,7 @@ static enum gate failure_deliver(struct kvm_hart *k, int error)
 {
     uint64_t pc = kvm_reg(k, KVM_REG_PC);
     uint64_t cause = RV_FETCH_ACCESS, tval = pc;
-    uint32_t raw, word = insn_fetch(k, pc, &raw);
+    uint32_t raw, word = kvm_insn_fetch(k, pc, &raw);
 
     if (word != 0 && insn_address(k, word, &tval, &cause))
         return fault_deliver(k, pc, cause, tval, raw,
@@ -179,7 +177,7 @@ static enum gate failure_deliver(struct kvm_hart *k, int error)
         return fault_deliver(k, pc, cause, tval, 0, "too many jumps to where no memory is");
     if (handler_there(k)) {
         k->wild_fetches++;
-        trap_inject(k, cause, tval, pc);
+        kvm_trap_inject(k, cause, tval, pc);
         return GATE_CONTINUE;
     }
     if (pc == (kvm_reg(k, KVM_REG_CSR(stvec)) & ~3ull) && kvm_reg(k, KVM_REG_CSR(sepc)) != pc)
@@ -209,7 +207,7 @@ static void call_commit(struct kvm_hart *k, const struct call *c)
     case CALL_TRAP:
         kvm_undo(k);
         pc = kvm_reg(k, KVM_REG_PC);
-        trap_inject(k, c->value, (uint64_t)c->error, pc);
+        kvm_trap_inject(k, c->value, (uint64_t)c->error, pc);
         break;
     default: kvm_undo(k); break; /* parked, replaced, stopped: nothing has happened */
     }
@@ -269,7 +267,7 @@ static enum gate system_event_deliver(struct kvm_hart *k)
  */
 static void mmio_load(struct kvm_hart *k, uint64_t data, unsigned size)
 {
-    uint32_t raw, word = data ? insn_fetch(k, kvm_reg(k, KVM_REG_PC), &raw) : 0;
+    uint32_t raw, word = data ? kvm_insn_fetch(k, kvm_reg(k, KVM_REG_PC), &raw) : 0;
     bool integer = OPCODE(word) == OPCODE_LOAD;
     unsigned rd = word >> 7 & 31, shift = 64 - 8 * size;
 
@@ -287,12 +285,12 @@ static void mmio_fault(struct kvm_hart *k, gpa_t gpa, bool write)
 {
     uint64_t pc = kvm_reg(k, KVM_REG_PC);
     uint64_t va = gpa, cause;
-    uint32_t raw, word = insn_fetch(k, pc, &raw);
+    uint32_t raw, word = kvm_insn_fetch(k, pc, &raw);
 
     if (word != 0)
         insn_address(k, word, &va, &cause);
     kvm_undo(k);
-    trap_inject(k, write ? RV_STORE_ACCESS : RV_LOAD_ACCESS, va, pc);
+    kvm_trap_inject(k, write ? RV_STORE_ACCESS : RV_LOAD_ACCESS, va, pc);
 }
 
 static enum gate mmio_deliver(struct kvm_hart *k)
@@ -330,6 +328,7 @@ enum gate kvm_exit_deliver(struct kvm_hart *k, int error)
     case KVM_EXIT_RISCV_SBI: return call_deliver(k);
     case KVM_EXIT_MMIO: return mmio_deliver(k);
     case KVM_EXIT_SYSTEM_EVENT: return system_event_deliver(k);
+    case KVM_EXIT_DEBUG: return kvm_debug_deliver(k);
     case KVM_EXIT_INTR: return vm_gate(k->hart, &exit);
     default: return failure_deliver(k, EIO);
     }

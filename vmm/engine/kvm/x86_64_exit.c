@@ -11,6 +11,8 @@
 #include "guest/abi/x86.h"
 #include "vmm/phases.h"
 
+#define RESET_RIP 0xfff0u /* where a processor begins */
+
 /* --- pending work of the kernel --- */
 
 void kvm_finish(struct kvm_hart *k)
@@ -74,7 +76,7 @@ static void code_take(struct kvm_hart *k, struct vm_exit *exit)
                                          EXIT_CODE_MAX - before));
 }
 
-/* The guest cannot go on: reported with pc, code and registers. `what` is used up here. */
+/* The guest cannot go on: reported with pc, code and registers. */
 static enum gate fault_deliver(struct kvm_hart *k, const char *what, uint64_t address,
                                const char *why)
 {
@@ -95,13 +97,21 @@ static enum gate fault_deliver(struct kvm_hart *k, const char *what, uint64_t ad
  */
 static enum gate shutdown_deliver(struct kvm_hart *k)
 {
-    char what[96] = "triple fault";
+    struct vm_exit exit = {.kind = EXIT_FAULT};
+    char what[96];
 
-    if (kvm_regs(k)->rip == 0xfff0 && k->last_rip != 0)
+    if (kvm_regs(k)->rip != RESET_RIP)
+        return fault_deliver(k, "triple fault", 0, NULL);
+    exit.fault.pc = RESET_RIP;
+    exit.fault.what = what;
+    if (k->last_rip != 0)
         snprintf(what, sizeof(what),
                  "triple fault, registers lost; the exit before it was at 0x%" PRIx64,
                  k->last_rip);
-    return fault_deliver(k, what, 0, NULL);
+    else
+        snprintf(what, sizeof(what),
+                 "triple fault, registers lost; there was no exit before it");
+    return vm_gate(k->hart, &exit);
 }
 
 static enum gate internal_deliver(struct kvm_hart *k)

@@ -155,7 +155,10 @@ struct rv_hart {
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
     struct rv_space *space; /* of satp */
+    uint64_t fences;        /* times that translations were dropped */
     uint64_t page_va;       /* translated code: the virtual page it runs in */
+    uintptr_t host_sp;      /* the host's stack while no way back of a call is on it */
+    uintptr_t code_base;    /* where the code cache is executed */
     const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
     uint32_t fp_live;       /* 1: the host's FPU has the guest's rounding mode and flags */
     uint32_t mxcsr;         /* on its way to and from the FPU */

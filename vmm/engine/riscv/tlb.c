@@ -140,6 +140,7 @@ void rv_tlb_flush(struct rv_hart *h)
 
 void rv_fetch_flush(struct rv_hart *h)
 {
+    h->fences++;
     fetch_clear(&h->fetch_m);
     for (unsigned i = 0; i < RV_SPACES; i++)
         for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
@@ -206,6 +207,7 @@ static void space_drop_page(struct rv_space *space, uint64_t va)
 
 void rv_tlb_fence(struct rv_hart *h, uint64_t va, uint64_t asid)
 {
+    h->fences++;
     for (unsigned i = 0; i < RV_SPACES; i++) {
         struct rv_space *space = &h->spaces[i];
 

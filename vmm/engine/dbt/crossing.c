@@ -4,9 +4,6 @@
 
 #include "vmm/engine/riscv/csr.h"
 
-/* One instruction: h->pc is its own and its step is taken off h->left. */
-typedef enum crossed crossing(struct rv_hart *h, const struct rv_op *op);
-
 static enum crossed leave(struct rv_hart *h)
 {
     dbt_of(h)->leaving = true;
@@ -179,7 +176,7 @@ static enum crossed cross_sfence(struct rv_hart *h, const struct rv_op *op)
     return CROSSED_AHEAD;
 }
 
-static crossing *const crossings[RV_INSNS] = {
+dbt_crossing *const dbt_crossings[RV_INSNS] = {
     [RV_INSN_lb] = cross_lb,
     [RV_INSN_lh] = cross_lh,
     [RV_INSN_lw] = cross_lw,
@@ -205,13 +202,3 @@ static crossing *const crossings[RV_INSNS] = {
     [RV_INSN_sfence_vma] = cross_sfence,
     [RV_INSN_sinval_vma] = cross_sfence,
 };
-
-enum crossed dbt_cross(struct rv_hart *h, const struct rv_op *op)
-{
-    unsigned id = op->code >> 1;
-
-    if (id >= RV_INSNS || !crossings[id] || dbt_of(h)->plain)
-        return CROSSED_NOT;
-    h->left--;
-    return crossings[id](h, op);
-}

@@ -128,15 +128,19 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
     const struct rv_op *behind = op + op_length(op) / 2;
     size_t slot = (size_t)(op - page_of(op)->op);
+    unsigned id = op->code >> 1;
+    dbt_crossing *way = id < RV_INSNS ? dbt_crossings[id] : NULL;
     uint64_t fences = h->fences;
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    switch (dbt_cross(h, op)) {
-    case CROSSED_NOT: break;
-    case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
-    case CROSSED_AHEAD: return step_ahead(h);
-    case CROSSED_LEAVE: return STEP_LEAVE;
+    if (LIKELY(way && !dbt_of(h)->plain)) {
+        h->left = left - 1;
+        switch (way(h, op)) {
+        case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
+        case CROSSED_AHEAD: return step_ahead(h);
+        default: return STEP_LEAVE;
+        }
     }
     dbt_of(h)->stepped++;
     if (!interp_step(h, op, false)) {

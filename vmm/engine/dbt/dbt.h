@@ -69,13 +69,14 @@ static inline struct dbt *dbt_of(struct rv_hart *h)
 /* --- crossing.c --- */
 
 /*
- * One instruction, at h->pc with h->left as before the step, without the interpreter where
- * there is a shorter way. CROSSED_NOT: there is none, and nothing has happened. CROSSED_ON: on
- * behind it, at h->pc, where nothing waits to be looked at. CROSSED_AHEAD: on at h->pc, after
- * a look at requests and interrupts. CROSSED_LEAVE: run returns, as dbt.leaving says.
+ * One instruction, at h->pc with its step taken off h->left, without the interpreter; NULL:
+ * there is no such way. CROSSED_ON: on behind it, at h->pc, where nothing waits to be looked
+ * at. CROSSED_AHEAD: on at h->pc, after a look at requests and interrupts. CROSSED_LEAVE: run
+ * returns, as dbt.leaving says.
  */
-enum crossed { CROSSED_NOT, CROSSED_ON, CROSSED_AHEAD, CROSSED_LEAVE };
-enum crossed dbt_cross(struct rv_hart *h, const struct rv_op *op);
+enum crossed { CROSSED_ON, CROSSED_AHEAD, CROSSED_LEAVE };
+typedef enum crossed dbt_crossing(struct rv_hart *h, const struct rv_op *op);
+extern dbt_crossing *const dbt_crossings[RV_INSNS];
 
 /* Is there nothing to look at before the next instruction? */
 static inline bool dbt_quiet(const struct rv_hart *h)

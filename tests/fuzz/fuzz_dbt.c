@@ -146,38 +146,55 @@ static bool page_known(const struct interp *in, const struct code_page *page)
     return false;
 }
 
-static void check_fetches(const struct interp *in)
+/* A table that was never used may hold anything where no bit says that it was filled. */
+static bool filled(const uint64_t *set, unsigned i)
+{
+    return set[i / 64] >> (i % 64) & 1;
+}
+
+static void check_fetch(const struct interp *in, const struct rv_fetch *fetch)
 {
     const struct dbt *d = in->translator;
 
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
-            const struct rv_fetch_entry *e = &in->hart.fetches[f].entry[i];
+    for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
+        const struct rv_fetch_entry *e = &fetch->entry[i];
 
-            if (!(in->hart.fetches_used >> f & 1) || e->tag == RV_TLB_EMPTY)
-                continue;
-            if (!page_known(in, e->page))
+        if (!filled(fetch->filled, i) || e->tag == RV_TLB_EMPTY)
+            continue;
+        if (e->tag % MEM_PAGE_SIZE != 0 || !page_known(in, e->page))
+            abort();
+        for (unsigned slot = 0; d && slot < PAGE_SLOTS; slot++)
+            if (e->page->entry[slot] >= d->cache.size ||
+                (e->page->entry[slot] && e->page->entry[slot] < d->cache.fixed))
                 abort();
-            for (unsigned slot = 0; slot < PAGE_SLOTS; slot++)
-                if (e->page->entry[slot] >= d->cache.size ||
-                    (e->page->entry[slot] && e->page->entry[slot] < d->cache.fixed))
-                    abort();
+    }
+}
+
+static void check_tlb(const struct mem *mem, const struct rv_tlb *tlb)
+{
+    for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
+        if (filled(tlb->filled, i)) {
+            check_entry(mem, &tlb->load[i]);
+            check_entry(mem, &tlb->store[i]);
         }
 }
 
 static void check_machine(const struct side *s)
 {
+    const struct rv_hart *h = &s->in->hart;
     const struct dbt *d = s->in->translator;
 
-    for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++)
-        for (unsigned i = 0; (s->in->hart.tlbs_used >> ctx & 1) && i < RV_TLB_ENTRIES; i++) {
-            check_entry(&s->vm.mem, &s->in->hart.tlbs[ctx].load[i]);
-            check_entry(&s->vm.mem, &s->in->hart.tlbs[ctx].store[i]);
-        }
-    if (!d)
-        return;
-    check_fetches(s->in);
-    if (hash(d->cache.write, d->cache.fixed) != s->stubs)
+    check_tlb(&s->vm.mem, &h->tlb_m);
+    check_fetch(s->in, &h->fetch_m);
+    for (unsigned i = 0; i < RV_SPACES; i++) {
+        if (!h->spaces[i].filled)
+            continue;
+        for (unsigned ctx = 0; ctx < RV_SPACE_TLBS; ctx++)
+            check_tlb(&s->vm.mem, &h->spaces[i].tlb[ctx]);
+        for (unsigned f = 0; f < RV_SPACE_FETCHES; f++)
+            check_fetch(s->in, &h->spaces[i].fetch[f]);
+    }
+    if (d && hash(d->cache.write, d->cache.fixed) != s->stubs)
         abort();
 }
 

@@ -581,8 +581,7 @@ static bool lower_exact(struct target_block *b, unsigned id)
     }
 }
 
-/* What has to do with floating point at all, for the test that comes before. */
-static bool is_float(unsigned id)
+bool x64_is_float(unsigned id)
 {
     switch (id) {
     case RV_INSN_fminm_s:
@@ -616,7 +615,7 @@ bool x64_lower_float(struct target_block *b)
     unsigned id = b->op->code >> 1;
     unsigned rm = rm_of(b);
 
-    if (!is_float(id))
+    if (!x64_is_float(id))
         return false;
     x64_fp_begin(b);
     if (lower_exact(b, id))

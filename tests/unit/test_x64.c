@@ -396,6 +396,16 @@ static void test_shifts(void)
         x64_rorx(begin(&e), width == 64, n & 15, n >> 4 & 15, n % 31);
         check(&e, &want);
     }
+    for (unsigned n = 0; n < 512; n++) {
+        unsigned width = n & 256 ? 64 : 32;
+        struct wanted want = {.mnemonic = n & 256 ? "roundsd" : "roundss", .n = 3};
+
+        want.operand[0] = reg_operand(n & 15, 128);
+        want.operand[1] = reg_operand(n >> 4 & 15, 128);
+        want.operand[2] = imm_operand(n % 13);
+        x64_round(begin(&e), width == 64, n & 15, n >> 4 & 15, n % 13);
+        check(&e, &want);
+    }
 }
 
 static void test_one_operand(void)

@@ -211,6 +211,14 @@ void x64_rorx(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned
     x64_byte(c, count);
 }
 
+void x64_round(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned mode)
+{
+    prefixes(c, X64_66 | X64_0F3A, high_bits(reg, 0, rm), false);
+    x64_byte(c, wide ? 0x0b : 0x0a);
+    modrm_reg(c, reg, rm);
+    x64_byte(c, mode);
+}
+
 void x64_bit(struct x64_code *c, enum x64_bit bit, unsigned reg, unsigned number)
 {
     prefixes(c, X64_W | X64_0F, high_bits(0, 0, reg), false);

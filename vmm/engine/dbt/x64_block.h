@@ -140,6 +140,8 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 
 /* From here on the FPU has the guest's rounding mode and flags; FS is dirty then. */
 void x64_fp_begin(struct target_block *b);
+/* Floating point that the target has code for, but loads and stores. */
+bool x64_is_float(unsigned id);
 /* The register holds a boxed single from here on, or may not. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
 

@@ -186,17 +186,51 @@ static void lower_from_word(struct target_block *b, enum x64_op op, bool wide)
 }
 
 /*
- * To a signed integer. What does not fit becomes the least one of the host's, with NV: then the
- * interpreter looks.
+ * From 64 unsigned bits. Those of the upper half are halved first, where the lowest bit stays
+ * as the rest that rounding sees, and doubled then, which is exact.
  */
-static void lower_to_int(struct target_block *b, enum x64_op op, bool wide, bool word)
+static void lower_from_unsigned(struct target_block *b, bool wide)
 {
+    enum x64_op op = wide ? X64_CVTSI2SD : X64_CVTSI2SS;
+    struct x64_code *c = &b->code;
+    uint8_t *half, *over;
+
+    x64_get(b, RAX, b->op->rs1);
+    x64_rr(c, wide ? X64_XORPS : X64_PCMPEQB, XMM1, XMM1);
+    x64_rr(c, X64_TEST, RAX, RAX);
+    half = x64_jcc(c, CC_S, NULL);
+    x64_rr(c, op, XMM1, RAX);
+    over = x64_jmp(c, NULL);
+    x64_land(b, half);
+    x64_rr(c, X64_MOV, RCX, RAX);
+    x64_shift(c, SHIFT_SHR, true, RAX, 1);
+    x64_ri(c, ALU_AND, false, RCX, 1);
+    x64_rr(c, X64_OR, RAX, RCX);
+    x64_rr(c, op, XMM1, RAX);
+    x64_vrr(c, wide ? X64_VADDSD : X64_VADDSS, XMM1, XMM1, XMM1);
+    x64_land(b, over);
+    put_spare(b, wide);
+}
+
+/* A conversion to an integer. */
+struct to_int {
+    bool wide, word, is_unsigned;
+};
+
+/*
+ * To a signed integer in the mode at hand or towards zero. What does not fit becomes the least
+ * one of the host's, with NV: then the interpreter looks.
+ */
+static void to_signed(struct target_block *b, struct to_int to, unsigned from, bool zero)
+{
+    static const enum x64_op ops[2][2][2] = {
+        {{X64_CVTSS2SI, X64_CVTSS2SI32}, {X64_CVTTSS2SI, X64_CVTTSS2SI32}},
+        {{X64_CVTSD2SI, X64_CVTSD2SI32}, {X64_CVTTSD2SI, X64_CVTTSD2SI32}},
+    };
     struct x64_code *c = &b->code;
 
-    if (!wide)
-        need_boxed(b, b->op->rs1);
-    x64_rr(c, op, RAX, x64_f(b, b->op->rs1));
-    if (word) {
+    x64_rr(c, ops[to.wide][zero][to.word], RAX, from);
+    if (to.word) {
         x64_ri(c, ALU_CMP, false, RAX, INT32_MIN);
         x64_step_if(b, CC_E);
         x64_rr(c, X64_MOVSXD, RAX, RAX);
@@ -205,41 +239,93 @@ static void lower_to_int(struct target_block *b, enum x64_op op, bool wide, bool
         x64_rr(c, X64_CMP, RAX, RCX);
         x64_step_if(b, CC_E);
     }
-    x64_put(b, b->op->rd, RAX);
 }
 
 /*
- * Conversions that the host does in the rounding mode at hand, or towards zero; those that are
- * exact, in any.
+ * What may not fit is the interpreter's before the host has a chance to find it inexact: what
+ * has an exponent of `limit` or more, and of unsigned ones the negative, which stand above.
  */
-static bool lower_convert(struct target_block *b, unsigned id, unsigned rm)
+static void need_exponent(struct target_block *b, unsigned from, struct to_int to, int limit)
 {
-    bool zero = rm == RM_RTZ;
+    struct x64_code *c = &b->code;
+    int bias = to.wide ? 1023 : 127;
+    unsigned below = to.wide ? 52 : 23; /* the exponent */
 
-    switch (id) {
-#define TO_INT(name, SCALAR, wide, word, BITS)                                                 \
-    case RV_INSN_fcvt_##name:                                                                  \
-        lower_to_int(b, zero ? X64_CVTT##SCALAR##2SI##BITS : X64_CVT##SCALAR##2SI##BITS, wide, \
-                     word);                                                                    \
-        return true;
-        TO_INT(w_d, SD, true, true, 32)
-        TO_INT(w_s, SS, false, true, 32)
-        TO_INT(l_d, SD, true, false, )
-        TO_INT(l_s, SS, false, false, )
-#undef TO_INT
-    default: break;
+    x64_rr(c, X64_MOVQ_FROM, from, RAX);
+    if (!to.is_unsigned)
+        x64_rr(c, to.wide ? X64_ADD : X64_ADD32, RAX, RAX);
+    x64_shift(c, SHIFT_SHR, to.wide, RAX, to.is_unsigned ? below : below + 1);
+    x64_ri(c, ALU_CMP, false, RAX, bias + limit);
+    x64_step_if(b, CC_AE);
+}
+
+/* The modes of the host by those of instructions: to nearest, to zero, down, up. */
+static const uint8_t host_modes[] = {0, 3, 1, 2};
+
+static void lower_to_int(struct target_block *b, struct to_int to, unsigned rm)
+{
+    struct x64_code *c = &b->code;
+    int bits = to.word ? 32 : 64;
+    unsigned from;
+
+    if (!to.wide)
+        need_boxed(b, b->op->rs1);
+    from = x64_f(b, b->op->rs1);
+    if (!to.is_unsigned && (rm == RM_DYNAMIC || rm == RM_RTZ)) {
+        to_signed(b, to, from, rm == RM_RTZ);
+        x64_put(b, b->op->rd, RAX);
+        return;
     }
-    if (zero)
-        return false;
+    /* Rounding may make one more of it. The host's integers are signed. */
+    if (!to.is_unsigned)
+        bits -= 2;
+    else if (rm != RM_RTZ || !to.word)
+        bits -= 1;
+    need_exponent(b, from, to, bits);
+    if (rm != RM_DYNAMIC && rm != RM_RTZ) {
+        x64_round(c, to.wide, XMM1, from, host_modes[rm]);
+        from = XMM1;
+    }
+    to.word = false;
+    to_signed(b, to, from, rm != RM_DYNAMIC);
+    if (bits <= 32)
+        x64_rr(c, X64_MOVSXD, RAX, RAX);
+    x64_put(b, b->op->rd, RAX);
+}
+
+static bool lower_convert_to_int(struct target_block *b, unsigned id, unsigned rm)
+{
+    switch (id) {
+#define TO_INT(name, ...)                                                                      \
+    case RV_INSN_fcvt_##name: lower_to_int(b, (struct to_int){__VA_ARGS__}, rm); return true;
+        TO_INT(w_d, .wide = true, .word = true)
+        TO_INT(w_s, .word = true)
+        TO_INT(l_d, .wide = true)
+        TO_INT(l_s, .word = false)
+        TO_INT(wu_d, .wide = true, .word = true, .is_unsigned = true)
+        TO_INT(wu_s, .word = true, .is_unsigned = true)
+        TO_INT(lu_d, .wide = true, .is_unsigned = true)
+        TO_INT(lu_s, .is_unsigned = true)
+#undef TO_INT
+    default: return false;
+    }
+}
+
+/* In the rounding mode at hand. */
+static bool lower_convert_from_int(struct target_block *b, unsigned id)
+{
     switch (id) {
     case RV_INSN_fcvt_d_l: lower_from_int(b, X64_CVTSI2SD, true); return true;
     case RV_INSN_fcvt_s_l: lower_from_int(b, X64_CVTSI2SS, false); return true;
     case RV_INSN_fcvt_s_w: lower_from_int(b, X64_CVTSI32_2SS, false); return true;
     case RV_INSN_fcvt_s_wu: lower_from_word(b, X64_CVTSI2SS, false); return true;
+    case RV_INSN_fcvt_d_lu: lower_from_unsigned(b, true); return true;
+    case RV_INSN_fcvt_s_lu: lower_from_unsigned(b, false); return true;
     default: return false;
     }
 }
 
+/* Those that are exact, in any mode. */
 static bool lower_exact_convert(struct target_block *b, unsigned id)
 {
     switch (id) {
@@ -250,10 +336,78 @@ static bool lower_exact_convert(struct target_block *b, unsigned id)
     }
 }
 
+/* To an integer of the format (Zfa). */
+static void lower_round(struct target_block *b, bool wide, bool inexact, unsigned rm)
+{
+    unsigned mode = rm == RM_DYNAMIC ? ROUND_MXCSR : host_modes[rm];
+    unsigned from, to;
+
+    if (!wide)
+        need_boxed(b, b->op->rs1);
+    from = x64_f(b, b->op->rs1);
+    to = x64_f_target(b, b->op->rd);
+    if (to != from) /* the upper part is kept: a box */
+        x64_rr(&b->code, X64_MOVAPS, to, from);
+    x64_round(&b->code, wide, to, to, mode | (inexact ? 0 : ROUND_INEXACT));
+    put_number(b, wide);
+}
+
+static bool lower_integral(struct target_block *b, unsigned id, unsigned rm)
+{
+    switch (id) {
+    case RV_INSN_fround_d: lower_round(b, true, false, rm); return true;
+    case RV_INSN_fround_s: lower_round(b, false, false, rm); return true;
+    case RV_INSN_froundnx_d: lower_round(b, true, true, rm); return true;
+    case RV_INSN_froundnx_s: lower_round(b, false, true, rm); return true;
+    default: return false;
+    }
+}
+
+/*
+ * fclass, by the exponent. Of zero, subnormal, normal and infinite, 0 to 3, the bits of the
+ * positive are 4 to 7 and those of the negative 3 to 0. NaNs are the interpreter's.
+ */
+static void lower_class(struct target_block *b, bool wide)
+{
+    struct x64_code *c = &b->code;
+    unsigned from;
+
+    if (!wide)
+        need_boxed(b, b->op->rs1);
+    from = x64_f(b, b->op->rs1);
+    x64_rr(c, X64_MOVQ_FROM, from, RAX);
+    if (!wide)
+        x64_shift(c, SHIFT_SHL, true, RAX, 32);
+    x64_rr(c, X64_MOV, RDX, RAX);
+    x64_rr(c, X64_ADD, RAX, RAX); /* without the sign */
+    x64_setcc(c, CC_NE, RCX);
+    x64_rr(c, X64_MOVZX8, RCX, RCX);
+    x64_shift(c, SHIFT_SAR, true, RDX, 63);
+    x64_rr(c, X64_MOVQ_TO, XMM1, RDX);
+    x64_mov_imm(c, RDX, wide ? 0xffeull << 52 : 0xffull << 56); /* infinity */
+    x64_rr(c, X64_CMP, RAX, RDX);
+    x64_step_if(b, CC_A);
+    x64_setcc(c, CC_E, RDX);
+    x64_rr(c, X64_MOVZX8, RDX, RDX);
+    x64_rr(c, X64_ADD32, RCX, RDX);
+    x64_shift(c, SHIFT_SHR, true, RAX, wide ? 53 : 56); /* the exponent */
+    x64_setcc(c, CC_NE, RDX);
+    x64_rr(c, X64_MOVZX8, RDX, RDX);
+    x64_rr(c, X64_ADD32, RCX, RDX);
+    x64_rr(c, X64_MOVQ_FROM, XMM1, RDX);
+    x64_rr(c, X64_XOR32, RCX, RDX); /* -1 - kind of the negative */
+    x64_ri(c, ALU_ADD, false, RCX, 4);
+    x64_mov_imm(c, RAX, 1);
+    x64_shift_cl(c, SHIFT_SHL, false, RAX);
+    x64_put(b, b->op->rd, RAX);
+}
+
 /* --- comparisons, signs, moves --- */
 
-/* flt and fle are invalid for any NaN, feq for signalling ones: comi and ucomi. */
-static void lower_less(struct target_block *b, enum x64_cond cc, bool wide)
+/*
+ * flt and fle are invalid for any NaN; feq, fltq and fleq for signalling ones: comi and ucomi.
+ */
+static void lower_less(struct target_block *b, enum x64_op compare, enum x64_cond cc, bool wide)
 {
     unsigned two;
 
@@ -262,7 +416,7 @@ static void lower_less(struct target_block *b, enum x64_cond cc, bool wide)
         need_boxed(b, fs2(b));
     }
     two = x64_f(b, fs2(b));
-    x64_rr(&b->code, wide ? X64_COMISD : X64_COMISS, two, x64_f(b, b->op->rs1));
+    x64_rr(&b->code, compare, two, x64_f(b, b->op->rs1));
     x64_setcc(&b->code, cc, RAX); /* unordered sets CF, so that neither a nor ae holds */
     x64_rr(&b->code, X64_MOVZX8, RAX, RAX);
     x64_put(b, b->op->rd, RAX);
@@ -385,21 +539,29 @@ static void lower_from_f(struct target_block *b, bool wide)
 static bool lower_exact(struct target_block *b, unsigned id)
 {
     switch (id) {
-    case RV_INSN_fle_d: lower_less(b, CC_AE, true); return true;
-    case RV_INSN_fle_s: lower_less(b, CC_AE, false); return true;
-    case RV_INSN_flt_d: lower_less(b, CC_A, true); return true;
-    case RV_INSN_flt_s: lower_less(b, CC_A, false); return true;
+    case RV_INSN_fle_d: lower_less(b, X64_COMISD, CC_AE, true); return true;
+    case RV_INSN_fleq_d: lower_less(b, X64_UCOMISD, CC_AE, true); return true;
+    case RV_INSN_fle_s: lower_less(b, X64_COMISS, CC_AE, false); return true;
+    case RV_INSN_fleq_s: lower_less(b, X64_UCOMISS, CC_AE, false); return true;
+    case RV_INSN_flt_d: lower_less(b, X64_COMISD, CC_A, true); return true;
+    case RV_INSN_fltq_d: lower_less(b, X64_UCOMISD, CC_A, true); return true;
+    case RV_INSN_flt_s: lower_less(b, X64_COMISS, CC_A, false); return true;
+    case RV_INSN_fltq_s: lower_less(b, X64_UCOMISS, CC_A, false); return true;
     case RV_INSN_feq_d: lower_equal(b, true); return true;
     case RV_INSN_feq_s: lower_equal(b, false); return true;
+    case RV_INSN_fminm_d: /* differs for NaNs only */
     case RV_INSN_fmin_d:
         lower_extreme(b, (struct extreme){X64_VMINSD, X64_VORPS}, true);
         return true;
+    case RV_INSN_fminm_s:
     case RV_INSN_fmin_s:
         lower_extreme(b, (struct extreme){X64_VMINSS, X64_VORPS}, false);
         return true;
+    case RV_INSN_fmaxm_d:
     case RV_INSN_fmax_d:
         lower_extreme(b, (struct extreme){X64_VMAXSD, X64_VANDPS}, true);
         return true;
+    case RV_INSN_fmaxm_s:
     case RV_INSN_fmax_s:
         lower_extreme(b, (struct extreme){X64_VMAXSS, X64_VANDPS}, false);
         return true;
@@ -413,14 +575,39 @@ static bool lower_exact(struct target_block *b, unsigned id)
     case RV_INSN_fmv_x_w: lower_from_f(b, false); return true;
     case RV_INSN_fmv_d_x: lower_to_f(b, true); return true;
     case RV_INSN_fmv_w_x: lower_to_f(b, false); return true;
+    case RV_INSN_fclass_d: lower_class(b, true); return true;
+    case RV_INSN_fclass_s: lower_class(b, false); return true;
     default: return false;
     }
 }
 
-/* What has to do with floating point at all, for the test that comes before. */
-static bool is_float(unsigned id)
+bool x64_is_float(unsigned id)
 {
-    return (id >= RV_INSN_fmadd_s && id <= RV_INSN_fmv_d_x);
+    switch (id) {
+    case RV_INSN_fminm_s:
+    case RV_INSN_fmaxm_s:
+    case RV_INSN_fround_s:
+    case RV_INSN_froundnx_s:
+    case RV_INSN_fleq_s:
+    case RV_INSN_fltq_s:
+    case RV_INSN_fminm_d:
+    case RV_INSN_fmaxm_d:
+    case RV_INSN_fround_d:
+    case RV_INSN_froundnx_d:
+    case RV_INSN_fleq_d:
+    case RV_INSN_fltq_d: return true;
+    default: return id >= RV_INSN_fmadd_s && id <= RV_INSN_fmv_d_x;
+    }
+}
+
+/* The mode that the instruction names has to be the one at hand. */
+static void need_mode(struct target_block *b, unsigned rm)
+{
+    if (rm == RM_DYNAMIC)
+        return;
+    x64_rm(&b->code, X64_MOVZX8, RAX, HART(frm));
+    x64_ri(&b->code, ALU_CMP, false, RAX, (int32_t)rm);
+    x64_step_if(b, CC_NE);
 }
 
 bool x64_lower_float(struct target_block *b)
@@ -428,18 +615,19 @@ bool x64_lower_float(struct target_block *b)
     unsigned id = b->op->code >> 1;
     unsigned rm = rm_of(b);
 
-    if (!is_float(id))
+    if (!x64_is_float(id))
         return false;
     x64_fp_begin(b);
     if (lower_exact(b, id))
         return true;
-    if (rm <= RM_LAST || rm == RM_DYNAMIC) {
-        if (lower_exact_convert(b, id))
-            return true;
-        if (rm == RM_DYNAMIC && lower_rounded(b, id))
-            return true;
-        if ((rm == RM_DYNAMIC || rm == RM_RTZ) && lower_convert(b, id, rm))
-            return true;
-    }
-    return false;
+    if (rm > RM_LAST && rm != RM_DYNAMIC)
+        return false;
+    if (lower_exact_convert(b, id))
+        return true;
+    if (rm == RM_LAST) /* to nearest, ties away from zero: the host has no such mode */
+        return false;
+    if (lower_convert_to_int(b, id, rm) || lower_integral(b, id, rm))
+        return true;
+    need_mode(b, rm);
+    return lower_rounded(b, id) || lower_convert_from_int(b, id);
 }

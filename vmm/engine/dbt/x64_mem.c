@@ -76,6 +76,25 @@ static bool lower_integer(struct target_block *b, unsigned id)
 
 /* --- floating-point loads and stores --- */
 
+/* Does arithmetic follow soon? A look at what is decoded; wrong it costs little. */
+static bool arithmetic_follows(const struct target_block *b)
+{
+    const struct rv_op *op = b->op;
+    unsigned slot = b->slot;
+
+    for (unsigned n = 0; n < 16; n++) {
+        slot += op->code & 1 ? 1 : 2;
+        if (slot >= PAGE_SLOTS)
+            return false;
+        op = &b->page->op[slot];
+        if (op->code >> 1 == OP_undecoded)
+            code_decode(op);
+        if (x64_is_float(op->code >> 1))
+            return true;
+    }
+    return false;
+}
+
 /*
  * With FS off they are illegal, and a load makes the state dirty: what is not the usual case is
  * the interpreter's. Nothing within a block that does not leave it turns FS back.
@@ -86,6 +105,10 @@ static void fp_test(struct target_block *b, bool dirties)
 
     if (b->fp_dirty || (b->fp_on && !dirties))
         return;
+    if (arithmetic_follows(b)) { /* which asks for more */
+        x64_fp_begin(b);
+        return;
+    }
     if (dirties) {
         x64_rm(c, X64_MOV32, RAX, HART(mstatus));
         x64_ri(c, ALU_AND, false, RAX, RV_FS);

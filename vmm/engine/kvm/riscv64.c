@@ -108,6 +108,8 @@ static void kvm_vm_destroy(struct vm *vm)
     kvm_debug_destroy(kv);
     if (kv->vcpu0_fd >= 0)
         close(kv->vcpu0_fd);
+    if (kv->aia_fd >= 0)
+        close(kv->aia_fd);
     if (kv->vm_fd >= 0)
         close(kv->vm_fd);
     if (kv->kvm_fd >= 0)
@@ -203,6 +205,10 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
                          strerror(-rc));
+    rc = vm->irq.below ? kvm_aia_create(kv) : 0;
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no AIA can be made: %s",
+                         strerror(-rc));
     kv->vcpu0_fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
     if (kv->vcpu0_fd < 0 || kv->run_size < sizeof(struct kvm_run))
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no hart can be made: %s",
@@ -221,7 +227,7 @@ static int kvm_vm_create(struct vm *vm, struct error *err)
 
     if (!kv)
         return error_set(err, STATUS_OS, "--engine kvm: no memory");
-    kv->kvm_fd = kv->vm_fd = kv->vcpu0_fd = -1;
+    kv->kvm_fd = kv->vm_fd = kv->vcpu0_fd = kv->aia_fd = -1;
     vm->engine_state = kv;
     rc = host_thread_kick_init();
     if (rc < 0)
@@ -277,6 +283,7 @@ static int hart_fill(struct kvm_hart *k)
     struct kvm_vm *kv = k->vm;
     struct vm *vm = k->hart->vm;
     void *run;
+    int rc;
 
     k->walker = calloc(1, sizeof(*k->walker));
     if (!k->walker)
@@ -295,8 +302,11 @@ static int hart_fill(struct kvm_hart *k)
     if (run == MAP_FAILED)
         return -errno;
     k->run = run;
-    kvm_isa_restrict(k->fd);
-    return sbi_choose(kv, vm, k->fd);
+    kvm_isa_restrict(kv, k->fd);
+    rc = sbi_choose(kv, vm, k->fd);
+    if (rc == 0 && kv->aia_fd >= 0 && k->hart->index + 1 == vm->config->nharts)
+        rc = kvm_aia_init(kv, vm->config->nharts);
+    return rc;
 }
 
 static int kvm_hart_create(struct hart *hart)
@@ -519,6 +529,10 @@ const struct engine engine_kvm = {
     .stopped_get = kvm_stopped_get,
     .stopped_set = kvm_stopped_set,
     .rom_moved = kvm_rom_moved,
+    .irqchip_there = kvm_aia_there,
+    .line_set = kvm_line_set,
+    .line_fd = kvm_line_fd,
+    .store_fd = kvm_store_fd,
     .debug_enable = kvm_debug_enable,
     .debug_break = kvm_debug_break,
     .debug_step = kvm_debug_step,

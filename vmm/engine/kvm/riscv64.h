@@ -20,6 +20,7 @@ struct kvm_debug;
 /* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
 struct kvm_vm {
     int kvm_fd, vm_fd;
+    int aia_fd;   /* -1: the interrupt controller is a module's */
     int vcpu0_fd; /* -1: hart 0 has it */
     size_t run_size;
     uint64_t sbi_offered; /* bit i: the kernel has SBI extension KVM_RISCV_SBI_EXT i */
@@ -77,7 +78,7 @@ uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id);
 /* Asks vcpu0 for what the VM's harts will have. 0 or -errno. */
 int kvm_features_read(struct kvm_vm *kv, struct vm *vm);
 /* Takes from a vCPU the ISA extensions whose state struct hart_state does not hold. */
-void kvm_isa_restrict(int fd);
+void kvm_isa_restrict(const struct kvm_vm *kv, int fd);
 void kvm_state_read(struct kvm_hart *k, struct hart_state *state);
 int kvm_state_write(struct kvm_hart *k, const struct hart_state *state);
 void kvm_timer_write(struct kvm_hart *k, uint64_t ticks);
@@ -85,6 +86,18 @@ uint64_t kvm_timer_read(const struct kvm_hart *k);
 /* The guest's `time`, which is the VM's. */
 uint64_t kvm_time_read(const struct kvm_hart *k);
 int kvm_time_write(struct kvm_hart *k, uint64_t ticks);
+
+/* --- riscv64_aia.c --- */
+
+/* Has this host's KVM an interrupt controller (AIA)? */
+bool kvm_aia_there(void);
+/* Before the vCPUs; after them. 0 or -errno. */
+int kvm_aia_create(struct kvm_vm *kv);
+int kvm_aia_init(struct kvm_vm *kv, unsigned nharts);
+/* engine.h */
+void kvm_line_set(struct vm *vm, unsigned gsi, bool level);
+int kvm_line_fd(struct vm *vm, unsigned gsi, int fd);
+int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd);
 
 /* --- riscv64_exit.c --- */
 

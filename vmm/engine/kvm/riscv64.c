@@ -72,13 +72,13 @@ static int kvm_open(char *why, size_t size)
                                    : "");
         return -error;
     }
-    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
+    if (kvm_ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
         snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
         close(fd);
         return -ENOTSUP;
     }
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
+        if (kvm_ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
             continue;
         snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
         close(fd);
@@ -129,7 +129,7 @@ static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_s
         .userspace_addr = (uintptr_t)slot->host,
     };
 
-    return ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+    return kvm_ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 /* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
@@ -159,7 +159,7 @@ static int kvm_rom_moved(struct vm *vm)
 /* What the kernel says it has at most; `usual` where it does not say. */
 static unsigned limit_get(const struct kvm_vm *kv, int cap, unsigned usual)
 {
-    int limit = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
+    int limit = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
 
     return limit > 0 ? (unsigned)limit : usual;
 }
@@ -192,11 +192,11 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     kv->kvm_fd = kvm_open(why, sizeof(why));
     if (kv->kvm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
-    kv->vm_fd = ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
+    kv->vm_fd = kvm_ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
     if (kv->vm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
                          strerror(errno));
-    size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kv->run_size = size > 0 ? (size_t)size : 0;
     rc = limits_check(kv, vm, err);
     if (rc < 0)
@@ -209,7 +209,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no AIA can be made: %s",
                          strerror(-rc));
-    kv->vcpu0_fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
+    kv->vcpu0_fd = kvm_ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
     if (kv->vcpu0_fd < 0 || kv->run_size < sizeof(struct kvm_run))
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no hart can be made: %s",
                          strerror(errno));
@@ -294,7 +294,7 @@ static int hart_fill(struct kvm_hart *k)
         k->fd = kv->vcpu0_fd;
         kv->vcpu0_fd = -1;
     } else {
-        k->fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
+        k->fd = kvm_ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
     }
     if (k->fd < 0)
         return -errno;
@@ -396,7 +396,7 @@ static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
     struct kvm_interrupt interrupt = {.irq = level ? KVM_INTERRUPT_SET : KVM_INTERRUPT_UNSET};
 
     if (irq == IRQ_S_EXT)
-        ioctl(k->fd, KVM_INTERRUPT, &interrupt);
+        kvm_ioctl(k->fd, KVM_INTERRUPT, &interrupt);
 }
 
 static bool kvm_irq_pending(struct hart *hart)
@@ -489,7 +489,7 @@ static bool kvm_stopped_get(struct hart *hart)
 {
     struct kvm_mp_state state = {0};
 
-    return ioctl(kvm_hart_of(hart)->fd, KVM_GET_MP_STATE, &state) == 0 &&
+    return kvm_ioctl(kvm_hart_of(hart)->fd, KVM_GET_MP_STATE, &state) == 0 &&
            state.mp_state == KVM_MP_STATE_STOPPED;
 }
 
@@ -498,7 +498,7 @@ static int kvm_stopped_set(struct hart *hart, bool stopped)
     struct kvm_mp_state state = {.mp_state =
                                      stopped ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE};
 
-    return ioctl(kvm_hart_of(hart)->fd, KVM_SET_MP_STATE, &state) < 0 ? -errno : 0;
+    return kvm_ioctl(kvm_hart_of(hart)->fd, KVM_SET_MP_STATE, &state) < 0 ? -errno : 0;
 }
 
 const struct engine engine_kvm = {

@@ -22,8 +22,8 @@ bool kvm_aia_there(void)
     bool there;
 
     if (fd >= 0)
-        vm = ioctl(fd, KVM_CREATE_VM, 0);
-    there = vm >= 0 && ioctl(vm, KVM_CREATE_DEVICE, &test) == 0;
+        vm = kvm_ioctl(fd, KVM_CREATE_VM, 0);
+    there = vm >= 0 && kvm_ioctl(vm, KVM_CREATE_DEVICE, &test) == 0;
     if (vm >= 0)
         close(vm);
     if (fd >= 0)
@@ -35,7 +35,7 @@ int kvm_aia_create(struct kvm_vm *kv)
 {
     struct kvm_create_device device = {.type = KVM_DEV_TYPE_RISCV_AIA};
 
-    if (ioctl(kv->vm_fd, KVM_CREATE_DEVICE, &device) < 0)
+    if (kvm_ioctl(kv->vm_fd, KVM_CREATE_DEVICE, &device) < 0)
         return -errno;
     kv->aia_fd = (int)device.fd;
     return 0;
@@ -45,7 +45,7 @@ static int attr_set(const struct kvm_vm *kv, uint32_t group, uint64_t attr, cons
 {
     struct kvm_device_attr set = {.group = group, .attr = attr, .addr = (uintptr_t)value};
 
-    return ioctl(kv->aia_fd, KVM_SET_DEVICE_ATTR, &set) < 0 ? -errno : 0;
+    return kvm_ioctl(kv->aia_fd, KVM_SET_DEVICE_ATTR, &set) < 0 ? -errno : 0;
 }
 
 static int config_set(const struct kvm_vm *kv, uint64_t attr, uint32_t value)
@@ -82,7 +82,7 @@ void kvm_line_set(struct vm *vm, unsigned gsi, bool level)
 {
     struct kvm_irq_level line = {.irq = gsi, .level = level};
 
-    ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IRQ_LINE, &line);
+    kvm_ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IRQ_LINE, &line);
 }
 
 int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)
@@ -93,7 +93,7 @@ int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)
     /* Linux 6.12 takes an irqfd that leads nowhere, too. */
     if (kv->aia_fd < 0)
         return -ENODEV;
-    return ioctl(kv->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+    return kvm_ioctl(kv->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
 
 int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
@@ -104,6 +104,7 @@ int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
                                   .fd = fd,
                                   .flags = KVM_IOEVENTFD_FLAG_DATAMATCH};
 
-    return ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IOEVENTFD, &event) < 0 ? -errno
-                                                                                        : 0;
+    return kvm_ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IOEVENTFD, &event) < 0
+               ? -errno
+               : 0;
 }

@@ -28,14 +28,14 @@ int kvm_reg_get(int fd, uint64_t id, uint64_t *value)
     struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
 
     *value = 0; /* a 32-bit register fills the lower half only */
-    return ioctl(fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
+    return kvm_ioctl(fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int kvm_reg_set(int fd, uint64_t id, uint64_t value)
 {
     struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)&value};
 
-    return ioctl(fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
+    return kvm_ioctl(fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id)

@@ -82,8 +82,8 @@ bool virtio_has(const struct virtio_device *dev, uint64_t features)
 
 /*
  * Where the line is an edge: one for each change after which there is something to see. It is
- * lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves the
- * line of an irqfd high, and the next edge would be none.
+ * lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves
+ * the line of an irqfd high, and the next edge would be none.
  */
 static void isr_edge(const struct virtio_device *dev)
 {

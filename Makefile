@@ -47,7 +47,7 @@ endif
 LIBS := -lfdt -ljansson -lsodium -lz -lzstd -lm -pthread
 TEST_LIBS := -lcunit
 
-CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c)
+CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c vmm/x86/*.c)
 # The KVM engine is of one architecture, guest's and host's alike.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
@@ -62,7 +62,7 @@ endif
 MODULE_SRC := $(filter-out hypercalls/abigen.c,$(wildcard devices/*.c hypercalls/*.c firmware/*.c))
 LIB_SRC := $(CORE_SRC) $(ENGINE_SRC) $(MODULE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_SRC := $(filter-out $(if $(DBT),,%/fuzz_dbt.c),$(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=%)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -76,7 +76,7 @@ all: $(B)/tollgate
 ABIGEN_SRC := hypercalls/abigen.c vmm/abi.c vmm/abi_gen.c vmm/abi_doc.c vmm/error.c
 ABI_GEN := $(B)/gen/made
 
-$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h
+$(B)/abigen: $(ABIGEN_SRC) vmm/abi.h vmm/call.h vmm/mem.h vmm/error.h vmm/version.h
 	@mkdir -p $(@D)
 	$(HOSTCC) -I. -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(ABIGEN_SRC)
 
@@ -115,12 +115,25 @@ $(B)/diff: $(call obj,$(wildcard tests/diff/*.c)) $(B)/libtollgate.a
 $(B)/lockstep: $(call obj,$(wildcard tests/lockstep/*.c) tests/diff/program.c) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# What compares the translator with the interpreter, where there is one.
+$(B)/hunt: $(call obj,$(wildcard tests/hunt/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/vectors: $(call obj,$(wildcard tests/vectors/*.c) tests/diff/program.c tests/unit/assembler.c) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # For hosts whose KVM is an engine of this build.
 $(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Short names for the programs that the checks build.
-.PHONY: unit diff lockstep
+.PHONY: unit diff lockstep hunt vectors twins
+twins: $(B)/twins
+hunt: $(B)/hunt
+vectors: $(B)/vectors
 unit: $(B)/unit
 diff: $(B)/diff
 lockstep: $(B)/lockstep
@@ -163,10 +176,12 @@ $(B)/obj/commit-$(COMMIT):
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/%)
 # They share the unit tests' fixture.
-FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/unit/fixture.c tests/unit/mock_host.c
+FUZZ_COMMON := tests/fuzz/seed.c tests/fuzz/fake.c tests/fuzz/fake_files.c tests/unit/fixture.c tests/unit/mock_host.c
 $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ_COMMON)) \
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+$(B)/fuzz_dbt: $(call obj,tests/hunt/scene.c tests/hunt/snippet.c tests/diff/program.c tests/unit/assembler.c)
 
 -include $(shell test -d $(B)/obj && find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
 

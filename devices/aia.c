@@ -99,6 +99,7 @@ const struct module module_aia = {
     .summary =
         "interrupt controller in the host's kernel (RISC-V AIA), where engine kvm has it",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .create = aia_create,
     .fdt = aia_fdt,
 };

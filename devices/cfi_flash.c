@@ -500,6 +500,7 @@ static const struct module_key cfi_flash_keys[] = {
 const struct module module_cfi_flash = {
     .name = "cfi-flash",
     .summary = "two banks of 32 MiB of NOR flash (CFI, Intel command set)",
+    .archs = ARCH_RISCV64,
     .keys = cfi_flash_keys,
     .create = cfi_flash_create,
     .reset = cfi_flash_reset,

@@ -211,6 +211,7 @@ const struct module module_clint = {
     .name = "clint",
     .summary = "timers and interrupts between harts for M-mode (CLINT, ACLINT)",
     .starts = MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .create = clint_create,
     .reset = clint_reset,
     .destroy = clint_destroy,

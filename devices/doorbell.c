@@ -114,7 +114,7 @@ static int doorbell_create(struct module_instance *inst, struct error *err)
     }
     doorbell->vm = inst->vm;
     const struct bus_claim claim = {
-        .gpa = PLAT_DOORBELL_BASE,
+        .gpa = vm_arch(inst->vm)->doorbell,
         .size = PLAT_DOORBELL_SIZE,
         .ops = &doorbell_ops,
         .self = doorbell,
@@ -185,7 +185,7 @@ static int doorbell_fdt(void *self, struct fdt_builder *fdt)
 const struct module module_doorbell = {
     .name = "doorbell",
     .summary = "Tollgate's services where ecalls go to the guest's own firmware",
-    .starts = MODULE_FIRMWARE,
+    .starts = MODULE_FIRMWARE | MODULE_X86,
     .create = doorbell_create,
     .reset = doorbell_reset,
     .destroy = doorbell_destroy,

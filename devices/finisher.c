@@ -95,6 +95,7 @@ const struct module module_finisher = {
     .name = "finisher",
     .summary = "power off, restart and test status (SiFive test finisher)",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .create = finisher_create,
     .fdt = finisher_fdt,
 };

@@ -309,6 +309,7 @@ const struct module module_goldfish_rtc = {
     .name = "goldfish-rtc",
     .summary = "real-time clock with an alarm (Goldfish)",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .create = goldfish_rtc_create,
     .reset = goldfish_rtc_reset,
     .destroy = goldfish_rtc_destroy,

@@ -370,6 +370,7 @@ const struct module module_htif = {
     .name = "htif",
     .summary = "exit and console of test programs with a tohost symbol (Spike's HTIF)",
     .starts = MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .keys = htif_keys,
     .create = htif_create,
     .destroy = htif_destroy,

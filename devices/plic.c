@@ -409,6 +409,7 @@ const struct module module_plic = {
     .name = "plic",
     .summary = "interrupt controller (SiFive PLIC)",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .create = plic_create,
     .reset = plic_reset,
     .destroy = plic_destroy,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "guest/abi/platform.h"
 #include "vmm/bus.h"
@@ -12,6 +13,7 @@
 #include "vmm/fdt.h"
 #include "vmm/irq.h"
 #include "vmm/vm.h"
+#include "vmm/acpi.h"
 
 /*
  * Source: National Semiconductor PC16550D data sheet (1995), section 8 "Registers".
@@ -93,6 +95,8 @@ struct uart {
     bool thre;      /* the transmitter interrupt is pending */
     bool line;      /* what the interrupt controller was last told */
     unsigned polls; /* see uart_receives */
+    /* What LSR reads as while reading it changes nothing, for uart_glance; else 0. */
+    _Atomic uint8_t still_lsr;
     /* What came through the loopback. */
     uint8_t fifo[UART_FIFO];
     unsigned head, count;
@@ -141,13 +145,36 @@ static uint8_t uart_interrupt(const struct uart *uart)
     return IIR_NONE;
 }
 
+/* Input that comes leads to uart_ready, and only accesses take it away. */
+static void still_update(struct uart *uart)
+{
+    uint8_t value = 0;
+
+    if (uart->polls >= UART_POLLS && !uart->overrun)
+        value = LSR_THRE | LSR_TEMT | (uart_available(uart) > 0 ? LSR_DR : 0);
+    atomic_store_explicit(&uart->still_lsr, value, memory_order_release);
+}
+
+static bool uart_glance(void *self, uint64_t offset, unsigned size, uint64_t *value)
+{
+    struct uart *uart = self;
+    (void)size;
+
+    if (offset != REG_LSR)
+        return false;
+    *value = atomic_load_explicit(&uart->still_lsr, memory_order_acquire);
+    return *value != 0;
+}
+
 static void uart_update(struct uart *uart)
 {
     bool line = uart_interrupt(uart) != IIR_NONE;
 
+    still_update(uart);
+
     if (line != uart->line) {
         uart->line = line;
-        irq_set(uart->vm, PLAT_UART_IRQ, line);
+        irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, line);
     }
 }
 
@@ -338,6 +365,7 @@ static void uart_write(void *self, struct hart *hart, uint64_t offset, unsigned 
 static const struct bus_ops uart_ops = {
     .read = uart_read,
     .write = uart_write,
+    .glance = uart_glance,
     .sizes = BUS_ANY_SIZE,
 };
 
@@ -418,7 +446,8 @@ static void uart_load(void *self, struct state_reader *r)
     if (r->error != 0)
         uart_clear(uart);
     uart->line = uart_interrupt(uart) != IIR_NONE;
-    irq_set(uart->vm, PLAT_UART_IRQ, uart->line);
+    atomic_store(&uart->still_lsr, 0); /* the console may be loaded later */
+    irq_set(uart->vm, vm_arch(uart->vm)->uart_irq, uart->line);
     pthread_mutex_unlock(&uart->lock);
 }
 
@@ -443,8 +472,8 @@ static int uart_create(struct module_instance *inst, struct error *err)
     uart_clear(uart);
 
     const struct bus_claim claim = {
-        .gpa = PLAT_UART_BASE,
-        .size = PLAT_UART_SIZE,
+        .gpa = vm_arch(inst->vm)->uart,
+        .size = vm_arch(inst->vm)->uart_size,
         .ops = &uart_ops,
         .self = uart,
         .lock = &uart->lock,
@@ -452,7 +481,7 @@ static int uart_create(struct module_instance *inst, struct error *err)
     };
     int rc = bus_claim(inst->vm, &claim, err);
     if (rc == 0)
-        rc = irq_claim(inst->vm, PLAT_UART_IRQ, "uart16550a", err);
+        rc = irq_claim(inst->vm, vm_arch(inst->vm)->uart_irq, "uart16550a", err);
     if (rc < 0) {
         uart_destroy(uart);
         return rc;
@@ -474,6 +503,18 @@ static int uart_fdt(void *self, struct fdt_builder *fdt)
     return 0;
 }
 
+/* PNP0501: a 16550A compatible port (ACPI device IDs, "Legacy Devices and IDs"). */
+static void uart_acpi(void *self, struct acpi_builder *acpi)
+{
+    const struct uart *uart = self;
+    const struct arch *arch = vm_arch(uart->vm);
+
+    acpi_device(acpi, &(struct acpi_device){.hid = "PNP0501",
+                                            .gpa = arch->uart,
+                                            .size = (uint32_t)arch->uart_size,
+                                            .irq = arch->uart_irq});
+}
+
 const struct module module_uart16550a = {
     .name = "uart16550a",
     .summary = "serial port (16550A UART)",
@@ -484,4 +525,5 @@ const struct module module_uart16550a = {
     .save = uart_save,
     .load = uart_load,
     .fdt = uart_fdt,
+    .acpi = uart_acpi,
 };

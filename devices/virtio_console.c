@@ -289,6 +289,13 @@ static int virtio_console_fdt(void *self, struct fdt_builder *fdt)
     return virtio_fdt(&vc->dev, fdt);
 }
 
+static void virtio_console_acpi(void *self, struct acpi_builder *acpi)
+{
+    const struct virtio_console *vc = self;
+
+    virtio_acpi(&vc->dev, acpi);
+}
+
 static const struct module_key virtio_console_keys[] = {
     VIRTIO_KEY_SLOT,
     {NULL, NULL},
@@ -305,4 +312,5 @@ const struct module module_virtio_console = {
     .save = virtio_console_save,
     .load = virtio_console_load,
     .fdt = virtio_console_fdt,
+    .acpi = virtio_console_acpi,
 };

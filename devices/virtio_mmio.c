@@ -15,6 +15,7 @@
 #include "vmm/le.h"
 #include "vmm/notify.h"
 #include "vmm/vm.h"
+#include "vmm/acpi.h"
 
 /* Registers (section 4.2.2). */
 enum virtio_reg {
@@ -80,6 +81,11 @@ bool virtio_has(const struct virtio_device *dev, uint64_t features)
     return (dev->status & STATUS_FEATURES_OK) && (dev->driver_features & features) == features;
 }
 
+static unsigned slot_irq(const struct virtio_device *dev)
+{
+    return vm_arch(dev->vm)->virtio_irq + dev->slot;
+}
+
 /*
  * Where the line is an edge: one for each change after which there is something to see. It is
  * lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves
@@ -90,8 +96,8 @@ static void isr_edge(const struct virtio_device *dev)
     if (dev->line_fd >= 0)
         notify_raise(dev->line_fd);
     else
-        irq_set(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, true);
-    irq_set(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, false);
+        irq_set(dev->vm, slot_irq(dev), true);
+    irq_set(dev->vm, slot_irq(dev), false);
 }
 
 static void isr_update(struct virtio_device *dev, uint32_t isr)
@@ -99,8 +105,8 @@ static void isr_update(struct virtio_device *dev, uint32_t isr)
     bool changed = isr != dev->isr;
 
     dev->isr = isr;
-    if (!dev->vm->irq.edge[PLAT_VIRTIO_IRQ + dev->slot])
-        irq_set(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, isr != 0);
+    if (!dev->vm->irq.edge[slot_irq(dev)])
+        irq_set(dev->vm, slot_irq(dev), isr != 0);
     else if (isr != 0 && changed)
         isr_edge(dev);
 }
@@ -479,7 +485,7 @@ static void device_clear(struct virtio_device *dev)
 
 static gpa_t slot_base(const struct virtio_device *dev)
 {
-    return PLAT_VIRTIO_BASE + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
+    return vm_arch(dev->vm)->virtio + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
 }
 
 static void queue_notify(struct virtio_device *dev, uint32_t n)
@@ -502,8 +508,8 @@ static void queue_notified(void *self, unsigned n)
 static void device_bind(struct virtio_device *dev)
 {
     dev->bound = true;
-    if (dev->vm->irq.edge[PLAT_VIRTIO_IRQ + dev->slot])
-        dev->line_fd = notify_line(dev->vm, PLAT_VIRTIO_IRQ + dev->slot);
+    if (dev->vm->irq.edge[slot_irq(dev)])
+        dev->line_fd = notify_line(dev->vm, slot_irq(dev));
     for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
         if (dev->queue_size[n] != 0)
             (void)notify_claim(dev->vm, slot_base(dev) + REG_QUEUE_NOTIFY, n, queue_notified,
@@ -711,7 +717,7 @@ static int slot_choose(struct virtio_device *dev, const struct module_instance *
         return 0;
     }
     for (dev->slot = 0; dev->slot < PLAT_VIRTIO_SLOTS; dev->slot++)
-        if (!dev->vm->irq.owner[PLAT_VIRTIO_IRQ + dev->slot])
+        if (!dev->vm->irq.owner[slot_irq(dev)])
             return 0;
     error_set(err, STATUS_CONFIG, "%s: all %d virtio-mmio slots are taken", dev->name,
               PLAT_VIRTIO_SLOTS);
@@ -729,7 +735,7 @@ static int slot_claim(struct virtio_device *dev, struct error *err)
         .owner = dev->name,
     };
 
-    int rc = irq_claim(dev->vm, PLAT_VIRTIO_IRQ + dev->slot, dev->name, err);
+    int rc = irq_claim(dev->vm, slot_irq(dev), dev->name, err);
     if (rc == 0)
         rc = bus_claim(dev->vm, &claim, err);
     if (rc < 0)
@@ -753,7 +759,7 @@ int virtio_create(struct virtio_device *dev, struct module_instance *inst, struc
     if (rc == 0)
         rc = slot_claim(dev, err);
     if (rc == 0)
-        irq_edge(dev->vm, PLAT_VIRTIO_IRQ + dev->slot);
+        irq_edge(dev->vm, slot_irq(dev));
     if (rc == 0)
         pthread_mutex_init(&dev->lock, NULL);
     return rc;
@@ -859,7 +865,18 @@ int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt)
     fdtb_begin(fdt, "virtio_mmio@%llx", (unsigned long long)slot_base(dev));
     fdtb_string(fdt, "compatible", "virtio,mmio");
     fdtb_reg(fdt, slot_base(dev), PLAT_VIRTIO_SIZE);
-    fdtb_irq(fdt, PLAT_VIRTIO_IRQ + dev->slot);
+    fdtb_irq(fdt, slot_irq(dev));
     fdtb_end(fdt);
     return 0;
+}
+
+/* LNRO0005: a virtio-mmio window (Linux, drivers/virtio/virtio_mmio.c, virtio_mmio_acpi_match).
+ */
+void virtio_acpi(const struct virtio_device *dev, struct acpi_builder *acpi)
+{
+    acpi_device(acpi, &(struct acpi_device){.hid = "LNRO0005",
+                                            .gpa = slot_base(dev),
+                                            .size = PLAT_VIRTIO_SIZE,
+                                            .irq = slot_irq(dev),
+                                            .level = true});
 }

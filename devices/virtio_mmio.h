@@ -119,6 +119,7 @@ void virtio_reset(struct virtio_device *dev);
 void virtio_save(struct virtio_device *dev, struct state_writer *w);
 void virtio_load(struct virtio_device *dev, struct state_reader *r);
 int virtio_fdt(const struct virtio_device *dev, struct fdt_builder *fdt);
+void virtio_acpi(const struct virtio_device *dev, struct acpi_builder *acpi);
 
 /* True when the driver accepted all of the features. */
 bool virtio_has(const struct virtio_device *dev, uint64_t features);

@@ -105,6 +105,13 @@ static int virtio_rng_fdt(void *self, struct fdt_builder *fdt)
     return virtio_fdt(&rng->dev, fdt);
 }
 
+static void virtio_rng_acpi(void *self, struct acpi_builder *acpi)
+{
+    const struct virtio_rng *rng = self;
+
+    virtio_acpi(&rng->dev, acpi);
+}
+
 static const struct module_key virtio_rng_keys[] = {
     VIRTIO_KEY_SLOT,
     {NULL, NULL},
@@ -121,4 +128,5 @@ const struct module module_virtio_rng = {
     .save = virtio_rng_save,
     .load = virtio_rng_load,
     .fdt = virtio_rng_fdt,
+    .acpi = virtio_rng_acpi,
 };

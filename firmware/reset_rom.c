@@ -121,6 +121,7 @@ const struct module module_reset_rom = {
     .name = "reset-rom",
     .summary = "tells M-mode firmware which kernel to start (fw_dynamic)",
     .starts = MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .create = reset_rom_create,
     .destroy = reset_rom_destroy,
     .save = reset_rom_save,

@@ -5,13 +5,13 @@
 # guest/hostile/NAME.c   build/guest/hostile-NAME.elf  kernel guests of one file
 # guest/program/NAME.c   build/guest/program-NAME.elf  bare U-mode programs
 #
-# A folder with none of the three shapes (abi, lib, linux) makes no guest.
+# A folder with none of the three shapes (abi, lib, linux) makes no guest. guest/x86: see there.
 
 B ?= build
 GUEST_CROSS ?= riscv64-unknown-elf-
 GUEST_CC ?= $(GUEST_CROSS)gcc
 
-GUEST_KERNELS := $(filter-out abi lib linux hostile program,\
+GUEST_KERNELS := $(filter-out abi lib linux hostile program x86,\
 	$(sort $(patsubst guest/%/,%,$(dir $(wildcard guest/*/*.c)))))
 GUEST_HOSTILE := $(patsubst guest/hostile/%.c,%,$(wildcard guest/hostile/*.c))
 GUEST_PROGRAMS := $(patsubst guest/program/%.c,%,$(wildcard guest/program/*.c))
@@ -35,6 +35,8 @@ GUEST_LINK := -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096
 guest_objs = $(patsubst guest/%,$(B)/guest/obj/%.o,$(wildcard $(1)))
 GUEST_LIB_OBJS := $(call guest_objs,guest/lib/*.c guest/lib/*.S)
 GUEST_PROGRAM_LIB_OBJS := $(B)/guest/obj/lib/program/start.S.o $(B)/guest/obj/lib/program/string.c.o
+
+include guest/x86/guest.mk
 
 .PHONY: guests
 .SECONDARY: $(GUEST_PROGRAMS:%=$(B)/guest/obj/program/%.c.o) \

@@ -141,6 +141,7 @@ const struct module module_sbi_fwft = {
     .name = "sbi-fwft",
     .summary = "SBI FWFT: features of the hart that firmware switches",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_fwft_calls,
     .ncalls = sizeof(sbi_fwft_calls) / sizeof(sbi_fwft_calls[0]),
     .create = fwft_create,

@@ -67,6 +67,7 @@ const struct module module_sbi_hsm = {
     .name = "sbi-hsm",
     .summary = "SBI HSM: harts start, stop, suspend",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_hsm_calls,
     .ncalls = sizeof(sbi_hsm_calls) / sizeof(sbi_hsm_calls[0]),
 };

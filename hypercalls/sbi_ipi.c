@@ -21,6 +21,7 @@ const struct module module_sbi_ipi = {
     .name = "sbi-ipi",
     .summary = "SBI IPI: interrupts from hart to hart",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_ipi_calls,
     .ncalls = sizeof(sbi_ipi_calls) / sizeof(sbi_ipi_calls[0]),
 };

@@ -146,6 +146,7 @@ const struct module module_sbi_legacy = {
     .name = "sbi-legacy",
     .summary = "SBI legacy extensions 0-8: timer, console, IPIs, fences, shutdown",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_legacy_calls,
     .ncalls = sizeof(sbi_legacy_calls) / sizeof(sbi_legacy_calls[0]),
 };

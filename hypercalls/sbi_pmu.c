@@ -578,6 +578,7 @@ const struct module module_sbi_pmu = {
     .name = "sbi-pmu",
     .summary = "SBI PMU: the hart's counters, and what the SBI counts",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .keys = pmu_keys,
     .calls = sbi_pmu_calls,
     .ncalls = sizeof(sbi_pmu_calls) / sizeof(sbi_pmu_calls[0]),

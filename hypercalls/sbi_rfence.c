@@ -60,6 +60,7 @@ const struct module module_sbi_rfence = {
     .name = "sbi-rfence",
     .summary = "SBI RFENCE: fences executed by other harts",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_rfence_calls,
     .ncalls = sizeof(sbi_rfence_calls) / sizeof(sbi_rfence_calls[0]),
 };

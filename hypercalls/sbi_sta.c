@@ -258,6 +258,7 @@ const struct module module_sbi_sta = {
     .name = "sbi-sta",
     .summary = "SBI STA: how long others had the guest's processors",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_sta_calls,
     .ncalls = sizeof(sbi_sta_calls) / sizeof(sbi_sta_calls[0]),
     .create = sta_create,

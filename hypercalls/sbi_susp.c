@@ -39,6 +39,7 @@ const struct module module_sbi_susp = {
     .name = "sbi-susp",
     .summary = "SBI SUSP: the whole system sleeps until an interrupt",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_susp_calls,
     .ncalls = sizeof(sbi_susp_calls) / sizeof(sbi_susp_calls[0]),
 };

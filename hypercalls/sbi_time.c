@@ -18,6 +18,7 @@ const struct module module_sbi_time = {
     .name = "sbi-time",
     .summary = "SBI TIME: the supervisor's timer",
     .starts = MODULE_KERNEL,
+    .archs = ARCH_RISCV64,
     .calls = sbi_time_calls,
     .ncalls = sizeof(sbi_time_calls) / sizeof(sbi_time_calls[0]),
 };

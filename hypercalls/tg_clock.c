@@ -93,9 +93,9 @@ static void tg_clock_reset(void *self)
     page_write(clock);
 }
 
-static bool window_holds(gpa_t gpa)
+static bool window_holds(const struct vm *vm, gpa_t gpa)
 {
-    return gpa % MEM_PAGE_SIZE == 0 && gpa - PLAT_CLOCK_BASE < PLAT_CLOCK_SIZE;
+    return gpa % MEM_PAGE_SIZE == 0 && gpa - vm_arch(vm)->clock < PLAT_CLOCK_SIZE;
 }
 
 /* Nobody finds the page by knowing Tollgate: what leaks its address is the guest's own. */
@@ -107,7 +107,8 @@ static int page_place(struct tg_clock *clock)
 
     if (rc < 0)
         return rc;
-    clock->gpa = PLAT_CLOCK_BASE + chance % (PLAT_CLOCK_SIZE / MEM_PAGE_SIZE) * MEM_PAGE_SIZE;
+    clock->gpa =
+        vm_arch(clock->vm)->clock + chance % (PLAT_CLOCK_SIZE / MEM_PAGE_SIZE) * MEM_PAGE_SIZE;
     return mem_add_rom(&clock->vm->mem, clock->gpa, MEM_PAGE_SIZE, &clock->page);
 }
 
@@ -115,13 +116,17 @@ static int option_source(const struct module_instance *inst, uint32_t *source,
                          struct error *err)
 {
     const char *text = module_option(inst, "source");
+    bool rdtime = vm_arch(inst->vm) == &arch_riscv64; /* others have no such counter */
 
-    *source = TG_CLOCK_SOURCE_RDTIME;
-    if (!text || strcmp(text, "rdtime") == 0)
+    *source = rdtime ? TG_CLOCK_SOURCE_RDTIME : TG_CLOCK_SOURCE_CALL;
+    if (!text || (rdtime && strcmp(text, "rdtime") == 0))
         return 0;
     *source = TG_CLOCK_SOURCE_CALL;
     if (strcmp(text, "call") == 0)
         return 0;
+    if (strcmp(text, "rdtime") == 0)
+        return error_set(err, STATUS_USAGE,
+                         "--device tg-clock: source=rdtime is for RISC-V guests; give call");
     return error_set(err, STATUS_USAGE,
                      "--device tg-clock: source='%.80s'; give rdtime or call", text);
 }
@@ -132,7 +137,7 @@ static const struct bus_ops window_ops = {.sizes = 0};
 static int tg_clock_create(struct module_instance *inst, struct error *err)
 {
     const struct bus_claim window = {
-        .gpa = PLAT_CLOCK_BASE,
+        .gpa = vm_arch(inst->vm)->clock,
         .size = PLAT_CLOCK_SIZE,
         .ops = &window_ops,
         .owner = "tg-clock",
@@ -184,7 +189,7 @@ static void tg_clock_load(void *self, struct state_reader *r)
 
     if (r->error != 0)
         return;
-    if (!window_holds(gpa) || sequence % 2 != 0 ||
+    if (!window_holds(vm, gpa) || sequence % 2 != 0 ||
         mem_move_rom(&vm->mem, clock->gpa, gpa) != 0) {
         r->error = -EINVAL;
         return;
@@ -206,7 +211,8 @@ static int tg_clock_fdt(void *self, struct fdt_builder *fdt)
 }
 
 static const struct module_key tg_clock_keys[] = {
-    {"source", "what the page tells guests to do: rdtime (default), or call: make the call"},
+    {"source",
+     "what the page tells guests to do: rdtime (default on RISC-V), or call: make the call"},
     {NULL,     NULL                                                                        },
 };
 

@@ -695,6 +695,7 @@ const struct module module_tg_event = {
     .name = "tg-event",
     .summary = "events to wait for: timers, signals to the monitor, descriptors",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .archs = ARCH_RISCV64,
     .keys = tg_event_keys,
     .calls = tg_event_calls,
     .ncalls = sizeof(tg_event_calls) / sizeof(tg_event_calls[0]),

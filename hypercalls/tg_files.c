@@ -170,7 +170,7 @@ static int place_find(struct files *files, int64_t dirfd, const char *path, stru
 
         if (!grant)
             return -ENOENT;
-        path += len + (path[len] == '/');
+        path += len + strspn(path + len, "/"); /* one that begins with it would lead out */
         if (grant->file && path[0] != '\0')
             return -ENOTDIR;
         open->grant = grant;
@@ -479,6 +479,12 @@ static void files_close_all(struct files *files)
     }
 }
 
+/* No file is open. No hart is in a call. */
+static void files_reset(void *self)
+{
+    files_close_all(self);
+}
+
 static void files_destroy(void *self)
 {
     struct files *files = self;
@@ -567,6 +573,7 @@ const struct module module_tg_files = {
     .ncalls = sizeof(tg_files_calls) / sizeof(tg_files_calls[0]),
     .create = files_create,
     .ready = files_ready,
+    .reset = files_reset,
     .save = files_save,
     .load = files_load,
     .destroy = files_destroy,

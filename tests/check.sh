@@ -63,11 +63,16 @@ step build-gcc make -s -j"$jobs" all unit guests diff lockstep CC=gcc
 step build-clang variant clang CC=clang-14 build/clang/tollgate build/clang/unit build/clang/diff
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/unit build/asan/diff
 step build-fuzz variant fuzz CC=clang-14 SAN=1 FUZZ=1 fuzzers
-step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit
+step build-tsan variant tsan CC=clang-14 TSAN=1 build/tsan/unit build/tsan/tollgate
 if [ -n "$translator" ]; then
 	step build-dbt make -s build/tollgate-dbt
 	# Translates what is executed once.
 	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
+	step build-hunts make -s -j"$jobs" hunt vectors twins
+	step build-hunt-asan variant asan CC=gcc SAN=1 build/asan/hunt build/asan/tollgate-dbt
+	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/unit build/tlb1/hunt build/tlb1/twins
+	# What hosts without an emitter have.
+	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit build/nodbt/diff
 fi
 step lint bash tests/lint.sh
 
@@ -75,6 +80,15 @@ step unit-gcc build/unit
 step unit-clang build/clang/unit
 step unit-asan build/asan/unit
 step unit-tsan build/tsan/unit hart module console host
+if [ -n "$translator" ]; then
+	step unit-tlb1 build/tlb1/unit dbt
+	step unit-nodbt build/nodbt/unit
+	step unit-tsan-dbt build/tsan/unit dbt
+	step hunt build/hunt --instructions 10000000
+	step hunt-tlb1 build/tlb1/hunt --instructions 3000000
+	step hunt-asan build/asan/hunt --instructions 1000000
+	step vectors build/vectors --vectors 1000000
+fi
 step diff-gcc build/diff
 step diff-clang build/clang/diff
 step diff-asan build/asan/diff
@@ -83,7 +97,11 @@ step diff-same same_digest
 step guests-gcc bash tests/guest/run.sh build/tollgate build
 step guests-clang bash tests/guest/run.sh build/clang/tollgate build
 step guests-asan bash tests/guest/run.sh build/asan/tollgate build
-[ -z "$translator" ] || step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+step guests-tsan bash tests/guest/tsan.sh build/tsan/tollgate build/guest interp ${translator:+dbt}
+if [ -n "$translator" ]; then
+	step guests-dbt bash tests/guest/run.sh build/hot/tollgate-dbt build
+	step guests-dbt-asan bash tests/guest/run.sh build/asan/tollgate-dbt build
+fi
 step policy bash tests/guest/policy.sh build/tollgate build
 step policy-asan bash tests/guest/policy.sh build/asan/tollgate build
 step cli bash tests/guest/cli.sh build/tollgate build/guest
@@ -104,9 +122,13 @@ step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
 step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
+step build-bench make -s build/bench-watch build/guest/bench-bare.elf
+step ratios bash tests/guest/ratios.sh build
 step observe bash tests/guest/observe.sh build/tollgate build/guest
+[ -z "$translator" ] || step observe-dbt bash tests/guest/observe.sh build/hot/tollgate-dbt build/guest
 step linux bash tests/guest/linux.sh build/tollgate
 [ -z "$translator" ] || step linux-dbt bash tests/guest/linux.sh build/tollgate-dbt 5
+[ -z "$translator" ] || step twins bash tests/guest/twins.sh build short
 step deterministic bash tests/guest/deterministic.sh build/tollgate build/clang/tollgate build/asan/tollgate \
 	${translator:+build/tollgate-dbt}
 step linux-module bash tests/guest/linux-module.sh build/tollgate
@@ -130,7 +152,20 @@ for folder in ${LOCKSTEP:-}; do
 	step "lockstep-${folder//\//_}" bash tests/conformance/lockstep.sh build/lockstep "$folder" \
 		--skip tests/conformance/lockstep.skip
 done
-step fuzz bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
+
+# A seed for each run, and what calls it has made, so that runs add up: .cache/fuzz-calls.jsonl.
+fuzz_calls=${TOLLGATE_CACHE:-.cache}/fuzz-calls.jsonl
+mkdir -p "${fuzz_calls%/*}"
+touch "$fuzz_calls"
+seed=$(($(wc -l <"$fuzz_calls") + 1))
+step fuzz env SEED=$seed bash tests/fuzz/run.sh build/fuzz seconds "${FUZZ_SECONDS:-10}"
+calls=$(sed -n 's/^ok fuzz_sbi .* \([0-9]*\) calls.*/\1/p' "$logs/fuzz.log" 2>/dev/null)
+if [ -z "${CHECK_ONLY:-}" ] || [[ fuzz =~ $CHECK_ONLY ]]; then
+	printf '{"date":"%s","commit":"%s","seed":%d,"calls":%d}\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+		"$(git describe --always --dirty 2>/dev/null)" "$seed" "${calls:-0}" >>"$fuzz_calls"
+	printf '%d calls fuzzed; %d in all runs with this cache\n' "${calls:-0}" \
+		"$(awk -F '"calls":' '{ all += $2 } END { printf "%d", all }' "$fuzz_calls")"
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -6,12 +6,24 @@
 #
 #   fuzz         SOAK_INPUTS (10000000) inputs for every fuzz target, or those that FUZZ_ONLY matches, in rounds of at most a
 #                million for each, a seed a round; inputs of the corpus, which come first in each, are not counted
+#   calls        SOAK_CALLS (100000000) calls of the fuzz target fuzz_sbi, in rounds of 500000 inputs, a seed a round; those of
+#                the corpus are not counted
 #   diff         SOAK_PROGRAMS (200000) random programs, run with and without shortcuts, in batches of 500 by seed
+#   hunt         SOAK_HUNT (1000000000) instructions of random programs on the translator beside the interpreter (tests/hunt),
+#                in batches of ten million; where the next begins is kept
+#   hunt-tlb1    a tenth of that in a build whose TLB has one entry
+#   vectors      SOAK_VECTORS (100000000) operands for translated floating-point instructions beside the exact code
+#                (tests/vectors), in batches of a million by seed
+#   twins        whole deterministic boots of Debian's kernel on interpreter and translator, compared every 10,000 steps, and in
+#                every stress mode (tests/guest/twins.sh)
 #   boot         SOAK_BOOTS (200) boots of Debian's kernel on 4 harts to its first process and off
 #   det          SOAK_DET (10) deterministic boots of Debian's kernel on 1 and on 4 harts by each of gcc and clang, release
 #                and debug builds: all of one number of harts end with the same state
 #   stress       stress-ng --verify on 4 harts of a Debian kernel, SOAK_STRESS (10) minutes
 #   riscv-tests  the binaries in the folder RISCV_TESTS, when it is set
+#
+# SOAK_ENGINE (interp, dbt, ...) is the engine of boot, stress and riscv-tests; another one has results of its own. Stages hunt to
+# twins are left out where there is no translator.
 #
 # What is done stands in ${TOLLGATE_CACHE:-.cache}/soak/state, for the commit and the changes on top of it: a rerun goes on
 # behind the last finished item, or starts anew when they are others. Each item adds a line to results.jsonl there, with what
@@ -24,7 +36,8 @@ cd "$(dirname "$0")/.." || exit 2
 
 cache=${TOLLGATE_CACHE:-.cache}
 soak=$cache/soak
-state=$soak/state
+engine=${SOAK_ENGINE:-}
+state=$soak/state${engine:+-$engine}
 results=$soak/results.jsonl
 jobs=$(nproc)
 # A boot takes seconds; one that takes this many hangs.
@@ -32,24 +45,32 @@ boot_limit=600
 
 # Short names are for `make soak INPUTS=1000000 BOOTS=5`.
 inputs=${SOAK_INPUTS:-${INPUTS:-10000000}}
+calls=${SOAK_CALLS:-${CALLS:-100000000}}
 programs=${SOAK_PROGRAMS:-${PROGRAMS:-200000}}
+hunt=${SOAK_HUNT:-1000000000}
+vectors=${SOAK_VECTORS:-100000000}
 boots=${SOAK_BOOTS:-${BOOTS:-200}}
 det=${SOAK_DET:-10}
 stress=${SOAK_STRESS:-10}
 only=${SOAK_ONLY:-}
 batch=500
+hunt_batch=10000000
+vectors_batch=1000000
+# The monitor with the engine that was asked for.
+run=(build/tollgate run ${engine:+--engine "$engine"})
+runs="build/tollgate run${engine:+ --engine $engine}"
 
-for number in "$inputs" "$programs" "$boots" "$det" "$stress"; do
-	if ! [[ $number =~ ^[1-9][0-9]{0,8}$ ]]; then
+for number in "$inputs" "$calls" "$programs" "$hunt" "$vectors" "$boots" "$det" "$stress"; do
+	if ! [[ $number =~ ^[1-9][0-9]{0,9}$ ]]; then
 		echo "soak: '$number' is not a whole number above 0" >&2
 		exit 2
 	fi
 done
 slice=$((inputs < 1000000 ? inputs : 1000000))
 case $only in
-'' | fuzz | diff | boot | det | stress | riscv-tests) ;;
+'' | fuzz | calls | diff | hunt | hunt-tlb1 | vectors | twins | boot | det | stress | riscv-tests) ;;
 *)
-	echo "soak: SOAK_ONLY='$only' is none of fuzz, diff, boot, det, stress, riscv-tests" >&2
+	echo "soak: SOAK_ONLY='$only' is none of fuzz, calls, diff, hunt, hunt-tlb1, vectors, twins, boot, det, stress, riscv-tests" >&2
 	exit 2
 	;;
 esac
@@ -62,7 +83,7 @@ if [ -n "$(git status --porcelain)" ]; then
 	dirty=true
 	key=$commit+$({ git diff HEAD --binary && git ls-files -o --exclude-standard -z | xargs -0 -r sha256sum 2>/dev/null; } | sha256sum | cut -c 1-12)
 fi
-declare -A finished=([fuzz]=0 [diff]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
+declare -A finished=([fuzz]=0 [calls]=0 [calls_made]=0 [calls_failed]=0 [diff]=0 [hunt]=0 [hunt-tlb1]=0 [vectors]=0 [twins]=0 [boot]=0 [det]=0 [stress]=0 [riscv-tests]=0)
 passed=0 failed=0
 unprepared=0 # stages, this time; a rerun may do better
 
@@ -145,7 +166,8 @@ item_fuzz() {
 	SEED=$seed FUZZ_ONLY="^($names)\$" bash tests/fuzz/run.sh build/fuzz inputs "$slice" >"$log" 2>&1 </dev/null
 	while read -r word name rest; do
 		if [ "$word" = ok ]; then
-			count=$(tr -cd 0-9 <<<"$rest")
+			count=${rest//[!0-9 ]/}
+			count=${count%% *}
 			finished[$name]=$((${finished[$name]:-0} + count))
 			record fuzz "$name" "$seed" "$count" pass "build/fuzz/$name -seed=$seed -runs=$count"
 		elif [ "$word" = FAIL ] && [ "$interrupted" = 0 ]; then
@@ -156,6 +178,31 @@ item_fuzz() {
 		record fuzz "round $seed" "$seed" 0 fail "SEED=$seed bash tests/fuzz/run.sh build/fuzz inputs $slice"
 	fi
 	state_write
+}
+
+prepare_calls() {
+	prepare_fuzz
+}
+
+# How many calls an input has is not known before: one round more, as long as calls are left, and no fault ends round after
+# round.
+total_calls() {
+	echo $((finished[calls] + (finished[calls_made] < calls && finished[calls_failed] < 3)))
+}
+
+item_calls() {
+	local seed=$(($1 + 1)) log=$soak/calls.log round=500000 rest count result=pass
+	SEED=$seed FUZZ_ONLY='^fuzz_sbi$' bash tests/fuzz/run.sh build/fuzz inputs "$round" >"$log" 2>&1 </dev/null
+	[ "$interrupted" = 0 ] || return 0
+	rest=$(sed -n 's/^ok fuzz_sbi //p' "$log")
+	count=$(sed -n 's/.* \([0-9]*\) calls.*/\1/p' <<<"$rest")
+	if [ "${count:-0}" -eq 0 ]; then
+		result=fail
+		finished[calls_failed]=$((finished[calls_failed] + 1))
+	fi
+	finished[calls_made]=$((finished[calls_made] + ${count:-0}))
+	record calls "${finished[calls_made]} calls so far" "$seed" "${count:-0}" "$result" \
+		"SEED=$seed FUZZ_ONLY='^fuzz_sbi\$' bash tests/fuzz/run.sh build/fuzz inputs $round"
 }
 
 prepare_diff() {
@@ -177,6 +224,65 @@ item_diff() {
 	fi
 }
 
+# Is the translator part of the build?
+translates() { [ "$(uname -m)" = x86_64 ]; }
+
+prepare_hunt() { make -s -j"$jobs" build/hunt; }
+total_hunt() { translates && echo $(((hunt + hunt_batch - 1) / hunt_batch)) || echo 0; }
+item_hunt() { hunt_batch hunt build/hunt "$hunt_batch"; }
+
+prepare_hunt-tlb1() { make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/hunt; }
+total_hunt-tlb1() { translates && echo $(((hunt / 10 + hunt_batch - 1) / hunt_batch)) || echo 0; }
+item_hunt-tlb1() { hunt_batch hunt-tlb1 build/tlb1/hunt "$hunt_batch"; }
+
+# hunt_batch STAGE PROGRAM INSTRUCTIONS: from the seed at which the last batch ended.
+hunt_batch() {
+	local stage=$1 log=$soak/$1.log status=0 seed count
+	seed=${finished[$stage-seed]:-1}
+	"$2" --instructions "$3" --seed "$seed" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	count=$(sed -n 's/^instructions //p' "$log")
+	finished[$stage-seed]=$(sed -n 's/^next seed //p' "$log")
+	finished[$stage-seed]=${finished[$stage-seed]:-$((seed + 1))}
+	if [ "$status" -eq 0 ] && [ "${count:-0}" -ge "$3" ]; then
+		record "$stage" "from seed $seed" "$seed" "$count" pass "$2 --instructions $3 --seed $seed"
+	else
+		cp "$log" "$soak/$stage-$seed.log"
+		record "$stage" "from seed $seed" "$seed" "${count:-0}" fail \
+			"$2 --instructions $3 --seed $seed (see $soak/$stage-$seed.log)"
+	fi
+}
+
+prepare_vectors() { make -s -j"$jobs" build/vectors; }
+total_vectors() { translates && echo $(((vectors + vectors_batch - 1) / vectors_batch)) || echo 0; }
+
+item_vectors() {
+	local seed=$(($1 + 1)) log=$soak/vectors.log status=0 count
+	build/vectors --vectors "$vectors_batch" --seed "$seed" >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	count=$(sed -n 's/^vectors //p' "$log")
+	[ "$status" -eq 0 ] || cp "$log" "$soak/vectors-$seed.log"
+	record vectors "seed $seed" "$seed" "${count:-0}" "$([ "$status" -eq 0 ] && echo pass || echo fail)" \
+		"build/vectors --vectors $vectors_batch --seed $seed"
+}
+
+prepare_twins() {
+	prepare_boot && make -s -j"$jobs" build/twins &&
+		make -s -j"$jobs" B=build/tlb1 CFLAGS=-DRV_TLB_ENTRIES=1 build/tlb1/twins
+}
+
+total_twins() { translates && echo 1 || echo 0; }
+
+item_twins() {
+	local log=$soak/twins.log status=0 count
+	bash tests/guest/twins.sh build long >"$log" 2>&1 </dev/null || status=$?
+	[ "$interrupted" = 0 ] || return 0
+	count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log")
+	[ "$status" -eq 0 ] || cp "$log" "$soak/twins-${key:0:12}.log"
+	record twins "$(tail -n 1 "$log")" null "${count:-0}" "$([ "$status" -eq 0 ] && echo pass || echo fail)" \
+		"bash tests/guest/twins.sh build long"
+}
+
 prepare_boot() {
 	make -s -j"$jobs" all && sh guest/linux/fetch.sh || return 1
 	if [ ! -f build/initramfs.cpio ] || [ guest/linux/init -nt build/initramfs.cpio ]; then
@@ -189,15 +295,15 @@ total_boot() { echo "$boots"; }
 item_boot() {
 	local log=$soak/boot.log status=0 start=$SECONDS
 	local words="-c 4 -i build/initramfs.cpio -p 'console=hvc0 quiet tg.init=poweroff' $cache/debian-riscv64/Image"
-	timeout --foreground -k 5 "$boot_limit" build/tollgate run -c 4 -i build/initramfs.cpio \
+	timeout --foreground -k 5 "$boot_limit" "${run[@]}" -c 4 -i build/initramfs.cpio \
 		-p 'console=hvc0 quiet tg.init=poweroff' "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	if [ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log"; then
-		record boot "$(($1 + 1)) of $boots ($((SECONDS - start)) s)" null 1 pass "build/tollgate run $words"
+		record boot "$(($1 + 1)) of $boots ($((SECONDS - start)) s)" null 1 pass "$runs $words"
 	else
 		cp "$log" "$soak/boot-${key:0:12}-$(($1 + 1)).log"
 		record boot "$(($1 + 1)) of $boots (status $status, $((SECONDS - start)) s)" null 1 fail \
-			"build/tollgate run $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
+			"$runs $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
 	fi
 }
 
@@ -254,31 +360,34 @@ item_stress() {
 	local log=$soak/stress.log status=0 run
 	run="stress-ng --verify --timeout $((stress * 60))s --cpu 1 --matrix 1 --vm 1 --vm-bytes 64M --mmap 1 --mmap-bytes 64M"
 	run+=" --fork 1 --pipe 1 --futex 1 --switch 1 --atomic 1 --fp 1 --memcpy 1 --timer 1"
-	timeout --foreground -k 5 $((stress * 60 + boot_limit)) build/tollgate run -c 4 -m 1G -i build/stress.cpio \
+	timeout --foreground -k 5 $((stress * 60 + boot_limit)) "${run[@]}" -c 4 -m 1G -i build/stress.cpio \
 		-p "console=hvc0 tg.run=\"$run\"" "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	if [ "$status" -eq 0 ] && grep -aq 'TOLLGATE-STATUS 0' "$log" && grep -aq 'failed: 0' "$log" &&
 		! grep -aqE 'Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task' "$log"; then
-		record stress "$stress minutes: $(sed -n 's/.*\(passed: .*\)/\1/p' "$log" | tr -d '\r')" null 1 pass "SOAK_ONLY=stress"
+		record stress "$stress minutes: $(sed -n 's/.*\(passed: .*\)/\1/p' "$log" | tr -d '\r')" null 1 pass "${engine:+SOAK_ENGINE=$engine }SOAK_ONLY=stress"
 	else
 		cp "$log" "$soak/stress-${key:0:12}.log"
 		record stress "$stress minutes (status $status)" null 1 fail "see $soak/stress-${key:0:12}.log"
 	fi
 }
 
+# The program for tests that take a binary.
+tollgate_with() { [ "$engine" = dbt ] && echo build/tollgate-dbt || echo build/tollgate; }
+
 prepare_riscv-tests() {
-	make -s -j"$jobs" all
+	make -s -j"$jobs" all "$(tollgate_with)"
 }
 
 total_riscv-tests() { [ -n "${RISCV_TESTS:-}" ] && echo 1 || echo 0; }
 
 item_riscv-tests() {
 	local log=$soak/riscv-tests.log status=0 count
-	bash tests/conformance/riscv-tests.sh build/tollgate "$RISCV_TESTS" -j "$jobs" >"$log" 2>&1 </dev/null || status=$?
+	bash tests/conformance/riscv-tests.sh "$(tollgate_with)" "$RISCV_TESTS" -j "$jobs" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log")
 	record riscv-tests "$(tail -n 1 "$log")" null "${count:-0}" "$([ "$status" -eq 0 ] && echo pass || echo fail)" \
-		"bash tests/conformance/riscv-tests.sh build/tollgate $RISCV_TESTS"
+		"bash tests/conformance/riscv-tests.sh $(tollgate_with) $RISCV_TESTS"
 }
 
 run_stage() {
@@ -294,7 +403,7 @@ run_stage() {
 		unprepared=$((unprepared + 1))
 		return 0
 	fi
-	while [ "${finished[$stage]}" -lt "$total" ]; do
+	while [ "${finished[$stage]}" -lt "$("total_$stage")" ]; do
 		"item_$stage" "${finished[$stage]}"
 		# What was interrupted is done again; nothing of it is counted.
 		[ "$interrupted" = 0 ] || exit 130
@@ -304,7 +413,7 @@ run_stage() {
 }
 
 mkdir -p "$soak"
-exec 9>"$soak/lock"
+exec 9>"$soak/lock${engine:+-$engine}"
 if ! flock -n 9; then
 	echo "soak: another one is running" >&2
 	exit 2
@@ -313,7 +422,7 @@ interrupted=0
 trap 'interrupted=1' INT TERM
 state_read
 state_write
-for stage in fuzz diff boot det stress riscv-tests; do
+for stage in fuzz calls diff hunt hunt-tlb1 vectors twins boot det stress riscv-tests; do
 	run_stage "$stage"
 done
 echo "results: $results"

@@ -51,6 +51,21 @@ $(B)/guest/bench-null.elf: tests/bench/null.c $(GUEST_LIB_OBJS) guest/lib/kernel
 	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_KERNEL_FLAGS) $(GUEST_LINK) -T guest/lib/kernel.ld -o $@ \
 		$< $(GUEST_LIB_OBJS)
 
+# A kernel guest that times privileged operations.
+$(B)/guest/bench-bare.elf: tests/bench/bare/main.c tests/bench/bare/vector.S $(GUEST_LIB_OBJS) guest/lib/kernel.ld
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_KERNEL_FLAGS) $(GUEST_LINK) -T guest/lib/kernel.ld -o $@ \
+		tests/bench/bare/main.c tests/bench/bare/vector.S $(GUEST_LIB_OBJS)
+
+$(B)/bench-watch: $(B)/obj/tests/bench/watch.o
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^
+
+# A kernel guest that repeats privileged instructions.
+$(B)/guest/bench-priv.elf: tests/bench/priv.c $(GUEST_LIB_OBJS) guest/lib/kernel.ld
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_KERNEL_FLAGS) $(GUEST_LINK) -T guest/lib/kernel.ld -o $@ \
+		$< $(GUEST_LIB_OBJS)
+
 $(B)/bench-policy: $(B)/obj/tests/bench/policy.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -58,7 +73,8 @@ $(B)/bench-policy: $(B)/obj/tests/bench/policy.o $(B)/libtollgate.a
 bench-policy: all guests $(B)/bench-policy $(B)/guest/bench-null.elf
 	@bash tests/bench/run.sh policy
 
-bench: all guests $(B)/guest/bench-compute.elf $(B)/bench-policy $(B)/guest/bench-null.elf
+bench: all guests $(B)/guest/bench-compute.elf $(B)/bench-policy $(B)/guest/bench-null.elf \
+		$(B)/guest/bench-bare.elf $(B)/bench-watch $(B)/guest/bench-priv.elf
 	@bash tests/bench/run.sh $(BENCH)
 
 # The table of calls becomes the released one, when all that this promises is kept.

@@ -1,6 +1,7 @@
 /* abi_doc.c: what people are given from the table of calls: reference, manual page, policy. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/abi.h"
+#include "vmm/version.h"
 
 #include <string.h>
 
@@ -213,7 +214,7 @@ static void put_roff(const char *text, FILE *out)
 
 void abi_emit_man(const struct abi *abi, FILE *out)
 {
-    fputs(".TH TOLLGATE\\-CALLS 7 \"\" \"Tollgate ABI ", out);
+    fputs(".TH TOLLGATE\\-CALLS 7 \"" TG_DATE "\" \"Tollgate ABI ", out);
     put_version(abi, out);
     fputs("\" \"Tollgate\"\n.SH NAME\ntollgate\\-calls \\- the calls that a guest of Tollgate "
           "can "

@@ -190,6 +190,19 @@ static const char *const stub_prologue =
     "static inline struct tg_ret tg_ecall(uint64_t ext, uint64_t fn, uint64_t a, uint64_t b,\n"
     "                                     uint64_t c, uint64_t d, uint64_t e, uint64_t f)\n"
     "{\n"
+    "#ifdef __x86_64__ /* the doorbell: guest/abi/x86.h */\n"
+    "    register uint64_t r8 __asm__(\"r8\") = d;\n"
+    "    register uint64_t r9 __asm__(\"r9\") = e;\n"
+    "    register uint64_t r10 __asm__(\"r10\") = f;\n"
+    "    register uint64_t r11 __asm__(\"r11\") = fn;\n"
+    "    uint64_t rdx = 0x5440;\n\n"
+    "    __asm__ volatile(\"outl %%eax, %%dx\"\n"
+    "                     : \"+a\"(ext), \"+d\"(rdx)\n"
+    "                     : \"D\"(a), \"S\"(b), \"c\"(c), \"r\"(r8), \"r\"(r9), \"r\"(r10), "
+    "\"r\"(r11)\n"
+    "                     : \"memory\");\n"
+    "    return (struct tg_ret){(int64_t)ext, rdx};\n"
+    "#else\n"
     "    register uint64_t a0 __asm__(\"a0\") = a;\n"
     "    register uint64_t a1 __asm__(\"a1\") = b;\n"
     "    register uint64_t a2 __asm__(\"a2\") = c;\n"
@@ -203,7 +216,9 @@ static const char *const stub_prologue =
     "                     : \"r\"(a2), \"r\"(a3), \"r\"(a4), \"r\"(a5), \"r\"(a6), \"r\"(a7)\n"
     "                     : \"memory\");\n"
     "    return (struct tg_ret){(int64_t)a0, a1};\n"
+    "#endif\n"
     "}\n\n"
+    "#ifdef __riscv\n"
     "/*\n"
     " * A system call of a program, by Linux's convention: the number in a7, everything but "
     "a0\n"
@@ -229,7 +244,8 @@ static const char *const stub_prologue =
     "static inline int tg_errno(int64_t result)\n"
     "{\n"
     "    return (uint64_t)result > (uint64_t)-4096 ? (int)-result : 0;\n"
-    "}\n";
+    "}\n"
+    "#endif\n";
 
 /* The registers of a call, zero where there is no argument. */
 static void put_registers(FILE *out, const struct call_desc *desc)
@@ -242,8 +258,8 @@ static void put_stub(const struct call_desc *desc, FILE *out)
 {
     bool program = desc->personality == CALL_PROGRAM;
 
-    fprintf(out, "\n/* %s */\nstatic inline %s ", desc->contract,
-            program ? "int64_t" : "struct tg_ret");
+    fprintf(out, "\n%s/* %s */\nstatic inline %s ", program ? "#ifdef __riscv\n" : "",
+            desc->contract, program ? "int64_t" : "struct tg_ret");
     fputs(desc->personality == CALL_TG ? "" : "tg_", out);
     put_lower(out, desc->name);
     for (unsigned i = 0; i < desc->nargs; i++)
@@ -261,7 +277,7 @@ static void put_stub(const struct call_desc *desc, FILE *out)
             put_fn_name(out, desc);
     }
     put_registers(out, desc);
-    fputs(");\n}\n", out);
+    fprintf(out, ");\n}\n%s", program ? "#endif\n" : "");
 }
 
 void abi_emit_stubs(const struct abi *abi, FILE *out)

@@ -29,6 +29,16 @@
 #define PROGRAM_STACK                                                                          \
     (8u << 20) /* as Linux gives a process by default; less when memory is small */
 
+int boot_memory_add(struct vm *vm, gpa_t gpa, uint64_t size, struct error *err)
+{
+    int rc = mem_add(&vm->mem, gpa, size);
+
+    if (rc != 0)
+        return error_set(err, STATUS_OS, "--mem: the host gives no %llu MiB of memory: %s",
+                         (unsigned long long)(vm->config->mem_size >> 20), strerror(-rc));
+    return 0;
+}
+
 static gpa_t memory_end(const struct vm *vm)
 {
     return PLAT_DRAM_BASE + vm->config->mem_size;
@@ -150,7 +160,7 @@ static int load_initrd(struct vm *vm, struct error *err)
     return rc;
 }
 
-int boot_load(struct vm *vm, struct error *err)
+static int riscv_load(struct vm *vm, struct error *err)
 {
     int rc = load_image(vm, err);
 
@@ -251,8 +261,28 @@ static int prepare_program(struct vm *vm, struct error *err)
     return 0;
 }
 
-int boot_prepare(struct vm *vm, struct error *err)
+static int riscv_prepare(struct vm *vm, struct error *err)
 {
     return vm->config->start == START_PROGRAM ? prepare_program(vm, err)
                                               : prepare_system(vm, err);
 }
+
+static int riscv_memory_create(struct vm *vm, struct error *err)
+{
+    return boot_memory_add(vm, PLAT_DRAM_BASE, vm->config->mem_size, err);
+}
+
+const struct arch arch_riscv64 = {
+    .name = "riscv64",
+    .bit = ARCH_RISCV64,
+    .uart = PLAT_UART_BASE,
+    .uart_size = PLAT_UART_SIZE,
+    .uart_irq = PLAT_UART_IRQ,
+    .virtio = PLAT_VIRTIO_BASE,
+    .virtio_irq = PLAT_VIRTIO_IRQ,
+    .doorbell = PLAT_DOORBELL_BASE,
+    .clock = PLAT_CLOCK_BASE,
+    .memory_create = riscv_memory_create,
+    .load = riscv_load,
+    .prepare = riscv_prepare,
+};

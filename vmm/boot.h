@@ -4,17 +4,18 @@
 #define VMM_BOOT_H
 
 #include "vmm/error.h"
+#include "vmm/mem.h"
 
 struct vm;
 
-/* Loads the kernel, firmware or program, and the initrd, into memory. 0 or -errno with *err
- * set. */
-int boot_load(struct vm *vm, struct error *err);
-
 /*
- * Makes the device tree and puts hart 0 at the image's entry; the others wait to be started.
- * Firmware starts every hart (it has no HSM below it). 0 or -errno with *err set.
+ * Each architecture has its own way (struct arch), of two steps. load puts the kernel, firmware
+ * or program, and the initrd, into memory. prepare, when the machine is complete, describes it
+ * to the guest and puts hart 0 at the image's entry; the others wait to be started, but for
+ * those of engines and firmware that start them themselves. 0 or -errno with *err set.
  */
-int boot_prepare(struct vm *vm, struct error *err);
+
+/* Adds RAM; --mem is to blame when the host gives none. */
+int boot_memory_add(struct vm *vm, gpa_t gpa, uint64_t size, struct error *err);
 
 #endif

@@ -86,15 +86,36 @@ static bool access_allowed(const struct bus_claim *claim, uint64_t offset, unsig
      */
     if (size == 0 || size > 8 || (size & (size - 1)) != 0 || !(claim->ops->sizes & size))
         return false;
-    return offset % size == 0 && claim->size - offset >= size;
+    return (offset & (size - 1)) == 0 && claim->size - offset >= size;
+}
+
+static void handle(const struct bus_claim *claim, struct hart *hart, uint64_t offset,
+                   unsigned size, bool write, uint64_t *data)
+{
+    const struct bus_ops *ops = claim->ops;
+
+    if (!write && ops->glance && ops->glance(claim->self, offset, size, data))
+        return;
+    if (claim->lock)
+        pthread_mutex_lock(claim->lock);
+    if (write)
+        ops->write(claim->self, hart, offset, size, *data);
+    else
+        *data = ops->read(claim->self, hart, offset, size);
+    if (claim->lock)
+        pthread_mutex_unlock(claim->lock);
 }
 
 int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool write,
                uint64_t *data)
 {
-    const struct bus_claim *claim = claim_find(&vm->bus, gpa);
-    if (!claim)
-        return -EFAULT;
+    const struct bus_claim *claim = hart->claim;
+    if (!claim || gpa - claim->gpa >= claim->size) {
+        claim = claim_find(&vm->bus, gpa);
+        if (!claim)
+            return -EFAULT;
+        hart->claim = claim;
+    }
     uint64_t offset = gpa - claim->gpa;
     if (!access_allowed(claim, offset, size))
         return -EFAULT;
@@ -106,14 +127,14 @@ int bus_access(struct vm *vm, struct hart *hart, gpa_t gpa, unsigned size, bool 
 
     if (timed)
         phase_mark(hart, MARK_HANDLER);
-    if (claim->lock)
-        pthread_mutex_lock(claim->lock);
-    if (write)
-        claim->ops->write(claim->self, hart, offset, size, *data & mask);
-    else
-        *data = claim->ops->read(claim->self, hart, offset, size) & mask;
-    if (claim->lock)
-        pthread_mutex_unlock(claim->lock);
+    if (write) {
+        uint64_t value = *data & mask;
+
+        handle(claim, hart, offset, size, true, &value);
+    } else {
+        handle(claim, hart, offset, size, false, data);
+        *data &= mask;
+    }
     if (timed)
         phase_mark(hart, MARK_DONE);
     return 0;

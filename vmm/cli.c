@@ -377,6 +377,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_DUMP_DTB: p->cli->dump_dtb = value; break;
     case CLI_MEM: return mem_set(p, value);
     case CLI_CPUS: return cpus_set(p, value);
+    case CLI_ARCH: p->arch = value; break;
     case CLI_ENGINE: p->engine = value; break;
     case CLI_CONSOLE: console_set(p, value); break;
     case CLI_MAX_STEPS: return max_steps_set(p, value);
@@ -404,6 +405,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
         p->cli->policy_learn = value;
         config->policy_learn = true;
         break;
+    case CLI_CODE_MAP: config->code_map = value; break;
     case CLI_REPORT: p->cli->report = value; break;
     case CLI_VERBOSE: p->cli->verbose = true; break;
     case CLI_VERSION: return action_set(p, CLI_DO_VERSION);
@@ -596,6 +598,8 @@ static unsigned caps_needed(const struct vm_config *config)
         caps |= ENGINE_U_MODE;
     if (config->max_steps != UINT64_MAX)
         caps |= ENGINE_EXACT_STEPS;
+    if (config->code_map != NULL)
+        caps |= ENGINE_CODE_MAP;
     return caps;
 }
 
@@ -603,14 +607,39 @@ static const char *cap_option(unsigned caps)
 {
     if (caps & ENGINE_M_MODE)
         return "--firmware";
-    return caps & ENGINE_U_MODE ? "--program" : "--max-steps";
+    if (caps & ENGINE_U_MODE)
+        return "--program";
+    return caps & ENGINE_EXACT_STEPS ? "--max-steps" : "--code-map";
+}
+
+/* --arch, or what the kernel is. Firmware and programs are RISC-V's. */
+static void arch_choose(struct cli_parser *p)
+{
+    struct vm_config *config = &p->cli->config;
+
+    config->arch = arch_list[0];
+    if (p->arch != NULL && strcmp(p->arch, "auto") != 0)
+        config->arch = arch_find(p->arch);
+    else if (config->start == START_KERNEL && p->env->arch_of_file != NULL)
+        config->arch = p->env->arch_of_file(config->image);
+}
+
+static const struct arch *engine_arch(const struct engine *engine)
+{
+    return engine->arch != NULL ? engine->arch : arch_list[0];
 }
 
 /* Can the engine run this guest on this host? Otherwise says why not. */
-static bool engine_fits(const struct engine *engine, unsigned caps, char *why, size_t size)
+static bool engine_fits(const struct engine *engine, const struct arch *arch, unsigned caps,
+                        char *why, size_t size)
 {
     unsigned lacking = caps & ~engine->caps;
 
+    if (engine_arch(engine) != arch) {
+        snprintf(why, size, "the guest is for %s, and this engine runs %s guests", arch->name,
+                 engine_arch(engine)->name);
+        return false;
+    }
     if (lacking != 0) {
         snprintf(why, size, "it does not support %s", cap_option(lacking));
         return false;
@@ -645,7 +674,7 @@ static int engine_named(struct cli_parser *p, unsigned caps)
 
         if (strcmp(engine->name, p->engine) != 0)
             continue;
-        if (!engine_fits(engine, caps, why, sizeof(why)))
+        if (!engine_fits(engine, p->cli->config.arch, caps, why, sizeof(why)))
             return error_set(p->err, STATUS_UNAVAILABLE,
                              "--engine: '%.80s' cannot run this guest: %s; try --engine auto",
                              p->engine, why);
@@ -658,19 +687,28 @@ static int engine_named(struct cli_parser *p, unsigned caps)
 /* The list is sorted, best first. */
 static int engine_choose(struct cli_parser *p)
 {
-    unsigned caps = caps_needed(&p->cli->config);
-    char why[160] = "there is none";
+    struct vm_config *config = &p->cli->config;
+    unsigned caps = caps_needed(config);
+    char *reasons = p->cli->engine_why, why[160];
+    size_t size = sizeof(p->cli->engine_why), len = 0;
 
     if (p->engine != NULL && strcmp(p->engine, "auto") != 0)
         return engine_named(p, caps);
     for (size_t i = 0; p->env->engines[i] != NULL; i++) {
-        if (engine_fits(p->env->engines[i], caps, why, sizeof(why))) {
-            p->cli->config.engine = p->env->engines[i];
+        const struct engine *engine = p->env->engines[i];
+
+        if (engine_fits(engine, config->arch, caps, why, sizeof(why))) {
+            config->engine = engine;
+            config->engine_why = len > 0 ? reasons : NULL;
             return 0;
         }
+        if (len < size)
+            len += (size_t)snprintf(reasons + len, size - len, "%s%s: %s", len > 0 ? "; " : "",
+                                    engine->name, why);
     }
     return error_set(p->err, STATUS_UNAVAILABLE,
-                     "--engine: no engine of this build can run this guest here: %s", why);
+                     "--engine: no engine of this build can run this guest here: %s",
+                     len > 0 ? reasons : "there is none");
 }
 
 /* What only the whole of the options decides. */
@@ -683,6 +721,7 @@ static int run_finish(struct cli_parser *p)
         ret = start_choose(p);
     if (ret != 0)
         return ret;
+    arch_choose(p);
     input_choose(&p->cli->config);
     ret = engine_choose(p);
     if (ret == 0 && p->cli->dump_dtb != NULL)

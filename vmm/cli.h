@@ -75,6 +75,8 @@ extern const struct cli_verb cli_verbs[];
 struct cli_env {
     const struct engine *const *engines; /* as engine_list */
     uint64_t host_memory;                /* bytes */
+    /* Which architecture a kernel file is for (arch_of_file); NULL: riscv64, all of them. */
+    const struct arch *(*arch_of_file)(const char *path);
 };
 
 struct json_t;
@@ -91,6 +93,7 @@ struct cli {
     const char *policy_learn; /* likewise */
     const char *save_state;   /* or NULL */
     const char *keep;         /* or NULL */
+    char engine_why[320];     /* config.engine_why */
     bool verbose;
 
     char **program_argv;                 /* owned; config.argv */
@@ -102,7 +105,8 @@ struct cli {
 };
 
 /*
- * Parses argv[1..argc-1] into *cli; opens no file but the one of --config. config.host and
+ * Parses argv[1..argc-1] into *cli; opens no file but the one of --config, and
+ * what env->arch_of_file opens. config.host and
  * nothing else is left to the caller. On failure *cli holds nothing and *err one line. cli_free
  * is safe after both. 0 or -errno.
  */

@@ -302,7 +302,7 @@ static void roff_command(FILE *out, const struct command *command)
 
 void cli_print_man(FILE *out)
 {
-    fputs(".TH TOLLGATE 1 \"\" \"tollgate " TG_VERSION "\" \"User Commands\"\n"
+    fputs(".TH TOLLGATE 1 \"" TG_DATE "\" \"tollgate " TG_VERSION "\" \"User Commands\"\n"
           ".SH NAME\ntollgate \\- ",
           out);
     roff_text(out, summary);

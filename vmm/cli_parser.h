@@ -15,7 +15,7 @@ struct cli_parser {
     char *const *argv;
     int argc, next;
     bool seen[CLI_OPTIONS];
-    const char *kernel, *firmware, *engine;
+    const char *kernel, *firmware, *engine, *arch;
     const char *config; /* the option file, read when argv is */
     bool done;          /* an option such as --help has settled the action */
 };

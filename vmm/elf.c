@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include "vmm/le.h"
 
 /* Structures are copied out of the file as they are: the hosts we build for are little-endian.
  */
@@ -20,6 +21,7 @@ struct elf {
     const char *what;
     const uint8_t *data;
     size_t size;
+    unsigned machine; /* EM_* that is wanted */
     struct error *err;
     Elf64_Ehdr head;
 };
@@ -73,10 +75,10 @@ static int check_ident(const struct elf *elf)
     unsigned machine =
         big ? id[EI_NIDENT + 2] * 256u + id[EI_NIDENT + 3]
             : id[EI_NIDENT + 3] * 256u + id[EI_NIDENT + 2]; /* e_machine, in both classes */
-    if (machine != EM_RISCV)
-        return error_set(elf->err, STATUS_DATA,
-                         "%s is an ELF file for %s; a RISC-V one is needed", elf->what,
-                         machine_name(machine));
+    if (machine != elf->machine)
+        return error_set(elf->err, STATUS_DATA, "%s is an ELF file for %s; a%s one is needed",
+                         elf->what, machine_name(machine),
+                         elf->machine == EM_RISCV ? " RISC-V" : "n x86-64");
     if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB)
         return error_set(elf->err, STATUS_DATA,
                          "%s is a %s RISC-V ELF file; a 64-bit little-endian one is needed",
@@ -200,7 +202,7 @@ static int find_entry(const struct elf *elf, gpa_t *entry)
         return error_set(elf->err, STATUS_DATA,
                          "%s has its entry point 0x%" PRIx64 " outside all of its segments",
                          elf->what, at);
-    if (*entry % 2 != 0)
+    if (*entry % 2 != 0 && elf->machine == EM_RISCV)
         return error_set(elf->err, STATUS_DATA, "%s has an odd entry point, 0x%" PRIx64,
                          elf->what, at);
     return 0;
@@ -284,10 +286,59 @@ static gpa_t find_symbol(const struct elf *elf, const char *name, unsigned back)
     return 0;
 }
 
-int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size,
-             struct image *image, struct error *err)
+/* Notes are padded to 4 bytes, whatever the segment's alignment says (Linux writes them so). */
+#define NOTE_ALIGN(n) (((uint64_t)(n) + 3) & ~UINT64_C(3))
+
+/* Xen, public/elfnote.h: the physical 32-bit entry point. */
+#define NOTE_XEN_PHYS32_ENTRY 18
+
+/* The entry point that one segment of notes tells, or 0. */
+static gpa_t notes_pvh(const struct elf *elf, const Elf64_Phdr *ph)
 {
-    struct elf elf = {.mem = mem, .what = what, .data = data, .size = size, .err = err};
+    uint64_t at = 0;
+    Elf64_Nhdr note;
+
+    if (!in_file(elf, ph->p_offset, ph->p_filesz))
+        return 0;
+    while (ph->p_filesz - at >= sizeof(note)) {
+        const uint8_t *data = elf->data + ph->p_offset + at;
+
+        memcpy(&note, data, sizeof(note));
+        uint64_t desc = sizeof(note) + NOTE_ALIGN(note.n_namesz);
+        uint64_t size = desc + NOTE_ALIGN(note.n_descsz);
+        if (size > ph->p_filesz - at)
+            return 0;
+        if (note.n_type == NOTE_XEN_PHYS32_ENTRY && note.n_namesz == 4 &&
+            memcmp(data + sizeof(note), "Xen", 4) == 0 && note.n_descsz >= 4)
+            return le_get32(data + desc);
+        at += size;
+    }
+    return 0;
+}
+
+/* The entry point of a PVH guest, inside of what was loaded; 0: it is none. */
+static gpa_t find_pvh(const struct elf *elf)
+{
+    gpa_t entry = 0;
+
+    for (unsigned i = 0; i < elf->head.e_phnum && entry == 0; i++) {
+        Elf64_Phdr ph = phdr_at(elf, i);
+        if (ph.p_type == PT_NOTE)
+            entry = notes_pvh(elf, &ph);
+    }
+    for (unsigned i = 0; i < elf->head.e_phnum; i++) {
+        Elf64_Phdr ph;
+        if (load_segment(elf, i, &ph) && entry - ph.p_paddr < ph.p_memsz)
+            return entry;
+    }
+    return 0;
+}
+
+int elf_load_for(struct mem *mem, unsigned machine, const char *what, const uint8_t *data,
+                 size_t size, struct image *image, struct error *err)
+{
+    struct elf elf = {
+        .mem = mem, .what = what, .data = data, .size = size, .machine = machine, .err = err};
     int r = check_ident(&elf);
     if (r < 0)
         return r;
@@ -305,6 +356,13 @@ int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size
         image->fromhost = find_symbol(&elf, "fromhost", 0);
         image->begin_signature = find_symbol(&elf, "begin_signature", 0);
         image->end_signature = find_symbol(&elf, "end_signature", 1);
+        image->pvh = machine == EM_X86_64 ? find_pvh(&elf) : 0;
     }
     return r;
+}
+
+int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size,
+             struct image *image, struct error *err)
+{
+    return elf_load_for(mem, EM_RISCV, what, data, size, image, err);
 }

@@ -13,6 +13,8 @@ struct error;
 struct vm;
 struct hart;
 struct hart_fence;
+struct arch;
+struct x86_start;
 
 /* Capabilities (engine.caps): what needs one that an engine lacks is refused at start-up. */
 #define ENGINE_EXACT_STEPS 0x1u  /* counts steps, stops exactly at a budget */
@@ -26,8 +28,10 @@ struct hart_fence;
 #define ENGINE_HARTS 0x8u
 /* tells what happens inside the guest to who watches (hart->watch, observe.h) */
 #define ENGINE_WATCH 0x20u
+/* translates, and can say where the code of each instruction stands (vm_config.code_map) */
+#define ENGINE_CODE_MAP 0x40u
 /* stops at breakpoints and after steps: has debug_enable, debug_break and debug_step */
-#define ENGINE_DEBUG 0x40u
+#define ENGINE_DEBUG 0x80u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -55,6 +59,13 @@ struct hart_fence;
 #define HART_EVENT_NOT_M 0x1u
 #define HART_EVENT_NOT_S 0x2u
 #define HART_EVENT_NOT_U 0x4u
+
+/* A register by its name in the architecture's manual. */
+struct hart_register {
+    char name[8];
+    uint64_t value;
+};
+#define HART_REGISTERS_MAX 40
 
 /* Who answers an SBI extension's calls. */
 enum call_route {
@@ -87,6 +98,7 @@ struct engine {
     const char *name;    /* as in --engine */
     const char *summary; /* one line */
     unsigned caps;
+    const struct arch *arch; /* of its guests; NULL: riscv64 */
 
     /* Can this host run it? 0, or -errno with the reason in why (one line). */
     int (*probe)(char *why, size_t size);
@@ -176,6 +188,14 @@ struct engine {
      */
     int (*state_get)(struct hart *hart, struct hart_state *state);
     int (*state_set)(struct hart *hart, const struct hart_state *state);
+
+    /*
+     * Engines of x86-64 guests have these two in their place. x86_start puts a hart at its
+     * beginning (x86/x86.h), before harts run. registers shows what a fault's report names, on
+     * the hart's own thread; returns how many there are, at most HART_REGISTERS_MAX.
+     */
+    int (*x86_start)(struct hart *hart, const struct x86_start *start);
+    unsigned (*registers)(struct hart *hart, struct hart_register *list);
 
     /*
      * Reads guest-virtual memory as a load of the hart's S-mode would, for a call that has

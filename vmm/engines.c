@@ -9,7 +9,7 @@
 #include "vmm/engine/kvm/engine.h"
 
 const struct engine *const engine_list[] = {
-#if defined(__riscv) && __riscv_xlen == 64
+#if (defined(__riscv) && __riscv_xlen == 64) || (defined(__x86_64__) && defined(__linux__))
     &engine_kvm,
 #endif
     &engine_interp,

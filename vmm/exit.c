@@ -12,7 +12,7 @@ const char *exit_kind_name(enum exit_kind kind)
     static const char *const names[EXIT_KINDS] = {
         [EXIT_CALL] = "call",   [EXIT_MMIO] = "mmio",   [EXIT_WFI] = "wfi",
         [EXIT_STOP] = "stop",   [EXIT_FAULT] = "fault", [EXIT_BUDGET] = "budget",
-        [EXIT_DEBUG] = "debug", [EXIT_INTR] = "intr",
+        [EXIT_DEBUG] = "debug", [EXIT_INTR] = "intr",   [EXIT_PIO] = "pio",
     };
 
     return kind < EXIT_KINDS ? names[kind] : "unknown";
@@ -107,10 +107,36 @@ static enum gate gate_call(struct hart *hart, struct call *c)
     }
 }
 
+/* The code around the pc, as Linux shows it: the byte at the pc in angle brackets. */
+static void code_text(const struct vm_exit *exit, char *text, size_t size)
+{
+    size_t len = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < exit->fault.ncode && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len,
+                                i == exit->fault.code_pc ? "%s<%02x>" : "%s%02x",
+                                i == 0 ? ", code " : " ", exit->fault.code[i]);
+}
+
+/* One whose cause is told in words. */
+static enum gate gate_fault_told(struct hart *hart, const struct vm_exit *exit)
+{
+    char code[8 + 5 * EXIT_CODE_MAX];
+
+    code_text(exit, code, sizeof(code));
+    vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc, "%s%s%s%s",
+               exit->fault.what, code, exit->fault.why ? ": " : "",
+               exit->fault.why ? exit->fault.why : "");
+    return GATE_LEAVE;
+}
+
 static enum gate gate_fault(struct hart *hart, const struct vm_exit *exit)
 {
     char insn[32] = "";
 
+    if (exit->fault.what)
+        return gate_fault_told(hart, exit);
     if (exit->fault.insn != 0)
         snprintf(insn, sizeof(insn), ", instruction 0x%x", exit->fault.insn);
     vm_stop_at(hart->vm, CAUSE_FAULT, STATUS_GUEST_FAULT, hart, exit->fault.pc,
@@ -126,6 +152,7 @@ enum gate exit_take(struct hart *hart, struct vm_exit *exit)
     switch (exit->kind) {
     case EXIT_CALL: return gate_call(hart, &exit->call);
     case EXIT_MMIO:
+    case EXIT_PIO:
         exit->mmio.failed = bus_access(vm, hart, exit->mmio.gpa, exit->mmio.size,
                                        exit->mmio.write, &exit->mmio.data) != 0;
         break;

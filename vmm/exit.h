@@ -11,6 +11,8 @@
 struct hart;
 struct vm;
 
+#define EXIT_CODE_MAX 16 /* bytes of code that a fault shows */
+
 enum exit_kind {
     EXIT_CALL,   /* ecall to the monitor */
     EXIT_MMIO,   /* access outside RAM */
@@ -20,6 +22,7 @@ enum exit_kind {
     EXIT_BUDGET, /* the step budget is spent */
     EXIT_DEBUG,  /* breakpoint or single step */
     EXIT_INTR,   /* kicked: look at hart->requests */
+    EXIT_PIO,    /* access to an I/O port of x86; told in mmio, at BUS_PORT */
     EXIT_KINDS,
 };
 
@@ -44,12 +47,23 @@ struct vm_exit {
             uint64_t tval;
             uint32_t insn;   /* the instruction; 0: not told */
             const char *why; /* static text */
+            /* Where causes have no numbers (x86): what happened; NULL: cause tells. */
+            const char *what;
+            /* Bytes of code, ncode of them; those from `code_pc` on are at pc. */
+            uint8_t code[EXIT_CODE_MAX];
+            uint8_t ncode, code_pc;
         } fault;
         struct {
             uint64_t pc; /* of the next instruction */
         } debug;
     };
 };
+
+/* Is it an access to a device, told in mmio? */
+static inline bool exit_is_access(enum exit_kind kind)
+{
+    return kind == EXIT_MMIO || kind == EXIT_PIO;
+}
 
 /* What the engine does next. */
 enum gate {

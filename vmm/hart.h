@@ -11,6 +11,7 @@
 #include "vmm/exit.h"
 
 struct vm;
+struct bus_claim;
 
 /* State of a hart; the values are those of SBI HSM (SBI 2.0, section 9). */
 enum hart_status {
@@ -63,6 +64,7 @@ struct hart {
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
     unsigned watch;     /* WATCH_* (observe.h): what the engine tells; fixed before it runs */
     void *engine_state; /* the engine's own */
+    const struct bus_claim *claim; /* of the device that it accessed last, or NULL (bus.c) */
 
     _Atomic uint32_t requests; /* HART_REQ_* */
     _Atomic bool in_guest;     /* inside engine->run, where only requests reach it */

@@ -76,6 +76,9 @@ int host_file_open(struct host_file *file, const char *what, const char *path, u
                    struct error *err);
 void host_file_close(struct host_file *file);
 
+/* The first bytes of a regular file; how many there are, 0 when it cannot be read. */
+size_t host_file_head(const char *path, void *buf, size_t len);
+
 /*
  * Writes a whole file (mode 0666 less umask), replacing it; path "-" is standard output.
  * 0 or -errno with *err set (STATUS_CANT_CREATE).

@@ -28,6 +28,12 @@ static inline uint64_t le_get64(const uint8_t *p)
     return le64toh(value);
 }
 
+static inline void le_put16(uint8_t *p, uint16_t value)
+{
+    value = htole16(value);
+    memcpy(p, &value, sizeof(value));
+}
+
 static inline void le_put32(uint8_t *p, uint32_t value)
 {
     value = htole32(value);

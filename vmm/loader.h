@@ -10,8 +10,9 @@
 #include "vmm/mem.h"
 
 enum image_kind {
-    IMAGE_ELF,   /* ELF64 RISC-V executable */
-    IMAGE_LINUX, /* RISC-V Linux boot image (Documentation/arch/riscv/boot-image-header) */
+    IMAGE_ELF,   /* ELF64 executable */
+    IMAGE_LINUX, /* Linux: RISC-V boot image (Documentation/arch/riscv/boot-image-header), or
+                    bzImage (Documentation/arch/x86/boot) */
     IMAGE_RAW,   /* anything, when asked for */
 };
 
@@ -26,6 +27,7 @@ struct image {
     gpa_t begin_signature, end_signature; /* ELF symbols of those names, or 0 */
     gpa_t phdrs;                          /* ELF program headers in memory, or 0 */
     unsigned phnum;
+    gpa_t pvh; /* x86-64 ELF: the PVH entry point (Xen's PHYS32_ENTRY note), or 0 */
 };
 
 /*
@@ -41,6 +43,9 @@ int image_load(struct mem *mem, const char *what, const uint8_t *data, size_t si
 /* Its three parts, for tests and fuzzers. */
 int elf_load(struct mem *mem, const char *what, const uint8_t *data, size_t size,
              struct image *image, struct error *err);
+/* The same for an executable of another machine (EM_*) than RISC-V. */
+int elf_load_for(struct mem *mem, unsigned machine, const char *what, const uint8_t *data,
+                 size_t size, struct image *image, struct error *err);
 int linux_image_load(struct mem *mem, const char *what, const uint8_t *data, size_t size,
                      struct image *image, struct error *err);
 

@@ -99,6 +99,8 @@ static void machine_print(const struct vm *vm)
             vm->engine->name, vm->nharts, vm->nharts == 1 ? "hart" : "harts",
             kib % 1024 == 0 ? kib / 1024 : kib, kib % 1024 == 0 ? "MiB" : "KiB",
             console_name(vm->console.input));
+    if (vm->config->engine_why)
+        fprintf(stderr, "tollgate: passed over: %s\n", vm->config->engine_why);
     fprintf(stderr, "tollgate: '%s' lies at 0x%" PRIx64 "-0x%" PRIx64 ", entry 0x%" PRIx64 "\n",
             vm->config->image, vm->image.first, vm->image.last, vm->image.entry);
     if (vm->config->payload)
@@ -326,7 +328,9 @@ static void standard_files_open(void)
 
 int main(int argc, char **argv)
 {
-    const struct cli_env env = {.engines = engine_list, .host_memory = host_memory_size()};
+    const struct cli_env env = {.engines = engine_list,
+                                .host_memory = host_memory_size(),
+                                .arch_of_file = arch_of_file};
     struct error err = {0};
     struct cli cli;
     int status;

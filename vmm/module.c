@@ -141,13 +141,19 @@ static int requests_check(const struct module *const *list, const struct vm_conf
     return 0;
 }
 
-static unsigned start_mask(enum start_kind start)
+static unsigned start_mask(const struct vm *vm)
 {
-    switch (start) {
-    case START_KERNEL: return MODULE_KERNEL;
+    switch (vm->config->start) {
+    case START_KERNEL:
+        return MODULE_KERNEL | (vm_arch(vm) == &arch_x86_64 ? (unsigned)MODULE_X86 : 0);
     case START_FIRMWARE: return MODULE_FIRMWARE;
     default: return MODULE_PROGRAM;
     }
+}
+
+static bool arch_has(const struct vm *vm, const struct module *m)
+{
+    return m->archs == 0 || (m->archs & vm_arch(vm)->bit);
 }
 
 static int instance_create(struct vm *vm, const struct module *m, unsigned index,
@@ -202,6 +208,9 @@ static int module_create(struct vm *vm, const struct module *m, struct error *er
 
         if (strcmp(config->request[i].name, m->name) != 0)
             continue;
+        if (!arch_has(vm, m))
+            return error_set(err, STATUS_CONFIG, "--device: %s is not for %s guests", m->name,
+                             vm_arch(vm)->name);
         if (count > 0 && !m->multiple)
             return error_set(err, STATUS_CONFIG, "--device: %s can be given only once",
                              m->name);
@@ -209,7 +218,7 @@ static int module_create(struct vm *vm, const struct module *m, struct error *er
         if (rc != 0)
             return rc;
     }
-    if (count == 0 && (m->starts & start_mask(config->start)))
+    if (count == 0 && arch_has(vm, m) && (m->starts & start_mask(vm)))
         return instance_create(vm, m, 0, NULL, err);
     return 0;
 }

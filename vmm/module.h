@@ -14,12 +14,14 @@
 struct vm;
 struct hart;
 struct fdt_builder;
+struct acpi_builder;
 struct module_instance;
 
 /* In which starts a module is there without being asked for (module.starts, a mask). */
 #define MODULE_KERNEL   0x1
 #define MODULE_FIRMWARE 0x2
 #define MODULE_PROGRAM  0x4
+#define MODULE_X86      0x8 /* kernel starts of x86-64 guests, beside MODULE_KERNEL */
 
 /* key=value pairs of --device NAME,key=value..., already split. */
 struct module_option {
@@ -50,6 +52,7 @@ struct module {
     const char *summary;      /* one line for --list-modules */
     const char *const *after; /* modules that must come before, NULL-terminated */
     unsigned starts;          /* MODULE_* mask: default presence */
+    unsigned archs;           /* ARCH_* mask: whose guests can have it; 0: everyone's */
     bool multiple;            /* --device may name it several times */
     const struct module_key *keys;
     const struct call_desc *calls;
@@ -75,6 +78,8 @@ struct module {
     void (*load)(void *self, struct state_reader *r);
     /* Adds this instance's nodes to the device tree, below /soc. 0 or -errno. */
     int (*fdt)(void *self, struct fdt_builder *fdt);
+    /* Names it in the ACPI tables, which x86-64 guests have instead (acpi.h). */
+    void (*acpi)(void *self, struct acpi_builder *acpi);
 
     /* A hart that was stopped starts anew: what it had set up is forgotten. On its thread. */
     void (*hart_reset)(void *self, struct hart *hart);

@@ -353,17 +353,18 @@ enum gate observe_exit(struct hart *hart, struct vm_exit *exit)
     const char *name = exit_kind_name(kind);
     struct trace_line line;
 
-    if (kind == EXIT_MMIO)
+    if (exit_is_access(kind))
         count_pc(o, hart, name);
     enum gate gate = exit_take(hart, exit);
     uint64_t ns = now_ns(o) - start;
     count(o, hart, STATS_CAUSE, name, ns);
-    if (kind == EXIT_MMIO) {
+    if (exit_is_access(kind)) {
         mmio_tell(o, hart, exit, ns);
     } else if (kind == EXIT_FAULT && tells(o, WATCH_FAULTS)) {
         line_begin(o, &line, hart->index);
         trace_add(&line, "stop: %s at pc 0x%" PRIx64 ", address 0x%" PRIx64,
-                  exit_cause_name(exit->fault.cause), exit->fault.pc, exit->fault.tval);
+                  exit->fault.what ? exit->fault.what : exit_cause_name(exit->fault.cause),
+                  exit->fault.pc, exit->fault.tval);
         line_end(o, &line, ns);
     }
     return gate;

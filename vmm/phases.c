@@ -92,7 +92,7 @@ void phases_gate(struct phases *phases, const struct vm_exit *exit)
 {
     phases_stamp(phases, MARK_GATE);
     phases->row =
-        exit->kind == EXIT_CALL || exit->kind == EXIT_MMIO ? row_find(phases, exit) : NULL;
+        exit->kind == EXIT_CALL || exit_is_access(exit->kind) ? row_find(phases, exit) : NULL;
     phases->looked = host_cycles(); /* looking for the row is not the exit's */
 }
 

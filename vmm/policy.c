@@ -185,9 +185,15 @@ bool policy_settle(const struct policy_check *check, uint32_t verdict, struct ha
     return check->nbuckets == 0 || limits_pass(check, hart, c);
 }
 
+uint32_t policy_verdict_further(const struct policy_check *check, uint32_t entry,
+                                const uint64_t *arg)
+{
+    return policy_index_find(check->index, entry, arg);
+}
+
 void policy_undo(const struct policy_check *check, const struct call *c)
 {
-    uint32_t verdict = policy_index_find(check->index, check->entry, c->arg);
+    uint32_t verdict = policy_verdict(check, c->arg);
     uint64_t bytes = call_bytes(check->desc, c);
 
     if (verdict != 0)

@@ -39,6 +39,7 @@ struct policy_bucket {
 struct policy_check {
     struct policy *policy;
     const struct policy_index *index;
+    const struct policy_node *node; /* where the search begins; NULL: at the verdict `entry` */
     uint32_t entry;
     uint32_t nbuckets;
     struct policy_bucket **bucket;
@@ -80,13 +81,36 @@ bool policy_settle(const struct policy_check *check, uint32_t verdict, struct ha
                    struct call *c);
 
 /*
+ * The node whose entry 0 for an argument says that the call is allowed, and no more need be
+ * done. NULL: there is none, or no check.
+ */
+static inline const struct policy_node *policy_check_node(const struct policy_check *check)
+{
+    return check && check->nbuckets == 0 ? check->node : NULL;
+}
+
+/* The rest of policy_verdict, when rules look at several arguments. */
+uint32_t policy_verdict_further(const struct policy_check *check, uint32_t entry,
+                                const uint64_t *arg);
+
+/* Which outcome the call meets; 0: none, it is allowed. */
+static inline uint32_t policy_verdict(const struct policy_check *check, const uint64_t *arg)
+{
+    uint32_t entry = check->entry;
+
+    if (check->node)
+        entry = policy_node_find(check->node, arg[check->node->arg]);
+    return entry & POLICY_NODE ? policy_verdict_further(check, entry, arg) : entry;
+}
+
+/*
  * May the call be made? False: it is answered, in *c. The verdict of unconditional rules was
  * found in advance, that of rules with arguments takes policy_index_find.
  */
 static inline bool policy_pass(const struct policy_check *check, struct hart *hart,
                                struct call *c)
 {
-    uint32_t verdict = policy_index_find(check->index, check->entry, c->arg);
+    uint32_t verdict = policy_verdict(check, c->arg);
 
     if (verdict == 0 && check->nbuckets == 0)
         return true;

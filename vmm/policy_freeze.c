@@ -291,6 +291,7 @@ static int check_compile(struct policy *policy, struct policy_check *check,
         return rc == -ENOMEM ? no_memory(err) : rc;
     if (check->entry == 0)
         return 0;
+    check->node = policy_index_node(&policy->index, check->entry);
     check->outcome = calloc(list->n, sizeof(*check->outcome));
     if (!check->outcome)
         return no_memory(err);

@@ -3,13 +3,13 @@
 #include "vmm/policy_index.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES_MAX (1u << 20)
+#define SIZE_LIMIT (UINT64_C(1) << 26)
 #define WORK_MAX   (UINT64_C(1) << 26) /* half a second */
 #define TABLE_MAX  (1u << 16)
-#define CROWD      7u /* bounds in a bucket that three steps tell apart */
 
 /* The values of one argument in pieces: entry[i] from bound[i - 1] on, entry[0] from 0 on. */
 struct pieces {
@@ -20,190 +20,294 @@ struct pieces {
 
 void policy_index_free(struct policy_index *index)
 {
+    for (size_t i = 0; i < index->nnodes; i++)
+        free(index->node[i]);
     free(index->node);
-    free(index->bound);
-    free(index->entry);
-    free(index->start);
     memset(index, 0, sizeof(*index));
 }
 
-/* Room for n more pieces. */
-static int pieces_add(struct policy_index *index, size_t n)
+/*
+ * Cuts the values from the segment's low on, with the first n bounds from there, into buckets:
+ * `spread` times as many as bounds. The most bounds within one; a bound where a bucket begins
+ * is within none.
+ */
+static size_t segment_measure(struct policy_segment *seg, const uint64_t *bound, size_t n,
+                              size_t spread)
 {
-    size_t all = index->npieces + n;
-    uint64_t *bound;
-    uint32_t *entry;
+    uint64_t span = n > 0 ? bound[n - 1] - seg->low : 0, bucket = UINT64_MAX;
+    size_t max = 8, now = 0, most = 0;
 
-    if (all > PIECES_MAX)
-        return -E2BIG;
-    bound = reallocarray(index->bound, all, sizeof(*bound));
-    if (bound)
-        index->bound = bound;
-    entry = reallocarray(index->entry, all, sizeof(*entry));
-    if (entry)
-        index->entry = entry;
-    return bound && entry ? 0 : -ENOMEM;
-}
-
-/* Four times as many buckets as bounds, so that few bounds share one. */
-static void table_measure(struct policy_node *node, uint64_t span, size_t n)
-{
-    size_t max = 16;
-
-    while (max < 4 * n && max < TABLE_MAX)
+    while (max < spread * n && max < TABLE_MAX)
         max *= 2;
-    while (span >> node->shift >= max)
-        node->shift++;
-    node->size = (uint32_t)(span >> node->shift) + 1;
-}
+    seg->shift = 0;
+    while (span >> seg->shift >= max)
+        seg->shift++;
+    seg->size = (uint32_t)(span >> seg->shift) + 1;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = bound[i] - seg->low;
 
-/* Fills the table: how many bounds lie before what a bucket holds. The most within one. */
-static size_t table_fill(const struct policy_node *node, const uint64_t *bound, size_t n,
-                         uint32_t *start)
-{
-    size_t at = 0, most = 0;
-
-    start[0] = 0;
-    for (size_t i = 0; i < node->size; i++) {
-        uint64_t low = node->base + ((uint64_t)i << node->shift);
-        size_t before;
-
-        while (at < n && bound[at] <= low)
-            at++;
-        start[i + 1] = (uint32_t)at;
-        before = at;
-        while (at < n && (bound[at] - node->base) >> node->shift == i)
-            at++;
-        most = at - before > most ? at - before : most;
+        if (at >> seg->shift != bucket)
+            now = 0;
+        bucket = at >> seg->shift;
+        now += at != bucket << seg->shift;
+        most = now > most ? now : most;
     }
-    start[node->size + 1] = (uint32_t)n;
     return most;
 }
 
-/*
- * Bounds beyond a bucket's are searched too and change nothing, as they are above the value.
- * Those behind the last are made up: so that a value of 2^64 - 1 does no harm, the entries
- * there are the last one again.
- */
-static int node_fill(struct policy_index *index, struct policy_node *node,
-                     const struct pieces *pieces, size_t most)
-{
-    size_t room, all;
-    int rc;
+/* A way to cut a node's bounds into segments. */
+struct layout {
+    struct policy_segment *seg;
+    uint32_t *count; /* bounds of each segment */
+    size_t n, max;
+    size_t spread; /* buckets a bound */
+    size_t room;   /* more bounds than are in any bucket: 1, 4, 8, 16, ... */
+};
 
-    while (most > 0 && 2 * node->half <= most)
-        node->half = node->half ? 2 * node->half : 1;
-    room = pieces->n + 1 + 2 * (size_t)node->half;
-    rc = pieces_add(index, room);
-    if (rc != 0)
-        return rc;
-    node->first = (uint32_t)index->npieces;
-    all = index->npieces + room;
-    for (size_t i = 0; index->npieces < all; i++, index->npieces++) {
-        index->bound[index->npieces] = i < pieces->n ? pieces->bound[i] : UINT64_MAX;
-        index->entry[index->npieces] = pieces->entry[i < pieces->n ? i : pieces->n];
+/*
+ * How many bounds a segment can hold that has less than layout->room in a bucket: found by
+ * doubling.
+ */
+static size_t segment_reach(struct policy_index *index, const struct layout *layout,
+                            struct policy_segment *seg, const uint64_t *bound, size_t n)
+{
+    size_t reach = 0, step = 1;
+    bool grow = true;
+
+    n = n < UINT16_MAX ? n : UINT16_MAX; /* as far as the table counts */
+    while (step > 0) {
+        size_t next = reach + step <= n ? reach + step : n;
+        bool fits = segment_measure(seg, bound, next, layout->spread) < layout->room;
+
+        index->work += next;
+        if (fits)
+            reach = next;
+        grow = grow && fits && reach < n;
+        step = grow ? step * 2 : reach < n ? step / 2 : 0;
     }
+    segment_measure(seg, bound, reach, layout->spread);
+    return reach;
+}
+
+static int layout_put(struct layout *layout, const struct policy_segment *seg, size_t count)
+{
+    if (layout->n == layout->max) {
+        size_t max = layout->max ? 2 * layout->max : 8;
+        struct policy_segment *list = reallocarray(layout->seg, max, sizeof(*list));
+        uint32_t *counts;
+
+        if (!list)
+            return -ENOMEM;
+        layout->seg = list;
+        counts = reallocarray(layout->count, max, sizeof(*counts));
+        if (!counts)
+            return -ENOMEM;
+        layout->count = counts;
+        layout->max = max;
+    }
+    layout->count[layout->n] = (uint32_t)count;
+    layout->seg[layout->n++] = *seg;
     return 0;
 }
 
-/* Makes the node of these pieces, whose table is measured. */
-static int node_make(struct policy_index *index, struct policy_node *node,
-                     const struct pieces *pieces, uint32_t *entry)
+static void layout_free(struct layout *layout)
 {
-    struct policy_node *list;
-    uint32_t *start;
-    size_t most;
+    free(layout->seg);
+    free(layout->count);
+    *layout = (struct layout){0};
+}
+
+/* Each segment as long as may be, the first from 0 on. -ERANGE: there are more than `max`. */
+static int layout_make(struct policy_index *index, struct layout *layout,
+                       const struct pieces *pieces, size_t max)
+{
+    struct policy_segment seg = {.low = 0};
+    size_t at = 0;
     int rc;
 
-    node->start = (uint32_t)index->nstarts;
-    start = reallocarray(index->start, index->nstarts + node->size + 2, sizeof(*start));
-    if (!start)
-        return -ENOMEM;
-    index->start = start;
-    most = table_fill(node, pieces->bound, pieces->n, start + index->nstarts);
-    index->nstarts += node->size + 2;
-    rc = node_fill(index, node, pieces, most);
-    if (rc != 0)
-        return rc;
-    list = reallocarray(index->node, index->nnodes + 1, sizeof(*list));
+    do {
+        size_t reach = segment_reach(index, layout, &seg, pieces->bound + at, pieces->n - at);
+
+        if (layout->n == max)
+            return -ERANGE;
+        rc = layout_put(layout, &seg, reach);
+        at += reach;
+        if (at < pieces->n)
+            seg.low = pieces->bound[at];
+    } while (rc == 0 && at < pieces->n);
+    return rc;
+}
+
+/* The power of two, at least n and at least four; but one is one. */
+static size_t power_above(size_t n)
+{
+    size_t power = 4;
+
+    while (power < n)
+        power *= 2;
+    return n > 1 ? power : 1;
+}
+
+/* The steps that tell 1, 4, 8, 16, ... things apart. */
+static unsigned power_steps(size_t power)
+{
+    unsigned steps = 0;
+
+    for (; power > 2; power /= 2)
+        steps++;
+    return steps;
+}
+
+/* The first step among segments takes as long as two others. */
+#define CUT_STEP 1u
+
+/* Tries layouts with buckets for 1, 4, 8, 16, ... bounds until none can take fewer steps. */
+static int layout_improve(struct policy_index *index, struct layout *best,
+                          const struct pieces *pieces, size_t spread, unsigned *least)
+{
+    int rc = 0;
+
+    for (size_t room = 1; rc == 0 && power_steps(room) < *least; room = power_above(room + 1)) {
+        struct layout layout = {.spread = spread, .room = room};
+        unsigned left = *least - power_steps(room) - 1, steps;
+
+        rc = layout_make(index, &layout, pieces,
+                         left <= CUT_STEP ? 1 : (size_t)2 << (left - CUT_STEP));
+        if (rc != 0) {
+            layout_free(&layout);
+            rc = rc == -ERANGE ? 0 : rc;
+            continue;
+        }
+        layout_free(best);
+        *best = layout;
+        steps = power_steps(power_above(layout.n));
+        *least = power_steps(room) + steps + (steps > 0 ? CUT_STEP : 0);
+    }
+    return rc;
+}
+
+/*
+ * The layout with the fewest steps. Few segments suffice for rules that are spread, or lie in
+ * crowds; at the worst a search halves all that is in one. A large table must be worth it.
+ */
+static int layout_choose(struct policy_index *index, struct layout *best,
+                         const struct pieces *pieces)
+{
+    unsigned least = 32; /* any */
+    int rc = layout_improve(index, best, pieces, 4, &least);
+
+    return rc == 0 ? layout_improve(index, best, pieces, 32, &least) : rc;
+}
+
+/*
+ * Room for a node: its parts follow one another. Bounds beyond a bucket's are searched too and
+ * change nothing, as they are above the value; behind the last there are as many as a search
+ * may look at.
+ */
+static struct policy_node *node_alloc(const struct layout *layout, size_t segments,
+                                      size_t bounds, size_t *size)
+{
+    size_t starts = 0;
+    struct policy_node *node;
+
+    for (size_t i = 0; i < layout->n; i++)
+        starts += layout->seg[i].size + 1;
+    *size = sizeof(*node) + segments * sizeof(node->segment[0]) +
+            bounds * sizeof(*node->bound) + (bounds + 1) * sizeof(*node->entry) +
+            starts * sizeof(*node->start);
+    node = calloc(1, *size);
+    if (!node)
+        return NULL;
+    node->bound = (uint64_t *)&node->segment[segments];
+    node->entry = (uint32_t *)&node->bound[bounds];
+    node->start = (uint16_t *)&node->entry[bounds + 1];
+    return node;
+}
+
+/* Fills a segment's table: how many of its bounds a bucket has behind it where it begins. */
+static void table_fill(const struct policy_segment *seg, const uint64_t *bound, size_t n,
+                       uint16_t *start)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < seg->size; i++) {
+        uint64_t low = seg->low + ((uint64_t)i << seg->shift);
+
+        while (at < n && bound[at] <= low)
+            at++;
+        start[i] = (uint16_t)at;
+    }
+    start[seg->size] = (uint16_t)n;
+}
+
+/* Segments up to a power of two are copies of the last. */
+static void node_fill(struct policy_node *node, const struct layout *layout, size_t segments,
+                      const struct pieces *pieces, size_t bounds)
+{
+    uint32_t start = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < layout->n; i++) {
+        node->segment[i] = layout->seg[i];
+        node->segment[i].start = start;
+        node->segment[i].first = (uint32_t)at;
+        table_fill(&layout->seg[i], pieces->bound + at, layout->count[i], node->start + start);
+        start += layout->seg[i].size + 1;
+        at += layout->count[i];
+    }
+    for (size_t i = layout->n; i < segments; i++)
+        node->segment[i] = node->segment[layout->n - 1];
+    /* A value of 2^64 - 1 passes those made up: the entries there are the last one again. */
+    for (size_t i = 0; i < bounds; i++)
+        node->bound[i] = i < pieces->n ? pieces->bound[i] : UINT64_MAX;
+    for (size_t i = 0; i <= bounds; i++)
+        node->entry[i] = pieces->entry[i < pieces->n ? i : pieces->n];
+}
+
+static int node_add(struct policy_index *index, struct policy_node *node, uint32_t *entry)
+{
+    struct policy_node **list =
+        reallocarray(index->node, index->nnodes + 1, sizeof(struct policy_node *));
+
     if (!list)
         return -ENOMEM;
     index->node = list;
     *entry = POLICY_NODE | (uint32_t)index->nnodes;
-    list[index->nnodes++] = *node;
+    list[index->nnodes++] = node;
     return 0;
-}
-
-static int pieces_build(struct policy_index *index, uint8_t arg, const struct pieces *pieces,
-                        uint32_t *entry);
-
-/* A new piece from `bound` on, unless it is like the last. */
-static void piece_put(struct pieces *out, uint64_t bound, uint32_t entry)
-{
-    if (entry == out->entry[out->n])
-        return;
-    out->bound[out->n++] = bound;
-    out->entry[out->n] = entry;
-}
-
-/* Gives each bucket in which bounds crowd a node of its own; the rest stays as it is. */
-static int pieces_split(struct policy_index *index, const struct policy_node *node,
-                        const struct pieces *pieces, struct pieces *out)
-{
-    size_t at = 0;
-    int rc = 0;
-
-    out->n = 0;
-    out->entry[0] = pieces->entry[0];
-    for (size_t i = 0; rc == 0 && i < node->size; i++) {
-        uint64_t low = node->base + ((uint64_t)i << node->shift);
-        size_t before;
-
-        while (at < pieces->n && pieces->bound[at] <= low)
-            at++;
-        before = at;
-        while (at < pieces->n && (pieces->bound[at] - node->base) >> node->shift == i)
-            at++;
-        if (at - before > CROWD) {
-            const struct pieces crowd = {pieces->bound + before, pieces->entry + before,
-                                         at - before};
-            uint32_t entry = 0;
-
-            rc = pieces_build(index, node->arg, &crowd, &entry);
-            piece_put(out, low, entry);
-            continue;
-        }
-        piece_put(out, low, pieces->entry[before]);
-        for (size_t j = before; j < at; j++)
-            piece_put(out, pieces->bound[j], pieces->entry[j + 1]);
-    }
-    return rc;
 }
 
 /* The search among the pieces of one argument. */
 static int pieces_build(struct policy_index *index, uint8_t arg, const struct pieces *pieces,
                         uint32_t *entry)
 {
-    struct policy_node node = {.arg = arg};
-    struct pieces out = {0};
-    int rc = -ENOMEM;
+    struct policy_node *node = NULL;
+    struct layout layout = {.n = 0};
+    int rc;
 
     if (pieces->n == 0) {
         *entry = pieces->entry[0];
         return 0;
     }
-    node.base = pieces->bound[0];
-    table_measure(&node, pieces->bound[pieces->n - 1] - node.base, pieces->n);
-    if (pieces->n <= CROWD)
-        return node_make(index, &node, pieces, entry);
-    out.bound = calloc(node.size + pieces->n + 1, sizeof(*out.bound));
-    out.entry = calloc(node.size + pieces->n + 1, sizeof(*out.entry));
-    if (out.bound && out.entry)
-        rc = pieces_split(index, &node, pieces, &out);
-    if (rc == 0)
-        rc = node_make(index, &node, &out, entry);
-    free(out.bound);
-    free(out.entry);
+    rc = layout_choose(index, &layout, pieces);
+    if (rc == 0) {
+        size_t segments = power_above(layout.n), half = layout.room / 2;
+        size_t bounds = pieces->n + 2 * half, size = 0;
+
+        node = node_alloc(&layout, segments, bounds, &size);
+        index->size += size;
+        rc = !node ? -ENOMEM : index->size > SIZE_LIMIT ? -E2BIG : 0;
+        if (rc == 0) {
+            node->arg = arg;
+            node->cuts = (uint32_t)(segments / 2);
+            node->half = (uint32_t)half;
+            node_fill(node, &layout, segments, pieces, bounds);
+            rc = node_add(index, node, entry);
+        }
+        if (rc != 0)
+            free(node);
+    }
+    layout_free(&layout);
     return rc;
 }
 

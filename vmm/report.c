@@ -41,19 +41,18 @@ static json_t *pc_json(const struct vm_stop *stop)
     return json_string(text);
 }
 
-/* x1 to x31 of the hart to blame, "x10": "0x..."; null when there is none. */
+/* Those of the hart to blame, "x10": "0x..."; null when there is none. */
 static json_t *registers_json(const struct vm_stop *stop)
 {
     json_t *registers;
-    char name[8], text[2 + 16 + 1];
+    char text[2 + 16 + 1];
 
-    if (!stop->has_state)
+    if (stop->nregisters == 0)
         return json_null();
     registers = json_object();
-    for (unsigned i = 1; i < 32; i++) {
-        snprintf(name, sizeof(name), "x%u", i);
-        snprintf(text, sizeof(text), "0x%" PRIx64, stop->state.x[i]);
-        json_object_set_new(registers, name, json_string(text));
+    for (unsigned i = 0; i < stop->nregisters; i++) {
+        snprintf(text, sizeof(text), "0x%" PRIx64, stop->registers[i].value);
+        json_object_set_new(registers, stop->registers[i].name, json_string(text));
     }
     return registers;
 }

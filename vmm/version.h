@@ -4,5 +4,6 @@
 #define VMM_VERSION_H
 
 #define TG_VERSION "0.1.0"
+#define TG_DATE    "2026-11-23" /* of the man pages; it changes with the version */
 
 #endif

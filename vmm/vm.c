@@ -39,11 +39,33 @@ static bool hart_pc(struct vm *vm, const struct hart *hart, uint64_t *pc)
 {
     struct hart_state state;
 
+    if (hart && vm->engine->registers && vm->engine->pc) {
+        *pc = vm->engine->pc(&vm->hart[hart->index]);
+        return true;
+    }
     if (!hart || !vm->engine->state_get ||
         vm->engine->state_get(&vm->hart[hart->index], &state) != 0)
         return false;
     *pc = state.pc;
     return true;
+}
+
+/* The registers of a hart that asks from its own thread: on RISC-V x1 to x31. */
+static unsigned hart_registers(struct vm *vm, const struct hart *hart,
+                               struct hart_register list[HART_REGISTERS_MAX])
+{
+    struct hart *own = hart ? &vm->hart[hart->index] : NULL;
+    struct hart_state state;
+
+    if (own && vm->engine->registers)
+        return vm->engine->registers(own, list);
+    if (!own || !vm->engine->state_get || vm->engine->state_get(own, &state) != 0)
+        return 0;
+    for (unsigned i = 1; i < 32; i++) {
+        snprintf(list[i - 1].name, sizeof(list[0].name), "x%u", i);
+        list[i - 1].value = state.x[i];
+    }
+    return 31;
 }
 
 static void stop_record(struct vm *vm, const struct vm_stop *stop)
@@ -85,8 +107,7 @@ void vm_stop_at(struct vm *vm, enum stop_cause cause, int status, const struct h
                            .pc = pc};
     va_list ap;
 
-    stop.has_state = hart && vm->engine->state_get &&
-                     vm->engine->state_get(&vm->hart[hart->index], &stop.state) == 0;
+    stop.nregisters = hart_registers(vm, hart, stop.registers);
     va_start(ap, fmt);
     vsnprintf(stop.text, sizeof(stop.text), fmt, ap);
     va_end(ap);
@@ -110,16 +131,6 @@ static int harts_create(struct vm *vm, struct error *err)
     return 0;
 }
 
-static int memory_create(struct vm *vm, struct error *err)
-{
-    int rc = mem_add(&vm->mem, PLAT_DRAM_BASE, vm->config->mem_size);
-
-    if (rc != 0)
-        return error_set(err, STATUS_OS, "--mem: the host gives no %llu MiB of memory: %s",
-                         (unsigned long long)(vm->config->mem_size >> 20), strerror(-rc));
-    return 0;
-}
-
 /* Devices of the guest's choice of console follow from what was loaded. */
 static enum console_input console_choice(const struct vm *vm)
 {
@@ -129,7 +140,10 @@ static enum console_input console_choice(const struct vm *vm)
         return CONSOLE_NONE;
     if (vm->config->start == START_FIRMWARE)
         return vm->payload.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SERIAL;
-    return vm->image.kind == IMAGE_LINUX ? CONSOLE_VIRTIO : CONSOLE_SBI;
+    if (vm->image.kind != IMAGE_LINUX)
+        return CONSOLE_SBI;
+    /* Distributions' kernels for x86 have the serial port built in, and no other. */
+    return vm_arch(vm) == &arch_x86_64 ? CONSOLE_SERIAL : CONSOLE_VIRTIO;
 }
 
 /* What a user types comes at no moment that a second run could repeat. */
@@ -155,6 +169,10 @@ static int capabilities_check(const struct vm_config *config, struct error *err)
     if (config->misaligned_traps && !(engine->caps & ENGINE_MISALIGNED))
         return error_set(err, STATUS_UNAVAILABLE,
                          "--misaligned: engine %s leaves it to its host; use --engine interp",
+                         engine->name);
+    if (config->code_map && !(engine->caps & ENGINE_CODE_MAP))
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--code-map: engine %s translates nothing; use --engine dbt",
                          engine->name);
     if (config->max_steps != UINT64_MAX && !(engine->caps & ENGINE_EXACT_STEPS))
         return error_set(err, STATUS_UNAVAILABLE,
@@ -187,9 +205,9 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
         rc = deterministic_create(vm, err);
     clock_init(&vm->clock, vm->host);
     if (rc == 0)
-        rc = memory_create(vm, err);
+        rc = vm_arch(vm)->memory_create(vm, err);
     if (rc == 0)
-        rc = boot_load(vm, err);
+        rc = vm_arch(vm)->load(vm, err);
     if (rc == 0)
         rc = console_init(&vm->console, vm, vm->host, console_choice(vm), console_in(vm),
                           config->out_fd) != 0
@@ -212,7 +230,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct error *err)
     if (rc == 0)
         rc = observer_create(vm, err);
     if (rc == 0)
-        rc = boot_prepare(vm, err);
+        rc = vm_arch(vm)->prepare(vm, err);
     if (rc == 0)
         modules_reset(vm);
     if (rc == 0 && config->load_state)

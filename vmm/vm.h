@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "vmm/arch.h"
 #include "vmm/bus.h"
 #include "vmm/call.h"
 #include "vmm/clock.h"
@@ -36,6 +37,8 @@ struct phases;
 struct vm_config {
     struct host *host;
     const struct engine *engine;
+    const char *engine_why;  /* or NULL: why no better engine was taken */
+    const struct arch *arch; /* NULL: riscv64 */
     enum start_kind start;
     const char *image;   /* kernel, firmware or program; "opensbi": fw_dynamic of Debian */
     const char *payload; /* firmware starts: the kernel that the firmware starts, or NULL */
@@ -76,6 +79,7 @@ struct vm_config {
     bool stats;             /* print them */
     const char *stats_json; /* or NULL */
     const char *symbols;    /* names for pcs, or NULL: the image's */
+    const char *code_map;   /* or NULL: where the translator says what it makes */
 };
 
 /* Why a VM ended. */
@@ -100,9 +104,9 @@ struct vm_stop {
     int hart;   /* -1: none in particular */
     bool has_pc;
     uint64_t pc;
-    char text[160]; /* details for people; may be empty */
-    bool has_state; /* of a fault */
-    struct hart_state state;
+    char text[160];      /* details for people; may be empty */
+    unsigned nregisters; /* of a fault; 0: not told */
+    struct hart_register registers[HART_REGISTERS_MAX];
 };
 
 struct vm {
@@ -159,6 +163,11 @@ struct vm {
     struct vm_stop stop;
     _Atomic bool stopping;
 };
+
+static inline const struct arch *vm_arch(const struct vm *vm)
+{
+    return vm->config->arch ? vm->config->arch : &arch_riscv64;
+}
 
 /*
  * Does anybody watch its exits (observe.h)? Built with TG_NO_OBSERVE nobody can, and the

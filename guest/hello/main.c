@@ -6,6 +6,6 @@
 int guest_main(const void *dtb)
 {
     (void)dtb;
-    print("Hello from S-mode.\n");
+    print("Hello from " KERNEL_MODE ".\n");
     return 0;
 }

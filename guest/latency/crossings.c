@@ -225,6 +225,7 @@ uint64_t user_null_run(uint64_t n); /* user.c */
 
 void crossings_init(const void *dtb)
 {
+    csr_write(sie, 0);
     uart = fdt_device(dtb, "ns16550a");
     for (unsigned i = 0; i < WRITE_BYTES; i++)
         text[i] = i % 64 == 63 ? '\n' : '.';

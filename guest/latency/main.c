@@ -1,16 +1,15 @@
 /* main.c: measures what crossings cost, and prints the raw counts as lines of JSON. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Needs nothing but SBI Base: it runs unchanged under every SBI. Boot arguments: latency-quick
- * measures little; latency-phases makes each crossing some thousand times and measures nothing,
- * for a monitor that takes time stamps itself; latency-indirect=NAME makes only that crossing,
- * and the loop after it, for who counts with the host's counters.
+ * On RISC-V it needs nothing but SBI Base: it runs unchanged under every SBI. Boot arguments:
+ * latency-quick measures little; latency-phases makes each crossing some thousand times and
+ * measures nothing, for a monitor that takes time stamps itself; latency-indirect=NAME makes
+ * only that crossing, and the loop after it, for who counts with the host's counters.
  *
  * Lines of results begin with @latency; `tollgate bench calls --parse` reads them.
  */
 #include "guest/latency/latency.h"
 
-#include "guest/lib/csr.h"
 #include "guest/lib/fdt.h"
 #include "guest/lib/hart.h"
 #include "guest/lib/print.h"
@@ -20,11 +19,11 @@
 
 #define FORMAT_VERSION 1
 
-/* A sample is long enough that the clock's step is one hundredth of it. */
-#define SAMPLE_TICKS 100
-#define BATCH_MAX    (1u << 20)
-#define SAMPLES_MIN  20
-#define EMPTY_RUNS   200
+/* A sample is 10 us: the step of a clock of 10 MHz is one hundredth of it. */
+#define SAMPLES_SECOND 100000
+#define BATCH_MAX      (1u << 20)
+#define SAMPLES_MIN    20
+#define EMPTY_RUNS     200
 
 #define LOOP_BYTES   4096 /* fits every first-level cache */
 #define LOOP_ROUNDS  512
@@ -80,7 +79,7 @@ static uint64_t batch_choose(uint64_t (*run)(uint64_t))
     uint64_t n = 1;
 
     run(1); /* what happens only once, happens now */
-    while (n < BATCH_MAX && run(n) < SAMPLE_TICKS)
+    while (n < BATCH_MAX && run(n) < second / SAMPLES_SECOND)
         n *= 2;
     return n;
 }
@@ -161,7 +160,7 @@ static void tasks_measure(void)
  */
 static __attribute__((noinline)) uint64_t loop_run(void)
 {
-    uint64_t sum = 0, start = csr_read(time);
+    uint64_t sum = 0, start = time_now();
 
     for (unsigned i = 0; i < LOOP_ROUNDS; i++) {
         uint8_t byte = ((volatile uint8_t *)loop_data)[i * 37 % LOOP_BYTES];
@@ -174,7 +173,7 @@ static __attribute__((noinline)) uint64_t loop_run(void)
             sum -= byte;
         __asm__ volatile("" : "+r"(sum)); /* keeps the branches branches */
     }
-    return csr_read(time) - start;
+    return time_now() - start;
 }
 
 static void loop_prepare(void)
@@ -279,7 +278,6 @@ static void begin_print(void)
 
 int guest_main(const void *dtb)
 {
-    csr_write(sie, 0);
     second = fdt_timebase(dtb);
     quick = fdt_bootarg(dtb, "latency-quick");
     crossings_init(dtb);

@@ -13,7 +13,7 @@ typedef void hart_fn(void *arg);
 
 #define PRINT_LINE 192
 
-/* What belongs to one hart; tp points to it. */
+/* What belongs to one hart; on RISC-V tp points to it. */
 struct hart_local {
     uint64_t id;    /* the SBI's hart ID */
     unsigned index; /* 0: the hart that booted */
@@ -25,6 +25,18 @@ struct hart_local {
     size_t line_len;
 };
 
+#ifdef __x86_64__
+#define KERNEL_MODE "64-bit mode"
+
+extern struct hart_local hart_first; /* the only one that x86 guests use */
+
+static inline struct hart_local *hart_self(void)
+{
+    return &hart_first;
+}
+#else
+#define KERNEL_MODE "S-mode"
+
 static inline struct hart_local *hart_self(void)
 {
     struct hart_local *self;
@@ -32,6 +44,7 @@ static inline struct hart_local *hart_self(void)
     __asm__("mv %0, tp" : "=r"(self));
     return self;
 }
+#endif
 
 /* Harts in the device tree, at most HARTS_MAX; index 0 is the one that booted. */
 unsigned hart_count(void);

@@ -2,22 +2,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest/lib/sbi.h"
 
+#include "guest/abi/stubs.h"
+
 struct sbi_ret sbi_call6(uint64_t ext, uint64_t fn, const uint64_t arg[6])
 {
-    register uint64_t a0 __asm__("a0") = arg[0];
-    register uint64_t a1 __asm__("a1") = arg[1];
-    register uint64_t a2 __asm__("a2") = arg[2];
-    register uint64_t a3 __asm__("a3") = arg[3];
-    register uint64_t a4 __asm__("a4") = arg[4];
-    register uint64_t a5 __asm__("a5") = arg[5];
-    register uint64_t a6 __asm__("a6") = fn;
-    register uint64_t a7 __asm__("a7") = ext;
+    struct tg_ret ret = tg_ecall(ext, fn, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 
-    __asm__ volatile("ecall"
-                     : "+r"(a0), "+r"(a1)
-                     : "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a6), "r"(a7)
-                     : "memory");
-    return (struct sbi_ret){.error = (int64_t)a0, .value = a1};
+    return (struct sbi_ret){.error = ret.error, .value = ret.value};
 }
 
 struct sbi_ret sbi_call(uint64_t ext, uint64_t fn, uint64_t a, uint64_t b, uint64_t c)

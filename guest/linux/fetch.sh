@@ -1,17 +1,18 @@
 #!/bin/sh
-# fetch.sh: brings Debian's riscv64 kernel, its virtio modules and a static busybox into the cache.
+# fetch.sh: brings Debian's kernel for guests, its virtio modules and a static busybox into the cache.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#     fetch.sh            fetch what is not there yet; prints nothing when all is there
-#     fetch.sh --check    exit 0 when all is there, else 1; never uses the network
-#     fetch.sh --force    fetch again (a newer kernel may have come)
+#     fetch.sh [amd64]            fetch what is not there yet; prints nothing when all is there
+#     fetch.sh [amd64] --check    exit 0 when all is there, else 1; never uses the network
+#     fetch.sh [amd64] --force    fetch again (a newer kernel may have come)
 #
-# The folder debian-riscv64 in the cache (see apt-root.sh) then holds
-#     Image        the kernel as Debian ships it: a raw, uncompressed Image
+# The folder debian-riscv64 or debian-amd64 in the cache (see apt-root.sh) then holds
+#     Image        the kernel as Debian ships it: a raw, uncompressed Image; for amd64 a bzImage
 #     config       the options that it was built with
 #     busybox      static
 #     modules/     the modules, decompressed, and `deps`: lines "name: its dependencies, in the order to load them"
-#     host/        the same for kvm: not for guests of ours, but for that kernel as our host (tests/guest/kvm-nested.sh)
+#     host/        the same for kvm: not for guests of ours, but for that kernel as our host (tests/guest/kvm-nested.sh,
+#                  kvm-x86.sh)
 #     MANIFEST     packages with versions, files with size and SHA-256
 # It appears in one rename when everything in it is complete. Exit statuses: see apt-root.sh.
 
@@ -19,7 +20,13 @@ set -eu
 
 suite=trixie
 modules='virtio_mmio virtio_blk virtio_net virtio-rng virtio_balloon'
+arch=riscv64
 host_modules=kvm
+if [ "${1:-}" = amd64 ]; then
+    arch=amd64
+    host_modules=kvm-amd
+    shift
+fi
 # What the folder holds; a cache that another recipe made is fetched anew.
 recipe="1 $suite $modules"
 
@@ -78,9 +85,9 @@ take_modules() {
 
 fetch() {
     apt_root_need xz=xz-utils
-    apt_root_open riscv64 "$suite"
-    kernel=$(apt_root_depend linux-image-riscv64 linux-image-)
-    [ -n "$kernel" ] || apt_root_fail 4 "the mirror's list of $suite names no kernel for riscv64"
+    apt_root_open "$arch" "$suite"
+    kernel=$(apt_root_depend "linux-image-$arch" linux-image-)
+    [ -n "$kernel" ] || apt_root_fail 4 "the mirror's list of $suite names no kernel for $arch"
 
     apt_root_say "downloading $kernel $(apt_root_version "$kernel") (about 110 MB) and busybox-static"
     mkdir -p "$work/deb" "$work/tree" "$work/out/modules" "$work/out/host"
@@ -121,7 +128,7 @@ fetch() {
 }
 
 apt_root_cache
-dest=$cache/debian-riscv64
+dest=$cache/debian-$arch
 case ${1:-} in
 '') ! is_complete "$dest" || exit 0 ;;
 --force) ;;
@@ -130,13 +137,13 @@ case ${1:-} in
     exit 0
     ;;
 *)
-    printf '%s\n' 'usage: fetch.sh [--check | --force]' >&2
+    printf '%s\n' 'usage: fetch.sh [amd64] [--check | --force]' >&2
     exit 2
     ;;
 esac
 
 apt_root_need flock=util-linux
-exec 9>"$cache/debian-riscv64.lock"
+exec 9>"$dest.lock"
 flock -n 9 || {
     apt_root_say "waiting for another fetch to end"
     flock 9
@@ -144,8 +151,8 @@ flock -n 9 || {
     [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
 }
 # With the lock held, what lies there under these names was left by a fetch that died.
-rm -rf "$cache"/debian-riscv64.tmp.*
-work=$(mktemp -d "$cache/debian-riscv64.tmp.XXXXXX")
+rm -rf "$dest".tmp.*
+work=$(mktemp -d "$dest.tmp.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

@@ -2,10 +2,10 @@
 # initramfs.sh: packs busybox, the virtio modules and our init from the cache into an initramfs, the same bytes each time.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#     initramfs.sh OUT.cpio [FILE:PATH]...
+#     initramfs.sh [amd64] OUT.cpio [FILE:PATH]...
 #
 # FILE:PATH adds a file of the host at a path of the guest, with the host's permissions (a program to run with tg.run,
-# for example). Run fetch.sh first. Exit status: 0 done, 1 failed, 2 wrong usage, 3 a tool is missing.
+# for example). With amd64 it is for guests of that architecture. Run fetch.sh first, with the same word. Exit status: 0 done, 1 failed, 2 wrong usage, 3 a tool is missing.
 
 set -eu
 
@@ -15,9 +15,14 @@ apt_root_top=$here/../..
 # shellcheck source=guest/linux/apt-root.sh
 . "$here/apt-root.sh"
 
+arch=riscv64
+if [ "${1:-}" = amd64 ]; then
+    arch=amd64
+    shift
+fi
 case ${1:-} in
 '' | -*)
-    printf '%s\n' 'usage: initramfs.sh OUT.cpio [FILE:PATH]...' >&2
+    printf '%s\n' 'usage: initramfs.sh [amd64] OUT.cpio [FILE:PATH]...' >&2
     exit 2
     ;;
 esac
@@ -25,8 +30,8 @@ out=$1
 shift
 apt_root_need cpio=cpio
 apt_root_cache
-from=$cache/debian-riscv64
-"$here/fetch.sh" --check || apt_root_fail 1 "the guest is not in the cache; run guest/linux/fetch.sh"
+from=$cache/debian-$arch
+sh "$here/fetch.sh" ${arch#riscv64} --check || apt_root_fail 1 "the guest is not in the cache; run guest/linux/fetch.sh"
 
 out_new=$(CDPATH='' cd -- "$(dirname -- "$out")" && pwd)/$(basename -- "$out").new.$$
 tree=$(mktemp -d "$cache/initramfs.tmp.XXXXXX")

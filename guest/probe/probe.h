@@ -44,6 +44,7 @@ struct attempt {
  * one that it may return, and a2-a7 and all others (a1 too for legacy calls) are preserved.
  */
 struct sbi_ret attempt_make(const struct attempt *a);
+bool error_in_set(int64_t error, uint32_t set);
 void attempts_make(const struct attempt *list, unsigned n);
 
 /*

@@ -15,8 +15,8 @@
 
 #define EXT    UINT64_C(0x7700)
 #define RULES  1000u
-#define ROUNDS 21u
-#define CALLS  200000u
+#define ROUNDS 201u
+#define CALLS  20000u
 #define VALUES 4096u
 
 static enum call_disp null_handler(void *self, struct hart *hart, struct call *c)
@@ -60,9 +60,13 @@ static uint64_t random_next(void)
 enum shape {
     SHAPE_NONE,
     SHAPE_OTHER,
+    SHAPE_ONE,
     SHAPE_EVEN,
     SHAPE_POINTS,
     SHAPE_CROWDED,
+    SHAPE_CROWDS,
+    SHAPE_DOUBLING,
+    SHAPE_TWO,
     SHAPE_MIXED,
     SHAPES
 };
@@ -70,9 +74,13 @@ enum shape {
 static const char *const shape_names[SHAPES] = {
     [SHAPE_NONE] = "no policy",
     [SHAPE_OTHER] = "1,000 rules on another call",
+    [SHAPE_ONE] = "1 rule",
     [SHAPE_EVEN] = "1,000 ranges of 16 values, 64 apart",
     [SHAPE_POINTS] = "1,000 single values all over 64 bits",
     [SHAPE_CROWDED] = "1,000 ranges in three crowds, far apart",
+    [SHAPE_CROWDS] = "1,000 ranges in 32 crowds, far apart",
+    [SHAPE_DOUBLING] = "1,000 ranges, 16 for each power of two",
+    [SHAPE_TWO] = "1,000 rules on two arguments each",
     [SHAPE_MIXED] = "the first, a quarter of the calls refused",
 };
 
@@ -80,6 +88,9 @@ static uint64_t rule_start(enum shape shape, uint64_t i)
 {
     switch (shape) {
     case SHAPE_POINTS: return random_next();
+    case SHAPE_ONE: return 0;
+    case SHAPE_CROWDS: return (i % 32 * 0x9e3779b97f4a7c15) + (i / 32) * (i / 32) * 5;
+    case SHAPE_DOUBLING: return (UINT64_C(16) + i % 16) << (i / 17);
     case SHAPE_CROWDED: return (i % 3 << 60) + (i / 3) * (i / 3) * 5;
     default: return i * 64;
     }
@@ -104,29 +115,36 @@ static void values_fill(struct bench *b, const uint64_t *start, bool mixed)
     for (size_t i = 0; i < VALUES;) {
         struct call c = {.personality = CALL_SBI, .ext = EXT};
 
-        c.arg[0] = start[random_next() % RULES] + random_next() % 64;
+        c.arg[0] = c.arg[1] = start[random_next() % RULES] + random_next() % 64;
         b->value[i] = c.arg[0];
         call_dispatch(&b->hart, &c);
         i += mixed || c.error == 0;
     }
 }
 
+static size_t range_text(char *text, size_t size, unsigned arg, uint64_t min, uint64_t more)
+{
+    return (size_t)snprintf(text, size, "\"arg%u\": {\"min\": \"0x%llx\", \"max\": \"0x%llx\"}",
+                            arg, (unsigned long long)min, (unsigned long long)(min + more));
+}
+
 static char *policy_text(enum shape shape, uint64_t *start)
 {
-    size_t size = 256 + RULES * 160, len;
+    size_t size = 256 + RULES * 200, len;
     char *text = malloc(size);
 
     len =
         (size_t)snprintf(text, size, "{\"version\": 1, \"default\": \"allow\", \"rules\": [\n");
     for (uint64_t i = 0; i < RULES; i++) {
         start[i] = rule_start(shape, i);
-        len += (size_t)snprintf(text + len, size - len,
-                                "{\"deny\": \"bench.%s\", \"args\": {\"arg0\": {\"min\": "
-                                "\"0x%llx\", \"max\": \"0x%llx\"}}}%s\n",
-                                shape == SHAPE_OTHER ? "other" : "null",
-                                (unsigned long long)start[i],
-                                (unsigned long long)start[i] + (shape == SHAPE_POINTS ? 0 : 15),
-                                i + 1 < RULES ? "," : "");
+        len += (size_t)snprintf(text + len, size - len, "{\"deny\": \"bench.%s\", \"args\": {",
+                                shape == SHAPE_OTHER ? "other" : "null");
+        len += range_text(text + len, size - len, 0, start[i], shape == SHAPE_POINTS ? 0 : 15);
+        if (shape == SHAPE_TWO) {
+            text[len++] = ',';
+            len += range_text(text + len, size - len, 1, start[i] + 8, 15);
+        }
+        len += (size_t)snprintf(text + len, size - len, "}}%s\n", i + 1 < RULES ? "," : "");
     }
     snprintf(text + len, size - len, "]}\n");
     return text;
@@ -173,7 +191,7 @@ static double round_ns(struct bench *b, uint64_t *refused)
     double begin = now_ns();
 
     for (unsigned i = 0; i < CALLS; i++) {
-        c.arg[0] = b->value[i % VALUES];
+        c.arg[0] = c.arg[1] = b->value[i % VALUES];
         call_dispatch(&b->hart, &c);
         *refused += c.error != 0;
     }

@@ -2,7 +2,7 @@
 # run.sh: `make bench`: how fast Tollgate is, side by side with QEMU 10 where both can do the work.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   run.sh [SECTION...]     compute, policy, start, boot, smp, idle; all but idle without arguments
+#   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle; all but idle without arguments
 #
 # Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
 # time by Tollgate's, pair by pair: above 1 Tollgate is quicker. Machines are noisy: trust ratios, not times.
@@ -140,7 +140,7 @@ null_call() {
 
 # What a policy adds to a call.
 policy() {
-	printf '\npolicy: a call by the wrapper alone, median of 21 rounds\n'
+	printf '\npolicy: a call by the wrapper alone, median of 201 rounds\n'
 	"${pin[@]}" "$build/bench-policy" "$work/policy.json"
 	printf '\npolicy: a null call on the interpreter, round trip, medians\n'
 	printf '{"version": 1, "default": "deny", "rules": [{"allow": "sbi"}]}\n' >"$work/allow.json"
@@ -185,13 +185,18 @@ idle() {
 	awk "BEGIN { printf \"  %.2f %% of a CPU\\n\", ($after - $before) / $tick / $seconds * 100 }"
 }
 
+# The table beside QEMU, a script of its own.
+ratios() {
+	bash tests/bench/ratios.sh
+}
+
 [ -x "$tollgate" ] || { echo "bench: there is no $tollgate; run make" >&2; exit 2; }
 [ -x "$qemu" ] || sh tests/tools/qemu.sh || echo 'bench: no QEMU here: its side is left out' >&2
-machine
-[ $# -gt 0 ] || set -- compute policy start boot smp
+[ "$*" = ratios ] || machine # that one says more
+[ $# -gt 0 ] || set -- ratios compute policy start boot smp
 for section; do
 	case $section in
-	compute | policy | start | boot | smp | idle) "$section" ;;
-	*) echo "bench: no section '$section'; there are compute, policy, start, boot, smp, idle" >&2; exit 2 ;;
+	ratios | compute | policy | start | boot | smp | idle) "$section" ;;
+	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle" >&2; exit 2 ;;
 	esac
 done

@@ -359,6 +359,81 @@ static uint16_t random_half(unsigned pc, enum kind kind, bool portable)
     }
 }
 
+/*
+ * A function and a call of it, of five words, for the translator's sake: what stands in it is
+ * random, but for ra, which is kept meanwhile.
+ */
+static void phrase_call(uint32_t *code, unsigned at, enum kind kind)
+{
+    code[0] = 0x00c000ef; /* jal ra, to the fourth */
+    code[1] = random_word(at + 1, kind, false);
+    code[2] = 0x00c0006f; /* j, behind all */
+    code[3] = random_word(at + 3, kind, false);
+    if ((code[3] >> 7 & 31) == 1)
+        code[3] = 0x0330000f; /* fence rw, rw */
+    code[4] = 0x00008067;     /* ret */
+}
+
+/* Two instructions of which the second goes on with what the first made. */
+static void phrase_pair(uint32_t *code)
+{
+    static const uint32_t seconds[] = {
+        0x00005013, /* srli */
+        0x40005013, /* srai */
+        0x00000033, /* add */
+        0x00000013, /* addi */
+        0x0000001b, /* addiw */
+    };
+    static const uint32_t firsts[] = {0x00001013, 0x00000037,
+                                      0x00000017}; /* slli, lui, auipc */
+    uint32_t rd = 10 + random_below(16), other = random_below(32), second, imm;
+    bool same = random_below(3) != 0;
+
+    code[0] = set_field(firsts[random_below(3)], 7, 5, rd);
+    imm = random_below(2) ? 32 : random_below(same ? 64 : 4);
+    if ((code[0] & 0x7f) == 0x13)
+        code[0] |= other << 15 | imm << 20;
+    else
+        code[0] |= random_below(1u << 20) << 12;
+    second = seconds[random_below(5)];
+    code[1] = second | rd << 7 | rd << 15;
+    if (second == 0x00000033)
+        code[1] |= random_below(32) << 20;
+    else if (second & 0x4)
+        code[1] |= (same ? imm : random_below(64)) << 20;
+    else
+        code[1] |= random_below(4096) << 20;
+}
+
+/* Loads and stores off one register, with something between them. */
+static void phrase_group(uint32_t *code, unsigned at, enum kind kind)
+{
+    unsigned first = random_below(4096);
+
+    for (unsigned i = 0; i < 5; i++) {
+        uint32_t offset = (first + random_below(64)) & 0xfff, reg = 10 + random_below(16);
+        uint32_t base = PROGRAM_BASE_REG << 15;
+
+        if (random_below(4) == 0)
+            code[i] = random_word(at + i, kind, false);
+        else if (random_below(2))
+            code[i] = 0x03 | base | random_below(7) << 12 | reg << 7 | offset << 20;
+        else
+            code[i] = 0x23 | base | random_below(4) << 12 | reg << 20 | (offset & 31) << 7 |
+                      offset >> 5 << 25;
+    }
+}
+
+static void add_phrases(uint32_t *code, enum kind kind)
+{
+    for (unsigned i = 0; i + 8 < PROGRAM_WORDS; i += 5 + random_below(40))
+        switch (random_below(3)) {
+        case 0: phrase_call(code + i, i, kind); break;
+        case 1: phrase_pair(code + i); break;
+        default: phrase_group(code + i, i, kind); break;
+        }
+}
+
 void program_make(uint32_t *code, bool portable)
 {
     enum kind kind = portable ? WILD : (enum kind)random_below(KINDS);
@@ -370,6 +445,8 @@ void program_make(uint32_t *code, bool portable)
         else
             code[i] = random_word(i, kind, portable);
     }
+    if (!portable)
+        add_phrases(code, kind);
     for (unsigned i = PROGRAM_WORDS - (portable ? 16 : 1); i < PROGRAM_WORDS; i++)
         code[i] = 0x0000006f; /* j .: no jump leads beyond */
 }

@@ -4,6 +4,8 @@
 #include "tests/fuzz/fake.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "guest/abi/sbi.h"
@@ -81,6 +83,48 @@ static ssize_t fake_write(struct host *host, int fd, const void *buf, size_t len
     (void)fd;
     memcpy(sink, buf, len < sizeof(sink) ? len : sizeof(sink)); /* a sanitizer sees it used */
     return (ssize_t)len;
+}
+
+/* Of the sources of events. */
+static ssize_t fake_read(struct host *host, int fd, void *buf, size_t len)
+{
+    struct fake *fake = (struct fake *)host;
+    uint64_t count = 1;
+
+    (void)fd;
+    if (len < sizeof(count))
+        return -EINVAL;
+    switch (atomic_fetch_add(&fake->events, 1) % 8) {
+    case 0: return -EINTR;
+    case 1: return -EAGAIN;
+    case 5: return 0;
+    case 7: return -EIO;
+    default: memcpy(buf, &count, sizeof(count)); return sizeof(count);
+    }
+}
+
+/* A source is always ready; nothing else is waited for in vain, as its end is notified. */
+static int fake_wait(struct host *host, int fd, int notify, int timeout_ms, bool *ready)
+{
+    struct pollfd poll_fd = {.fd = notify, .events = POLLIN};
+
+    (void)host;
+    *ready = fd >= 0;
+    if (fd < 0 && poll(&poll_fd, 1, timeout_ms) < 0)
+        return -errno;
+    return 0;
+}
+
+static int fake_signal_open(struct host *host, int signo)
+{
+    (void)host;
+    return 7000 + signo;
+}
+
+static void fake_signal_close(struct host *host, int signo)
+{
+    (void)host;
+    (void)signo;
 }
 
 static uint64_t fake_now(struct host *host)
@@ -168,9 +212,15 @@ void fake_init(struct fake *fake)
         .host = {.now_ns = fake_now,
                  .wall_ns = fake_now,
                  .random = fake_random,
+                 .read = fake_read,
                  .write = fake_write,
+                 .wait = fake_wait,
+                 .signal_open = fake_signal_open,
+                 .signal_close = fake_signal_close,
+                 .files = &fake_file_ops,
                  .delay_open = fake_delay_open,
                  .delay_read = fake_delay_read,
                  .delay_close = fake_delay_close}
     };
+    fake_files_reset(fake);
 }

@@ -1,13 +1,17 @@
 /* fuzz_sbi.c: libFuzzer target: sequences of calls of two harts, with garbage in them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
+#include "guest/abi/tg_files.h"
 #include "tests/fuzz/fake.h"
 #include "tests/fuzz/grammar.h"
 #include "tests/fuzz/seed.h"
@@ -16,12 +20,13 @@
 #include "vmm/host.h"
 #include "vmm/le.h"
 #include "vmm/module.h"
+#include "vmm/policy.h"
 #include "vmm/snapshot.h"
 #include "vmm/vm.h"
 
 /*
  * The calls are those of every module that has any (vmm/modules.def), so that a new one is
- * fuzzed from its first day. One machine serves all inputs, put back to its beginning before
+ * fuzzed from its first day. One machine serves all inputs, put back to its beginning after
  * each: making one takes fifty times as long as an input of a few calls.
  *
  * With FUZZ_COUNTS set in the environment, the end prints each call, how often it was made and
@@ -132,6 +137,7 @@ struct machine {
     unsigned ncalls;
     struct saved console, first, now;
     uint64_t inputs;
+    uint64_t calls; /* made by inputs that are not of the corpus */
 };
 
 static void saved_write(struct state_writer *w, const void *data, size_t len)
@@ -154,8 +160,34 @@ static void machine_save(struct machine *m, struct saved *saved)
             m->instance[i].module->save(m->instance[i].self, &saved->w);
 }
 
-/* What is off by default is fuzzed too. */
-static const struct module_option pmu_snapshot = {"snapshot", ""};
+/*
+ * What is off by default is fuzzed too; signals and descriptors are those that grammar_number
+ * gives.
+ */
+static const struct module_option pmu_options[] = {
+    {"snapshot", ""}
+};
+static const struct module_option event_options[] = {
+    {"signal", "63"},
+    {"fd",     "19"}
+};
+#define EVENT_FD 19
+
+static const struct {
+    const char *module;
+    const struct module_option *options;
+    unsigned n;
+} options[] = {
+    {"sbi-pmu",  pmu_options,   1},
+    {"tg-event", event_options, 2},
+};
+
+/* What the guest's files are; see fake.h. */
+static const char policy[] =
+    "{\"version\": 1, \"default\": \"allow\", \"files\": ["
+    "{\"name\": \"a\", \"path\": \"granted/a\", \"read\": true, \"write\": true},"
+    "{\"name\": \"b\", \"path\": \"granted/b\", \"read\": true},"
+    "{\"name\": \"f\", \"path\": \"granted/f\", \"read\": true, \"write\": true}]}";
 
 static void module_add(struct machine *m, const struct module *module)
 {
@@ -165,9 +197,11 @@ static void module_add(struct machine *m, const struct module *module)
     if (m->vm.ninstances > MODULES_MAX || m->ncalls + module->ncalls > CALLS_MAX)
         abort();
     *inst = (struct module_instance){.module = module, .vm = &m->vm};
-    if (strcmp(module->name, "sbi-pmu") == 0) {
-        inst->options = &pmu_snapshot;
-        inst->noptions = 1;
+    for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (strcmp(module->name, options[i].module) == 0) {
+            inst->options = options[i].options;
+            inst->noptions = options[i].n;
+        }
     }
     int rc = module->create ? module->create(inst, &err) : 0;
     if (rc == -ENODEV) { /* this host lacks what it is made of */
@@ -178,6 +212,26 @@ static void module_add(struct machine *m, const struct module *module)
         abort();
     for (size_t i = 0; i < module->ncalls; i++)
         m->call[m->ncalls++] = &module->calls[i];
+}
+
+/* The policy lies in a file without a name; the real descriptor is never read. */
+static void grants_make(struct machine *m)
+{
+    static char path[32];
+    struct error err = {.status = STATUS_OK};
+    int fd = memfd_create("policy", 0);
+
+    if (fd < 0 || write(fd, policy, strlen(policy)) != (ssize_t)strlen(policy))
+        abort();
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    m->config.policy = path;
+    if (policy_freeze(&m->vm, &err) < 0)
+        abort();
+    close(fd);
+    fd = open("/dev/null", O_RDONLY);
+    if (dup2(fd, EVENT_FD) < 0)
+        abort();
+    close(fd);
 }
 
 static void machine_create(struct machine *m)
@@ -200,9 +254,12 @@ static void machine_create(struct machine *m)
     for (unsigned i = 0; i < HARTS; i++)
         if (hart_init(&m->hart[i], &m->vm, i) < 0)
             abort();
+    grants_make(m);
     for (const struct module *const *module = module_list; *module; module++)
         if ((*module)->ncalls > 0)
             module_add(m, *module);
+    if (modules_ready(&m->vm, &err) < 0)
+        abort();
     if (mem_add(&m->vm.mem, RAM, RAM_SIZE) < 0 ||
         console_init(&m->vm.console, &m->vm, &m->fake.host, CONSOLE_SBI, -1, -1) < 0 ||
         call_index_build(&m->vm, &err) < 0)
@@ -211,6 +268,24 @@ static void machine_create(struct machine *m)
     machine_save(m, &m->first);
     m->console = (struct saved){.w = {.write = saved_write}};
     console_save(&m->vm.console, &m->console.w);
+}
+
+/* Paths, each filled up with slashes, so that most lengths end where a name does. */
+#define PATHS     16
+#define PATH_SIZE 16
+static const char paths[PATHS][PATH_SIZE + 1] = {
+    "a///////////////", "b///////////////", "f///////////////", "a/x/////////////",
+    "a/d/////////////", "a/p/////////////", "b/x/////////////", "a/d/z///////////",
+    "a/../x//////////", "a/n/////////////", "x///////////////", "d/z/////////////",
+    "../x////////////", "/a//////////////", "a/d/../x////////", "c/x/////////////",
+};
+
+/* What lies in memory at the beginning. */
+static void memory_reset(struct machine *m)
+{
+    mem_zero(&m->vm.mem, RAM, RAM_SIZE);
+    for (unsigned i = 0; i < PATHS; i++)
+        mem_write(&m->vm.mem, RAM + i * PATH_SIZE, paths[i], PATH_SIZE);
 }
 
 /*
@@ -234,7 +309,8 @@ static void machine_reset(struct machine *m)
     m->vm.stop = (struct vm_stop){.hart = -1};
     m->vm.stopping = false;
     m->fake.delay = 0;
-    mem_zero(&m->vm.mem, RAM, RAM_SIZE);
+    fake_files_reset(&m->fake);
+    memory_reset(m);
     if (m->inputs++ % 1024 != 0) /* what follows takes as long as an input */
         return;
     machine_save(m, &m->now);
@@ -391,6 +467,7 @@ static void step_run(struct machine *m, const uint8_t *step)
         return;
     struct call c = step_call(m, step, &known);
     call_dispatch(hart, &c);
+    m->calls++;
     call_check(m, &c);
     if (known == m->ncalls)
         return;
@@ -398,8 +475,9 @@ static void step_run(struct machine *m, const uint8_t *step)
     m->count[known].answers |= 1u << call_answer(&c);
 }
 
-/* Large, and one for all inputs: made once, put back before each. */
+/* Large, and one for all inputs: made once, put back after each. */
 static struct machine machine;
+static bool mutating; /* the inputs of the corpus, which come first, are through */
 
 static void counts_print(void)
 {
@@ -423,14 +501,23 @@ static void counts_print(void)
     printf("calls: %u, never made: %u\n", machine.ncalls, never);
 }
 
+/* Beside libFuzzer's own figures. */
+static void calls_print(void)
+{
+    if (mutating)
+        fprintf(stderr, "stat::calls: %llu\n", (unsigned long long)machine.calls);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
     machine_create(&machine);
+    machine_reset(&machine);
     seeds_write(seed_steps);
     if (getenv("FUZZ_COUNTS"))
         atexit(counts_print);
+    atexit(calls_print);
     return 0;
 }
 
@@ -438,7 +525,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct machine *m = &machine;
 
-    machine_reset(m);
     for (unsigned n = 0; n < STEPS_MAX && size > 0 && !m->vm.stopping; n++) {
         uint8_t step[STEP_SIZE] = {0};
         size_t len = size < STEP_SIZE ? size : STEP_SIZE;
@@ -448,6 +534,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += len;
         size -= len;
     }
+    machine_reset(m); /* afterwards, or libFuzzer would look for leaks in what is still open */
     return 0;
 }
 
@@ -480,26 +567,45 @@ static const struct {
     uint8_t arg[CALL_ARGS];
     uint64_t word[2];
 } story[] = {
-    {"sbi.pmu.counter_config_matching", {0, W0, 0, W1}, {8, SBI_PMU_EVENT(SBI_PMU_TYPE_FW, 5)}},
-    {"sbi.pmu.counter_start",           {0, W0},        {8}                                   },
-    {"sbi.pmu.counter_start",           {0, W0, 0, W1}, {8, 9}                                },
-    {"sbi.time.set_timer",              {W0},           {99}                                  },
-    {"sbi.pmu.counter_fw_read",         {W0},           {3}                                   },
-    {"sbi.pmu.snapshot_set_shmem",      {W0},           {RAM + 4096}                          },
-    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_TAKE_SNAPSHOT}       },
-    {"sbi.pmu.counter_start",           {0, W0, W1},    {8, SBI_PMU_START_INIT_SNAPSHOT}      },
-    {"sbi.pmu.counter_stop",            {0, W0, W1},    {8, SBI_PMU_STOP_RESET}               },
-    {"sbi.pmu.event_get_info",          {W0, 0, W1},    {RAM, 4}                              },
-    {"sbi.sta.set_shmem",               {W0},           {RAM + 64}                            },
-    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
-    {"sbi.fwft.set",                    {W0, W1, W1},   {4, 1}                                },
-    {"sbi.hsm.hart_start",              {W1, W0},       {RAM, 1}                              },
-    {"sbi.ipi.send_ipi",                {W0},           {3}                                   },
-    {"sbi.susp.system_suspend",         {0, W0},        {RAM}                                 },
-    {"sbi.pmu.snapshot_set_shmem",      {W0, W0},       {UINT64_MAX}                          },
-    {"sbi.sta.set_shmem",               {W0, W0},       {UINT64_MAX}                          },
+    {"sbi.pmu.counter_config_matching", {0, W0, 0, W1},    {8, SBI_PMU_EVENT(SBI_PMU_TYPE_FW, 5)}          },
+    {"sbi.pmu.counter_start",           {0, W0},           {8}                                             },
+    {"sbi.pmu.counter_start",           {0, W0, 0, W1},    {8, 9}                                          },
+    {"sbi.time.set_timer",              {W0},              {99}                                            },
+    {"sbi.pmu.counter_fw_read",         {W0},              {3}                                             },
+    {"sbi.pmu.snapshot_set_shmem",      {W0},              {RAM + 4096}                                    },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},       {8, SBI_PMU_STOP_TAKE_SNAPSHOT}                 },
+    {"sbi.pmu.counter_start",           {0, W0, W1},       {8, SBI_PMU_START_INIT_SNAPSHOT}                },
+    {"sbi.pmu.counter_stop",            {0, W0, W1},       {8, SBI_PMU_STOP_RESET}                         },
+    {"sbi.pmu.event_get_info",          {W0, 0, W1},       {RAM, 4}                                        },
+    {"sbi.sta.set_shmem",               {W0},              {RAM + 64}                                      },
+    {"sbi.fwft.set",                    {W0, W1, W1},      {4, 1}                                          },
+    {"sbi.fwft.set",                    {W0, W1, W1},      {4, 1}                                          },
+    {"sbi.hsm.hart_start",              {W1, W0},          {RAM, 1}                                        },
+    {"sbi.ipi.send_ipi",                {W0},              {3}                                             },
+    {"sbi.susp.system_suspend",         {0, W0},           {RAM}                                           },
+    {"sbi.pmu.snapshot_set_shmem",      {W0, W0},          {UINT64_MAX}                                    },
+    {"sbi.sta.set_shmem",               {W0, W0},          {UINT64_MAX}                                    },
+    {"tg.files.openat",                 {W0, 2, 0, 3, W1}, {-100, RAM + 3 * PATH_SIZE}                     }, /* "a/x" */
+    {"tg.files.openat",                 {W0, 0, 0, 3, W1}, {-100, RAM + 4 * PATH_SIZE}                     }, /* "a/d" */
+    {"tg.files.openat",                 {1, W0, 0, 1, W1}, {TG_O_CREAT | TG_O_WRONLY, RAM + 10 * PATH_SIZE}},
+    {"tg.files.write",                  {0, 6, 9},         {0}                                             },
+    {"tg.files.lseek",                  {0, W0, 2},        {-1}                                            },
+    {"tg.files.read",                   {0, 6, 31},        {0}                                             },
+    {"tg.files.pwrite",                 {0, 6, 9, 0, W0},  {100}                                           },
+    {"tg.files.pread",                  {0, 6, 31, 0, W0}, {90}                                            },
+    {"tg.files.fstat",                  {0, 6, 31},        {0}                                             },
+    {"tg.files.close",                  {0},               {0}                                             },
+    {"tg.event.signal",                 {5},               {0}                                             },
+    {"tg.event.descriptor",             {30},              {0}                                             },
+    {"tg.event.timer",                  {0, 0},            {0}                                             },
+    {"tg.event.wait",                   {7},               {0}                                             },
+    {"tg.event.ack",                    {W0},              {1 << 5 | 0}                                    }, /* the first id */
+    {"tg.event.ack",                    {W0},              {2 << 5 | 1}                                    },
+    {"tg.event.ack",                    {W0},              {3 << 5 | 2}                                    },
+    {"tg.event.cancel",                 {W0},              {1 << 5 | 0}                                    },
 };
-#define STORY (sizeof(story) / sizeof(story[0]))
+#define STORY     (sizeof(story) / sizeof(story[0]))
+#define STORY_SBI 18 /* of it are of SBI */
 
 static void step_told(uint8_t *step, size_t i)
 {
@@ -512,29 +618,51 @@ static void step_told(uint8_t *step, size_t i)
     le_put64(step + STEP_WORD + 8, story[i].word[1]);
 }
 
-/* The story, or one call after another, of hart 0 most of all. */
+/* One of two stories, or one call after another, of hart 0 most of all. */
 static size_t seed_steps(uint8_t *data, size_t max, uint64_t *state)
 {
-    bool told = seed_random(state) % 4 == 0;
-    size_t steps = told ? STORY : 8;
+    unsigned which = seed_random(state) % 8;
+    size_t first = which == 0 ? STORY_SBI : 0;
+    size_t steps = which == 0 ? STORY - STORY_SBI : which == 1 ? STORY_SBI : 8;
 
     if (max < steps * STEP_SIZE)
         return 0;
     for (size_t i = 0; i < steps; i++, data += STEP_SIZE) {
         step_random(data, state);
         data[STEP_KIND] %= 4;
-        if (told)
-            step_told(data, i);
+        if (which < 2)
+            step_told(data, first + i);
     }
     return steps * STEP_SIZE;
 }
 
-/* Changes whole steps: another one is inserted, one is repeated, taken out, or partly new. */
+/* As many steps as are looked at: putting the machine back costs as much as eight of them. */
+static size_t steps_fill(uint8_t *data, size_t size, size_t max, uint64_t *state)
+{
+    while (size < (size_t)STEPS_MAX * STEP_SIZE && size + STEP_SIZE <= max) {
+        size_t steps = size / STEP_SIZE;
+
+        if (steps > 0 && seed_random(state) % 2)
+            memcpy(data + size, data + seed_random(state) % steps * STEP_SIZE, STEP_SIZE);
+        else
+            step_random(data + size, state);
+        size += STEP_SIZE;
+    }
+    return size;
+}
+
+/*
+ * Changes whole steps: another one is inserted, one is repeated, taken out, or partly new, or
+ * many are added.
+ */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
     uint64_t state = seed;
     size_t steps = size / STEP_SIZE;
-    unsigned what = seed_random(&state) % 8;
+
+    machine.calls = mutating ? machine.calls : 0;
+    mutating = true;
+    unsigned what = seed_random(&state) % 14;
     uint8_t step[STEP_SIZE];
 
     if (max > (size_t)STEPS_MAX * STEP_SIZE && size <= (size_t)STEPS_MAX * STEP_SIZE)
@@ -542,6 +670,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     if (what < 3 || (steps == 0 && max < STEP_SIZE))
         return seed_mutate(seed_steps, data, size, max, seed);
     size = steps * STEP_SIZE;
+    if (what > 7)
+        return steps_fill(data, size, max, &state);
     size_t at = steps > 0 ? seed_random(&state) % steps * STEP_SIZE : 0;
     step_random(step, &state);
     if (what == 3 && steps > 1) {

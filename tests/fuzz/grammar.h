@@ -56,6 +56,8 @@ static inline uint64_t grammar_address(struct grammar *g)
         return GRAMMAR_PICK(g, edges);
     if (choice < 96)
         return g->ram + g->ram_size - step;
+    if (choice < 144) /* so near that calls meet what others have written */
+        return g->ram + grammar_byte(g) % 16 * 16;
     return g->ram + (grammar_word(g) % g->ram_size) / step * step;
 }
 
@@ -77,7 +79,9 @@ static inline uint64_t grammar_length(struct grammar *g)
                               1,
                               2,
                               3,
+                              5,
                               8,
+                              24,
                               64,
                               80,
                               1023,

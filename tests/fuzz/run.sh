@@ -10,7 +10,7 @@
 # build/fuzz-artifacts/, with the output beside it in NAME.log; `FOLDER/NAME INPUT` shows it again. FUZZ_ONLY='regex' runs
 # the targets that match.
 #
-# Prints `ok NAME (N inputs)`, the corpus not counted, or `FAIL NAME INPUT`, and `N passed, N failed` at the end. Status: 0 all passed; 1 one
+# Prints `ok NAME (N inputs)`, the corpus not counted (`N inputs, M calls` for a target that counts calls), or `FAIL NAME INPUT`, and `N passed, N failed` at the end. Status: 0 all passed; 1 one
 # failed; 2 bad arguments.
 set -eu
 export LC_ALL=C
@@ -28,6 +28,11 @@ inputs_of() {
 	echo $((${all:-0} - ${corpus:-0}))
 }
 
+# calls_of LOG: ", N calls" made beside those of the corpus, when the target counts them.
+calls_of() {
+	sed -n 's/^stat::calls: *\([0-9]*\)$/, \1 calls/p' "$1" | tail -n 1
+}
+
 # run_one FOLDER seconds|inputs NUMBER SEED CORPUS ARTIFACTS NAME: one target. Always status 0, since xargs gives up on some
 # others.
 run_one() {
@@ -41,14 +46,14 @@ run_one() {
 	limit=-max_total_time=$3
 	if [ "$2" = inputs ]; then
 		least=$3
-		# libFuzzer counts the corpus too, and one or two inputs of its own.
-		limit=-runs=$((least + $(find "$corpus" -type f | wc -l) + 2))
+		# libFuzzer counts the corpus too, one or two inputs of its own, and those that it runs again to look for leaks.
+		limit=-runs=$((least + $(find "$corpus" -type f | wc -l) + 1002))
 	fi
 	"$1/$name" "$limit" -seed="$4" -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 \
 		-artifact_prefix="$6/$name-" ${dict[@]+"${dict[@]}"} "$corpus" >"$log" 2>&1 </dev/null || status=$?
 	inputs=$(inputs_of "$log")
 	if [ "$status" -eq 0 ] && [ "$inputs" -ge "$least" ]; then
-		printf 'ok %s (%s inputs)\n' "$name" "$inputs"
+		printf 'ok %s (%s inputs%s)\n' "$name" "$inputs" "$(calls_of "$log")"
 		return 0
 	fi
 	input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
@@ -76,7 +81,7 @@ artifacts=build/fuzz-artifacts
 verdicts=$(mktemp)
 trap 'rm -f "$verdicts"' EXIT
 mkdir -p "$artifacts"
-export -f run_one inputs_of
+export -f run_one inputs_of calls_of
 # shellcheck disable=SC2016 # the inner bash expands it
 printf '%s\0' "${names[@]}" | xargs -0 -n 1 -P 2 bash -c 'run_one "$@"' bash \
 	"$folder" "$2" "$3" "$seed" "${TOLLGATE_CACHE:-.cache}/corpus" "$artifacts" | tee "$verdicts"

@@ -263,6 +263,18 @@ ends 'step budget' 103 'step budget' run --max-steps 1000 --program forever
 ends 'arguments of a program are not ours' 42 '' run --program exit42 --nosuch -m lots
 ends 'standard input is closed' 42 '' run --program exit42 <&-
 
+# The map of translated code, where there is a translator.
+refused 'the interpreter has no code to map' 69 'it does not support --code-map' \
+    run --engine interp --code-map m --program exit42
+if ! "$tollgate" run --engine dbt --program exit42 2>&1 </dev/null | grep -q 'not part of this build'; then
+    refused 'a map that cannot be written' 73 "--code-map: cannot write 'nowhere/m'" \
+        run --code-map nowhere/m --program exit42
+    ends 'a map of what is translated' 103 'step budget' run --code-map m --max-steps 1000 --program forever
+    holds 'the map has the stubs' m ' stub-enter 0'
+    holds 'the map has the loop' m ' jal_near 80200078'
+    rm -f m
+fi
+
 run run --report r.json --max-steps 1000 --program forever
 holds 'report of a budget: cause' r.json '"cause": "budget"'
 holds 'report of a budget: steps' r.json '"steps": 1000,'

@@ -121,6 +121,14 @@ if command -v man >/dev/null && command -v groff >/dev/null; then
 else
 	skip 'the man page' 'no man or groff here'
 fi
+# Style is about the length of lines in the source, which is made.
+if command -v mandoc >/dev/null; then
+	for page in tollgate.1 tollgate-calls.7; do
+		verdict "mandoc has no warning about $page" "$(mandoc -T lint -W warning "$build/docs/$page" 2>&1)"
+	done
+else
+	skip 'mandoc on the man pages' 'no mandoc here'
+fi
 verdict 'the option reference has every option' "$("$build/tollgate" help run | grep -oE '^ {2,6}(-., )?--[a-z-]+' |
 	grep -oE -e '--[a-z-]+' | while read -r option; do
 		grep -qF -e "\`$option" "$build/docs/options.md" || echo "$option"

@@ -56,6 +56,22 @@ for harts in 1 2; do
 	verdict "the trace of $harts hart(s) is the same twice" "$problem"
 done
 
+# Each engine that counts steps tells the same. A wrapper may have chosen one: the program itself is beside it.
+real=$(dirname -- "$tollgate")/tollgate
+for engine in interp dbt; do
+	options=(--engine "$engine" --deterministic -m 128M -c 2 --trace all --trace-file "$work/trace-$engine" "$guests/kernel.elf")
+	timeout -k 5 "$limit" "$real" run "${options[@]}" </dev/null >"$work/out" 2>"$work/err" && continue
+	rm -f "$work/trace-$engine"
+done
+if [ -e "$work/trace-dbt" ]; then
+	problem=
+	cmp -s "$work/trace-interp" "$work/trace-dbt" || problem=$(diff "$work/trace-interp" "$work/trace-dbt" | head -2 | tr '\n' ' ')
+	verdict "interpreter and translator trace the same" "$problem"
+else
+	skipped=$((skipped + 1))
+	echo 'skipped: there is no translator'
+fi
+
 # What the statistics count is what the report counts.
 run -m 128M --report "$work/report.json" --stats-json "$work/stats.json" --trace calls,mmio --trace-file "$work/trace" \
 	"$guests/kernel.elf"

@@ -265,6 +265,7 @@ hello_test
 for harts in 1 2 4; do
     tap_guest 0 "$harts" kernel
     tap_guest 0 "$harts" probe
+    tap_guest 0 "$harts" litmus
 done
 tap_guest 0 2 probe --device sbi-pmu,snapshot
 tap_guest 42 1 devices

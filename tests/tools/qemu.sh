@@ -1,19 +1,33 @@
 #!/bin/sh
-# qemu.sh: brings a QEMU 10 for riscv64 guests into the cache, without installing anything on the machine.
+# qemu.sh: brings a QEMU 10 into the cache, without installing anything on the machine.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#     qemu.sh            fetch it unless it is there; prints nothing when it is
-#     qemu.sh --check    exit 0 when it is there and runs, else 1; never uses the network
-#     qemu.sh --force    fetch it again
+#     qemu.sh [x86]            fetch it unless it is there; prints nothing when it is
+#     qemu.sh [x86] --check    exit 0 when it is there and runs, else 1; never uses the network
+#     qemu.sh [x86] --force    fetch it again
 #
 # The folder qemu in the cache (see guest/linux/apt-root.sh) then holds the programs qemu-system-riscv64 and
-# qemu-system-riscv32 (they start QEMU with its own libraries, data and OpenSBI), the packages' files under root/, and
+# qemu-system-riscv32, the folder qemu-x86 qemu-system-x86_64 (they start QEMU with its own libraries, data and
+# firmware), the packages' files under root/, and
 # MANIFEST, the packages with their versions. Libraries that this machine has already are taken from it. The folder
 # appears in one rename, after the program in it has run. Exit statuses: see apt-root.sh.
 
 set -eu
 
 recipe=1
+folder=qemu
+package=qemu-system-riscv
+firmware=opensbi
+programs='qemu-system-riscv64 qemu-system-riscv32'
+if [ "${1:-}" = x86 ]; then
+    recipe=x86-1
+    folder=qemu-x86
+    package=qemu-system-x86
+    firmware=seabios
+    programs=qemu-system-x86_64
+    shift
+fi
+program=${programs%% *}
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 apt_root_prefix=qemu
@@ -24,7 +38,7 @@ apt_root_top=$here/../..
 # A library of the machine may have gone since, so the program itself has to answer.
 is_complete() {
     [ "$(head -n 1 "$1/MANIFEST" 2>/dev/null)" = "recipe $recipe" ] &&
-        "$1/qemu-system-riscv64" --version >/dev/null 2>&1
+        "$1/$program" --version >/dev/null 2>&1
 }
 
 # The folder moves by a rename, so the program finds its files from its own place.
@@ -37,7 +51,7 @@ top=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)/root
 LD_LIBRARY_PATH=$top/usr/lib/@TRIPLET@:$top/lib/@TRIPLET@${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 QEMU_MODULE_DIR=$top/usr/lib/@TRIPLET@/qemu
 export LD_LIBRARY_PATH QEMU_MODULE_DIR
-exec "$top/usr/bin/${0##*/}" -L "$top/usr/share/qemu" "$@"
+exec "$top/usr/bin/${0##*/}" -L "$top/usr/share/qemu" -L "$top/usr/share/seabios" "$@"
 WRAPPER
     sed -i "s|@TRIPLET@|$triplet|g" "$1"
     chmod 0755 "$1"
@@ -58,10 +72,10 @@ fetch() {
     apt_root_local
 
     mkdir -p "$work/deb" "$work/out/root"
-    apt_root_say "downloading QEMU $(apt_root_version qemu-system-riscv) and the libraries that are not here (about 20 MB)"
-    apt_root_closure "$work/deb" "$target" qemu-system-riscv qemu-system-common qemu-system-data opensbi
-    set -- "$work"/deb/qemu-system-riscv_*.deb
-    [ -f "$1" ] || apt_root_fail 1 "the package qemu-system-riscv did not come"
+    apt_root_say "downloading QEMU $(apt_root_version "$package") and the libraries that are not here (about 20 MB)"
+    apt_root_closure "$work/deb" "$target" "$package" qemu-system-common qemu-system-data "$firmware"
+    set -- "$work/deb/${package}"_*.deb
+    [ -f "$1" ] || apt_root_fail 1 "the package $package did not come"
 
     apt_root_say "unpacking"
     apt_root_unpack "$work/deb" "$work/out/root"
@@ -73,7 +87,7 @@ fetch() {
         esac
     done
     triplet=$(cd "$work/out/root/usr/lib" && for dir in *-linux-gnu*/qemu; do [ ! -d "$dir" ] || printf %s "${dir%/qemu}"; done)
-    for name in qemu-system-riscv64 qemu-system-riscv32; do
+    for name in $programs; do
         write_wrapper "$work/out/$name"
     done
     {
@@ -85,7 +99,7 @@ fetch() {
         done
     } >"$work/out/MANIFEST"
 
-    version=$("$work/out/qemu-system-riscv64" --version | head -n 1) ||
+    version=$("$work/out/$program" --version | head -n 1) ||
         apt_root_fail 1 "the unpacked QEMU does not run on this machine"
     [ ! -e "$dest" ] || mv "$dest" "$work/old"
     mv "$work/out" "$dest"
@@ -93,7 +107,7 @@ fetch() {
 }
 
 apt_root_cache
-dest=$cache/qemu
+dest=$cache/$folder
 case ${1:-} in
 '') ! is_complete "$dest" || exit 0 ;;
 --force) ;;
@@ -102,20 +116,20 @@ case ${1:-} in
     exit 0
     ;;
 *)
-    printf '%s\n' 'usage: qemu.sh [--check | --force]' >&2
+    printf '%s\n' 'usage: qemu.sh [x86] [--check | --force]' >&2
     exit 2
     ;;
 esac
 
 apt_root_need flock=util-linux
-exec 9>"$cache/qemu.lock"
+exec 9>"$dest.lock"
 flock -n 9 || {
     apt_root_say "waiting for another fetch to end"
     flock 9
     [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
 }
-rm -rf "$cache"/qemu.tmp.*
-work=$(mktemp -d "$cache/qemu.tmp.XXXXXX")
+rm -rf "$dest".tmp.*
+work=$(mktemp -d "$dest.tmp.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

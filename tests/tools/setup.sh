@@ -10,7 +10,7 @@ set -eu
 RUN="gcc make libc6-dev linux-libc-dev libfdt-dev libjansson-dev libsodium-dev zlib1g-dev libzstd-dev cpio xz-utils
 	debian-archive-keyring ca-certificates"
 CHECK="$RUN clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev cppcheck shellcheck libcunit1-dev
-	libcapstone-dev gcc-riscv64-unknown-elf device-tree-compiler jq binutils bash-completion man-db groff-base dpkg-dev
+	libcapstone-dev gcc-riscv64-unknown-elf device-tree-compiler jq binutils bash-completion man-db groff-base mandoc dpkg-dev
 	opensbi"
 
 case ${1:-} in

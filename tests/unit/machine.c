@@ -1,6 +1,4 @@
-/* machine.c: a virtual machine on interpreter or translator, run step by step, and an assembler
- * for it.
- */
+/* machine.c: a virtual machine on interpreter or translator, run step by step. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/machine.h"
 
@@ -41,6 +39,10 @@ static void engine_prepare(struct machine *m)
             d->heat = 0;
         if (d && in_use == MACHINE_DBT_SINGLE)
             d->block_steps = 1;
+        if (d && in_use == MACHINE_DBT_SMALL) {
+            d->cache.segment_size = 16384;
+            d->cache.nsegments = 2;
+        }
     }
 #else
     (void)m;
@@ -211,55 +213,4 @@ void machine_paging(struct machine *m, unsigned levels)
         *machine_pte(m, V_DATA + at, 0) = PTE_OF(DATA + at, PTE_RW);
     }
     m->s.satp = (uint64_t)(levels + 5) << 60 | TABLES >> 12;
-}
-
-/* --- assembler --- */
-
-uint32_t as_match(enum rv_insn_id id)
-{
-    static const uint32_t match[RV_INSNS] = {
-#define INSN(name, format, mask, match) [RV_INSN_##name] = match,
-#include "vmm/engine/riscv/insn.def"
-#undef INSN
-    };
-
-    return match[id];
-}
-
-uint32_t as_r(enum rv_insn_id id, unsigned rd, unsigned rs1, unsigned rs2)
-{
-    return as_match(id) | rd << 7 | rs1 << 15 | rs2 << 20;
-}
-
-uint32_t as_i(enum rv_insn_id id, unsigned rd, unsigned rs1, int imm)
-{
-    return as_match(id) | rd << 7 | rs1 << 15 | (uint32_t)imm << 20;
-}
-
-uint32_t as_s(enum rv_insn_id id, unsigned rs2, unsigned rs1, int imm)
-{
-    uint32_t v = (uint32_t)imm;
-
-    return as_match(id) | rs1 << 15 | rs2 << 20 | (v & 31) << 7 | (v >> 5 & 127) << 25;
-}
-
-uint32_t as_b(enum rv_insn_id id, unsigned rs1, unsigned rs2, int offset)
-{
-    uint32_t v = (uint32_t)offset;
-
-    return as_match(id) | rs1 << 15 | rs2 << 20 | (v >> 11 & 1) << 7 | (v >> 1 & 15) << 8 |
-           (v >> 5 & 63) << 25 | (v >> 12 & 1) << 31;
-}
-
-uint32_t as_u(enum rv_insn_id id, unsigned rd, uint32_t upper)
-{
-    return as_match(id) | rd << 7 | upper << 12;
-}
-
-uint32_t as_j(enum rv_insn_id id, unsigned rd, int offset)
-{
-    uint32_t v = (uint32_t)offset;
-
-    return as_match(id) | rd << 7 | (v >> 12 & 255) << 12 | (v >> 11 & 1) << 20 |
-           (v >> 1 & 1023) << 21 | (v >> 20 & 1) << 31;
 }

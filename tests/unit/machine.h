@@ -1,15 +1,13 @@
-/* machine.h: a virtual machine on interpreter or translator, run step by step, and an assembler
- * for it.
- */
+/* machine.h: a virtual machine on interpreter or translator, run step by step. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_UNIT_MACHINE_H
 #define TESTS_UNIT_MACHINE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "tests/unit/assembler.h"
 #include "tests/unit/mock_host.h"
 #include "vmm/engine/interp/interp.h"
-#include "vmm/engine/riscv/decode.h"
 #include "vmm/vm.h"
 
 /* Where tests put what; code of more than 4 KiB may grow into what follows. */
@@ -60,12 +58,13 @@ struct machine {
 void machine_init(struct machine *m, enum start_kind start, unsigned nharts);
 void machine_destroy(struct machine *m);
 
-/* Which engine machines are made with from here on; both translate all that they can. */
+/* Which engine machines are made with from here on; all of the translator translate what they
+ * can. */
 enum machine_engine {
     MACHINE_INTERP,
     MACHINE_DBT,        /* the translator */
-    MACHINE_DBT_SINGLE, /* the same, with one instruction a block, so that all stops are exact
-                         */
+    MACHINE_DBT_SINGLE, /* with one instruction a block, so that all stops are exact */
+    MACHINE_DBT_SMALL,  /* with a code cache of two small segments */
 };
 void machine_use(enum machine_engine engine);
 
@@ -98,106 +97,12 @@ bool machine_trapped(const struct machine *m, uint64_t cause, uint64_t tval, uin
 void machine_paging(struct machine *m, unsigned levels);
 uint64_t *machine_pte(struct machine *m, uint64_t va, unsigned level);
 
-/* --- assembler --- */
-
-enum machine_register {
-    ZERO,
-    RA,
-    SP,
-    GP,
-    TP,
-    T0,
-    T1,
-    T2,
-    S0,
-    S1,
-    A0,
-    A1,
-    A2,
-    A3,
-    A4,
-    A5,
-    A6,
-    A7,
-    S2,
-    S3,
-    S4,
-    S5,
-    S6,
-    S7,
-    S8,
-    S9,
-    S10,
-    S11,
-    T3,
-    T4,
-    T5,
-    T6,
-};
-
-uint32_t as_match(enum rv_insn_id id);
-uint32_t as_r(enum rv_insn_id id, unsigned rd, unsigned rs1, unsigned rs2);
-uint32_t as_i(enum rv_insn_id id, unsigned rd, unsigned rs1, int imm);
-uint32_t as_s(enum rv_insn_id id, unsigned rs2, unsigned rs1, int imm);
-uint32_t as_b(enum rv_insn_id id, unsigned rs1, unsigned rs2, int offset);
-uint32_t as_u(enum rv_insn_id id, unsigned rd, uint32_t upper);
-uint32_t as_j(enum rv_insn_id id, unsigned rd, int offset);
-
-/* R also of atomics (rs2 last), I of loads, shifts and jalr, S of stores (source first). */
-#define AS_N(name)            as_match(RV_INSN_##name)
-#define AS_R(name, d, s1, s2) as_r(RV_INSN_##name, d, s1, s2)
-#define AS_I(name, d, s1, i)  as_i(RV_INSN_##name, d, s1, i)
-#define AS_S(name, s2, s1, i) as_s(RV_INSN_##name, s2, s1, i)
-#define AS_B(name, s1, s2, o) as_b(RV_INSN_##name, s1, s2, o)
-#define AS_U(name, d, u)      as_u(RV_INSN_##name, d, u)
-#define AS_J(d, o)            as_j(RV_INSN_jal, d, o)
-#define AS_CSR(name, d, c, s) as_i(RV_INSN_##name, d, s, (int)(c))
-#define AS_CSRW(c, s)         AS_CSR(csrrw, ZERO, c, s)
-#define AS_CSRR(d, c)         AS_CSR(csrrs, d, c, ZERO)
-#define AS_NOP                0x00000013u
-#define AS_SELF               0x0000006fu /* j . */
-#define AS_HALVES(low, high)  ((uint32_t)(low) | (uint32_t)(high) << 16)
-
-/* CSR numbers that tests name. */
-enum machine_csr {
-    SSTATUS = 0x100,
-    SIE = 0x104,
-    STVEC = 0x105,
-    SCOUNTEREN = 0x106,
-    SSCRATCH = 0x140,
-    SEPC = 0x141,
-    SCAUSE = 0x142,
-    STVAL = 0x143,
-    SIP = 0x144,
-    SATP = 0x180,
-    MSTATUS = 0x300,
-    MISA = 0x301,
-    MEDELEG = 0x302,
-    MIDELEG = 0x303,
-    MIE = 0x304,
-    MTVEC = 0x305,
-    MCOUNTEREN = 0x306,
-    MCOUNTINHIBIT = 0x320,
-    MSCRATCH = 0x340,
-    MEPC = 0x341,
-    MCAUSE = 0x342,
-    MTVAL = 0x343,
-    MIP = 0x344,
-    PMPCFG0 = 0x3a0,
-    PMPCFG2 = 0x3a2,
-    PMPADDR0 = 0x3b0,
-    MCYCLE = 0xb00,
-    MINSTRET = 0xb02,
-    CYCLE = 0xc00,
-    TIME = 0xc01,
-    INSTRET = 0xc02,
-};
-
 /* The suite `interp`, which the translator passes too, and its parts with files of their own.
  */
 struct CU_Suite;
 void interp_tests(struct CU_Suite *suite); /* all of them */
 void interp_memory_tests(struct CU_Suite *suite);
 void interp_trap_tests(struct CU_Suite *suite);
+void interp_space_tests(struct CU_Suite *suite);
 
 #endif

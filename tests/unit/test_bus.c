@@ -43,9 +43,21 @@ static void probe_write(void *self, struct hart *hart, uint64_t offset, unsigned
     p->writes++;
 }
 
-static const struct bus_ops any_ops = {probe_read, probe_write, BUS_ANY_SIZE};
-static const struct bus_ops word_ops = {probe_read, probe_write, 4};
-static const struct bus_ops read_ops = {probe_read, NULL, BUS_ANY_SIZE};
+static const struct bus_ops any_ops = {
+    .read = probe_read, .write = probe_write, .sizes = BUS_ANY_SIZE};
+static const struct bus_ops word_ops = {.read = probe_read, .write = probe_write, .sizes = 4};
+/* Knows the answer at offset 0. */
+static bool probe_glance(void *self, uint64_t offset, unsigned size, uint64_t *value)
+{
+    (void)self;
+    (void)size;
+    *value = 0x1234;
+    return offset == 0;
+}
+
+static const struct bus_ops glance_ops = {
+    .read = probe_read, .write = probe_write, .sizes = BUS_ANY_SIZE, .glance = probe_glance};
+static const struct bus_ops read_ops = {.read = probe_read, .sizes = BUS_ANY_SIZE};
 
 static int claim(struct fixture *f, struct probe *p, gpa_t gpa, uint64_t size,
                  const struct bus_ops *ops, const char *owner)
@@ -177,6 +189,17 @@ static void test_access_rules(void)
     CU_ASSERT_TRUE(p.locked);
     CU_ASSERT_EQUAL(pthread_mutex_trylock(&p.lock), 0);
     pthread_mutex_unlock(&p.lock);
+
+    CU_ASSERT_EQUAL(claim(&f, &p, 0x4000, 8, &glance_ops, "glance"), 0);
+    p.reads = 0;
+    CU_ASSERT_EQUAL(fixture_read(&f, 0x4000, 4), 0x1234);
+    CU_ASSERT_EQUAL(fixture_read(&f, 0x4000, 1), 0x34);
+    CU_ASSERT_EQUAL(p.reads, 0);
+    CU_ASSERT_EQUAL(fixture_read(&f, 0x4004, 4), UINT32_MAX);
+    CU_ASSERT_EQUAL(p.reads, 1);
+    p.writes = 0;
+    fixture_write(&f, 0x4000, 4, 1);
+    CU_ASSERT_EQUAL(p.writes, 1);
     fixture_destroy(&f);
 }
 

@@ -27,6 +27,12 @@ static int use_dbt_single(void)
     return 0;
 }
 
+static int use_dbt_small(void)
+{
+    machine_use(MACHINE_DBT_SMALL);
+    return 0;
+}
+
 static int use_interp(void)
 {
     machine_use(MACHINE_INTERP);
@@ -142,6 +148,111 @@ static void test_two_mappings(void)
     machine_destroy(&m);
 }
 
+/*
+ * A page of code that is rewritten through another of its mappings, round by round: fence.i by
+ * the guest, and the code that was linked runs no more.
+ */
+static void test_rewritten_by_alias(void)
+{
+    enum { ROUNDS = 50 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    *machine_pte(&m, V_DATA, 0) = PTE_OF(CODE + MEM_PAGE_SIZE, PTE_RW);
+    /* The page behind: addi a0, a0, 0; ret. The immediate grows by one each round. */
+    PUT(&m, CODE + MEM_PAGE_SIZE, AS_I(addi, A0, A0, 0), AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, CODE, AS_I(lw, T0, S1, 0), AS_R(add, T0, T0, T1), AS_S(sw, T0, S1, 0),
+        AS_N(fence_i), AS_I(jalr, RA, S0, 0), AS_I(addi, T2, T2, -1), AS_B(bne, T2, ZERO, -24),
+        AS_SELF);
+    m.s.x[A0] = 0;
+    m.s.x[S0] = V_CODE + MEM_PAGE_SIZE;
+    m.s.x[S1] = V_DATA;
+    m.s.x[T1] = 1u << 20;
+    m.s.x[T2] = ROUNDS;
+    machine_go(&m, PRIV_S, V_CODE, 9 * ROUNDS + 5);
+    CU_ASSERT_EQUAL(m.s.pc, V_CODE + 28);
+    CU_ASSERT_EQUAL(m.s.x[A0], ROUNDS * (ROUNDS + 1) / 2);
+    machine_destroy(&m);
+}
+
+/*
+ * Two address spaces without numbers, which map different code at one address, and a guest that
+ * never executes sfence.vma: a write of satp is all it does.
+ */
+static void test_spaces_without_fences(void)
+{
+    enum { ROUNDS = 40 };
+    const gpa_t root = TABLES_END - 3 * MEM_PAGE_SIZE, middle = root + MEM_PAGE_SIZE,
+                leaf = middle + MEM_PAGE_SIZE, other = DATA + MEM_PAGE_SIZE;
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    machine_paging(&m, 3);
+    *machine_pte(&m, V_DATA, 0) = PTE_OF(DATA, PTE_RX);
+    machine_poke(&m, root + 8 * (V_CODE >> 30), PTE_OF(middle, PTE_V));
+    machine_poke(&m, middle, *machine_pte(&m, V_CODE, 1));
+    machine_poke(&m, middle + 8 * ((V_DATA - V_CODE) >> 21), PTE_OF(leaf, PTE_V));
+    machine_poke(&m, leaf, PTE_OF(other, PTE_RX));
+    PUT(&m, DATA, AS_I(addi, A0, A0, 1), AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, other, AS_I(addi, A1, A1, 1), AS_I(jalr, ZERO, RA, 0));
+    PUT(&m, CODE, AS_I(jalr, RA, S0, 0), AS_CSR(csrrw, T0, SATP, T0), AS_I(addi, T2, T2, -1),
+        AS_B(bne, T2, ZERO, -12), AS_SELF);
+    m.s.x[A0] = m.s.x[A1] = 0;
+    m.s.x[S0] = V_DATA;
+    m.s.x[T0] = 8ull << 60 | root >> 12;
+    m.s.x[T2] = 2 * ROUNDS;
+    machine_go(&m, PRIV_S, V_CODE, 6 * 2 * ROUNDS + 3);
+    CU_ASSERT_EQUAL(m.s.pc, V_CODE + 16);
+    CU_ASSERT_EQUAL(m.s.x[A0], ROUNDS);
+    CU_ASSERT_EQUAL(m.s.x[A1], ROUNDS);
+    machine_destroy(&m);
+}
+
+/* A counter that is told to count by the first instruction of a chunk counts that one too. */
+static void test_counter_begun_with_chunk(void)
+{
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    PUT(&m, CODE, AS_CSRW(MHPMEVENT3, A0), AS_NOP, AS_SELF);
+    m.s.x[A0] = HART_EVENT_INSTRUCTIONS;
+    machine_go(&m, PRIV_M, CODE, 2);
+    CU_ASSERT_EQUAL(m.s.hpmcounter[0], 2);
+    machine_destroy(&m);
+}
+
+/*
+ * Traps from U-mode into S-mode let a counter count, whose overflow comes three instructions
+ * behind one of them: no block runs past that.
+ */
+static void test_counter_near_overflow(void)
+{
+    enum { HANDLED = 8, TRAPS = 12 };
+    struct machine m;
+
+    machine_init(&m, START_FIRMWARE, 1);
+    PUT(&m, S_HANDLER, AS_I(addi, A0, A0, 1), AS_I(addi, A0, A0, 1), AS_I(addi, A0, A0, 1),
+        AS_I(addi, A0, A0, 1), AS_CSRR(T0, SEPC), AS_I(addi, T0, T0, 4), AS_CSRW(SEPC, T0),
+        AS_N(sret));
+    PUT(&m, HANDLER, AS_SELF);
+    PUT(&m, CODE, AS_N(ecall), AS_J(ZERO, -4));
+    m.s.medeleg = 1u << RV_ECALL_U;
+    m.s.mie = 1u << IRQ_COUNTER;
+    for (int round = 0; round < 2; round++) { /* the first one translates */
+        m.s.hpmevent[0] = HART_EVENT_INSTRUCTIONS | RV_HPM_UINH;
+        m.s.hpmcounter[0] = round == 0 ? 0 : -(uint64_t)(HANDLED * TRAPS + 3);
+        m.s.mip = 0;
+        m.s.x[A0] = 0;
+        machine_go(&m, PRIV_U, CODE, 400);
+    }
+    CU_ASSERT_EQUAL(m.s.priv, PRIV_M);
+    CU_ASSERT_EQUAL(m.s.mcause, RV_CAUSE_INTERRUPT | IRQ_COUNTER);
+    CU_ASSERT_EQUAL(m.s.mepc, S_HANDLER + 12);
+    CU_ASSERT_EQUAL(m.s.x[A0], 4 * TRAPS + 3);
+    machine_destroy(&m);
+}
+
 #endif
 
 void suite_dbt(void)
@@ -155,7 +266,12 @@ void suite_dbt(void)
     CU_add_test(suite, "no memory is writable and executable",
                 test_never_writable_and_executable);
     CU_add_test(suite, "a page mapped twice", test_two_mappings);
+    CU_add_test(suite, "code rewritten through another mapping", test_rewritten_by_alias);
+    CU_add_test(suite, "address spaces without fences", test_spaces_without_fences);
+    CU_add_test(suite, "a counter begun with a chunk", test_counter_begun_with_chunk);
+    CU_add_test(suite, "a counter near its overflow", test_counter_near_overflow);
     interp_tests(suite);
     interp_tests(CU_add_suite("dbt, one instruction a block", use_dbt_single, use_interp));
+    interp_tests(CU_add_suite("dbt, a small cache", use_dbt_small, use_interp));
 #endif
 }

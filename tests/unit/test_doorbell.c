@@ -8,7 +8,7 @@
 #include "tests/unit/suites.h"
 #include "vmm/call.h"
 
-extern const struct module module_doorbell;
+extern const struct module module_doorbell, module_tg_event;
 
 #define BELL    ((gpa_t)PLAT_DOORBELL_BASE)
 #define SERVICE (TG_EXT_FIRST + 0x42)
@@ -128,6 +128,60 @@ static void test_only_services(void)
     bell_end();
 }
 
+static bool never_pending(struct hart *hart)
+{
+    (void)hart;
+    return false;
+}
+
+static uint64_t never(struct hart *hart)
+{
+    (void)hart;
+    return UINT64_MAX;
+}
+
+static void ring_event(uint64_t fn, uint64_t a)
+{
+    fixture_write(&f, BELL + TG_DOORBELL_ARG0, 8, a);
+    fixture_write(&f, BELL + TG_DOORBELL_ARG1, 8, 0);
+    fixture_write(&f, BELL + TG_DOORBELL_FN, 8, fn);
+    fixture_write(&f, BELL + TG_DOORBELL_EXT, 8, TG_EXT_EVENT);
+    fixture_write(&f, BELL + TG_DOORBELL_RING, 8, 1);
+}
+
+/* A wait that is cut short leaves its arguments, for the guest to ring again. */
+static void test_wait(void)
+{
+    const uint64_t ms = 1000000;
+    uint64_t id;
+
+    fixture_init(&f, START_FIRMWARE, 2, CONSOLE_NONE);
+    f.engine.call_route = route;
+    f.engine.irq_pending = never_pending;
+    f.engine.timer_deadline = never;
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_doorbell, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &module_tg_event, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(call_index_build(&f.vm, &f.err), 0);
+    ring_event(TG_EVENT_TIMER, 5 * ms);
+    id = fixture_read(&f, BELL + TG_DOORBELL_ARG1, 8);
+    CU_ASSERT(id != 0 && answered(SBI_SUCCESS, id));
+    atomic_store(&f.hart[0].requests, HART_REQ_STOP);
+    ring_event(TG_EVENT_WAIT, TG_EVENT_FOREVER);
+    CU_ASSERT_EQUAL(fixture_read(&f, BELL + TG_DOORBELL_RING, 8), 1);
+    CU_ASSERT_TRUE(answered((int64_t)TG_EVENT_FOREVER, 0));
+    mock_advance(&f.mock, 5 * ms);
+    fixture_write(&f, BELL + TG_DOORBELL_RING, 8, 1);
+    CU_ASSERT_EQUAL(fixture_read(&f, BELL + TG_DOORBELL_RING, 8), 0);
+    CU_ASSERT_TRUE(answered(SBI_SUCCESS, id));
+    ring_event(TG_EVENT_ACK, id);
+    CU_ASSERT_TRUE(answered(SBI_SUCCESS, 1));
+    /* Nothing else has happened, and the time is there. */
+    ring_event(TG_EVENT_WAIT, 5 * ms);
+    CU_ASSERT_EQUAL(fixture_read(&f, BELL + TG_DOORBELL_RING, 8), 0);
+    CU_ASSERT_TRUE(answered(SBI_SUCCESS, 0));
+    bell_end();
+}
+
 static void test_exit(void)
 {
     bell_start();
@@ -170,6 +224,7 @@ void suite_doorbell(void)
 
     CU_add_test(suite, "answers", test_answers);
     CU_add_test(suite, "Tollgate's services only", test_only_services);
+    CU_add_test(suite, "a wait that is parked", test_wait);
     CU_add_test(suite, "exit", test_exit);
     CU_add_test(suite, "a bank for each hart", test_banks);
 }

@@ -207,6 +207,7 @@ static void test_relative(void)
     fd = c.value;
     CU_ASSERT_EQUAL(write_text(fd, "x"), 0);
     file_holds("open/sub/deep", "x");
+    read_is(opened("open//sub/deep", TG_O_RDONLY), 64, "x"); /* as the kernel reads paths */
     CU_ASSERT_EQUAL(open_at(folder, "../../secret", TG_O_RDONLY), SBI_ERR_DENIED);
     CU_ASSERT_EQUAL(c.value, EXDEV);
     CU_ASSERT_EQUAL(open_at(fd, "deeper", TG_O_RDONLY), SBI_ERR_INVALID_PARAM);
@@ -215,6 +216,20 @@ static void test_relative(void)
     CU_ASSERT_EQUAL(call(TG_FILES_READ, folder, 8, BUF, 0, 0), SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(c.value, EISDIR);
     CU_ASSERT_EQUAL(call(TG_FILES_LSEEK, folder, 0, TG_SEEK_SET, 0, 0), SBI_ERR_INVALID_PARAM);
+    teardown();
+}
+
+/* A guest that begins anew has no file open. */
+static void test_reset(void)
+{
+    uint64_t fd;
+
+    setup(NULL);
+    fd = opened("note", TG_O_RDONLY);
+    modules_reset(&f.vm);
+    CU_ASSERT_EQUAL(call(TG_FILES_CLOSE, fd, 0, 0, 0, 0), SBI_ERR_INVALID_PARAM);
+    CU_ASSERT_EQUAL(c.value, EBADF);
+    CU_ASSERT_EQUAL(opened("note", TG_O_RDONLY), 0);
     teardown();
 }
 
@@ -430,6 +445,7 @@ void suite_files(void)
     CU_add_test(suite, "what is refused", test_refusals);
     CU_add_test(suite, "a single file that is granted", test_single_file);
     CU_add_test(suite, "numbers of files", test_numbers);
+    CU_add_test(suite, "reset", test_reset);
     CU_add_test(suite, "a host that fails", test_failures);
     CU_add_test(suite, "a host without openat2", test_absent);
     CU_add_test(suite, "a grant that is not there", test_grant_missing);

@@ -416,6 +416,7 @@ void interp_tests(CU_pSuite suite)
     CU_add_test(suite, "crossing instructions of more pages", test_many_crossings);
     interp_trap_tests(suite);
     interp_memory_tests(suite);
+    interp_space_tests(suite);
 }
 
 void suite_interp(void)

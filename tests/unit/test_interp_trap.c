@@ -502,6 +502,40 @@ static void test_timer(void)
     machine_destroy(&m);
 }
 
+/* A clock that goes on whenever it is looked at. */
+static uint64_t now_moving(struct host *host)
+{
+    struct mock_host *mock = (struct mock_host *)host;
+
+    return mock->now_ns += CLOCK_NS_PER_TICK;
+}
+
+/* A hart that gave its processor away looks at the clock before its next instruction. */
+static void test_spin_hints(void)
+{
+    const uint32_t hints[] = {AS_N(wrs_nto), AS_N(wrs_sto), AS_PAUSE};
+    struct machine m;
+
+    machine_init(&m, START_KERNEL, 1);
+    m.mock.host.now_ns = now_moving;
+    m.s.mie = BIT(IRQ_S_TIMER);
+    for (unsigned i = 0; i < 2 * COUNT(hints); i++) {
+        bool crowded = i >= COUNT(hints);
+        uint64_t steps = m.s.steps;
+
+        interp_of(m.h)->crowded = crowded;
+        PUT(&m, CODE, hints[i % COUNT(hints)], AS_J(ZERO, -4));
+        PUT(&m, S_HANDLER, AS_SELF);
+        m.s.mstatus |= RV_SIE;
+        machine_go(&m, PRIV_S, CODE, 1);
+        m.vm.engine->set_timer(&m.vm.hart[0], clock_ticks(&m.vm.clock) + 20);
+        machine_run(&m, 199);
+        CU_ASSERT_EQUAL(m.s.pc == S_HANDLER, crowded);
+        CU_ASSERT_EQUAL(m.s.steps, steps + 200);
+    }
+    machine_destroy(&m);
+}
+
 /* --- LR and SC --- */
 
 static void test_lr_sc(void)
@@ -692,6 +726,7 @@ void interp_trap_tests(struct CU_Suite *suite)
     CU_add_test(suite, "interrupt lines", test_lines);
     CU_add_test(suite, "mip and sip", test_mip);
     CU_add_test(suite, "the timer", test_timer);
+    CU_add_test(suite, "hints that a hart spins", test_spin_hints);
     CU_add_test(suite, "LR and SC", test_lr_sc);
     CU_add_test(suite, "LR and SC, disturbed", test_lr_sc_disturbed);
     CU_add_test(suite, "a handler without memory", test_no_handler);

@@ -335,6 +335,83 @@ static void test_index_is_right(void)
     CU_ASSERT_EQUAL(wrong, 0);
 }
 
+/* How a thousand rules may lie: each way makes another layout of segments and buckets. */
+enum rule_shape {
+    RULES_SPREAD,
+    RULES_POINTS,
+    RULES_CROWDS,   /* in three places, or 40 */
+    RULES_DOUBLING, /* as many in each power of two */
+    RULES_NESTED,
+    RULES_OVERLAPPING,
+    RULES_TOP, /* crowded at the end of the numbers */
+    RULE_SHAPES
+};
+
+static struct policy_range shape_range(enum rule_shape shape, uint64_t i, uint64_t places)
+{
+    uint64_t low, many = i / places;
+
+    switch (shape) {
+    case RULES_SPREAD: low = i * 64; return (struct policy_range){low, low + 15};
+    case RULES_POINTS: low = random_next(); return (struct policy_range){low, low};
+    case RULES_CROWDS:
+        low = (i % places * 0x9e3779b97f4a7c15) + many * many * 5;
+        return (struct policy_range){low, low > UINT64_MAX - 15 ? UINT64_MAX : low + 15};
+    case RULES_DOUBLING:
+        low = (UINT64_C(16) + i % 16) << (i / 17);
+        return (struct policy_range){low, low + random_next() % 16};
+    case RULES_NESTED:
+        low = i * i * i;
+        return (struct policy_range){low, UINT64_MAX - low * (1 + i % 3)};
+    case RULES_OVERLAPPING:
+        low = random_next() >> 40;
+        return (struct policy_range){low, low + (random_next() >> (40 + i % 24))};
+    default: low = UINT64_MAX - i * i; return (struct policy_range){low, low + i};
+    }
+}
+
+static unsigned shape_wrong(enum rule_shape shape, size_t n, uint64_t places)
+{
+    struct policy_clause *clause = calloc(n + 1, sizeof(*clause));
+    struct policy_range *range = calloc(n, sizeof(*range));
+    struct policy_index index = {.nnodes = 0};
+    unsigned wrong = 0;
+    uint32_t entry;
+
+    CU_ASSERT_TRUE_FATAL(clause && range);
+    for (size_t i = 0; i < n; i++) {
+        range[i] = shape_range(shape, i, places);
+        /* The inner ranges come first, or the outermost would decide everything. */
+        clause[n - 1 - i].range[0] = &range[i];
+        clause[n - 1 - i].nranges[0] = 1;
+        clause[n - 1 - i].verdict = (uint32_t)(1 + random_next() % 3);
+    }
+    CU_ASSERT_EQUAL_FATAL(policy_index_add(&index, clause, n + 1, &entry), 0);
+    for (size_t i = 0; i < 6 * n; i++) {
+        const struct policy_range *r = &range[i / 6];
+        uint64_t arg[CALL_ARGS] = {(i & 1 ? r->min : r->max) + i / 2 % 3 - 1};
+        size_t first = 0;
+
+        while (!policy_clause_holds(&clause[first], arg))
+            first++;
+        wrong += policy_index_find(&index, entry, arg) != clause[first].verdict;
+    }
+    policy_index_free(&index);
+    free(clause);
+    free(range);
+    return wrong;
+}
+
+static void test_index_shapes(void)
+{
+    static const size_t sizes[] = {1, 2, 3, 5, 40, 1000};
+
+    for (enum rule_shape shape = 0; shape < RULE_SHAPES; shape++)
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+            for (uint64_t places = 3; places <= 40; places += 37)
+                CU_ASSERT_EQUAL(shape_wrong(shape, sizes[i], places), 0);
+}
+
 /* What would take too long to compile is refused, not tried. */
 static void test_index_limit(void)
 {
@@ -684,6 +761,7 @@ void suite_policy(void)
     CU_add_test(s, "deterministic runs", test_deterministic);
     CU_add_test(s, "arguments", test_arguments);
     CU_add_test(s, "compiled rules agree", test_index_is_right);
+    CU_add_test(s, "compiled rules agree however they lie", test_index_shapes);
     CU_add_test(s, "too many to compile", test_index_limit);
     CU_add_test(s, "stop", test_stop);
     CU_add_test(s, "log", test_log);

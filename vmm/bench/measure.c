@@ -111,7 +111,9 @@ static int vm_take(struct probe_run *run, struct cli *cli, struct error *err)
 /* The configuration is made as `tollgate run` makes it, so that its options can be given. */
 static int config_make(struct probe_run *run, struct cli *cli, struct error *err)
 {
-    const struct cli_env env = {.engines = engine_list, .host_memory = host_memory_size()};
+    const struct cli_env env = {.engines = engine_list,
+                                .host_memory = host_memory_size(),
+                                .arch_of_file = arch_of_file};
     const struct bench_options *options = run->options;
     char *argv[16 + BENCH_OPTIONS_MAX];
     int argc = 0;

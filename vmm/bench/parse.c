@@ -224,8 +224,16 @@ static void ladder_build(struct parser *p)
 {
     const char *base = "sbi.base.get_spec_version";
 
+    const bool x86 = result_find(p->result, "calls", "user.int80") != NULL;
+
     step_add(p, "function call", "function", "guest", false);
-    step_add(p, "U-mode ecall to the guest kernel", "user.ecall", "guest kernel", false);
+    if (x86) {
+        step_add(p, "int 0x80 to the guest kernel", "user.int80", "guest kernel", false);
+        step_add(p, "sysenter to the guest kernel", "user.sysenter", "guest kernel", false);
+        step_add(p, "syscall to the guest kernel", "user.syscall", "guest kernel", false);
+    } else {
+        step_add(p, "U-mode ecall to the guest kernel", "user.ecall", "guest kernel", false);
+    }
     switch (p->answer) {
     case ANSWER_BELOW:
         step_add(p, "call answered below the monitor", base, "KVM", false);
@@ -242,7 +250,10 @@ static void ladder_build(struct parser *p)
         step_add(p, "SBI call to a module", base, "module", false);
         break;
     }
-    step_add(p, "null call to a module", "tg.base.null", "module", false);
+    step_add(p, x86 ? "null call by the PIO doorbell" : "null call to a module", "tg.base.null",
+             "module", false);
+    if (x86)
+        step_add(p, "null call by the MMIO doorbell", "bell.null", "module", false);
     step_add(p, "call to the host", "sbi.dbcn.write:1", "host", false);
     step_add(p, "the same, 32 in a batch", "tg.multicall:write:32", "host", true);
     step_add(p, "device exit (UART LSR)", "uart.lsr", "device", false);

@@ -3,7 +3,10 @@
 #include "vmm/bench/result.h"
 
 #include <string.h>
+#include "guest/abi/tg.h"
+#include "guest/abi/x86.h"
 #include "vmm/bench/stats.h"
+#include "vmm/bus.h"
 #include "vmm/host.h"
 #include "vmm/phases.h"
 
@@ -63,9 +66,11 @@ static void row_name(const struct phase_row *row, char *name, size_t size)
         {0x08544705, 0, "tg.multicall"             },
     };
 
-    if (row->kind == EXIT_MMIO) {
-        if (row->ext == 0x10000005)
+    if (exit_is_access(row->kind)) {
+        if (row->ext == 0x10000005 || row->ext == BUS_PORT(TG_X86_PORT_UART + 5))
             snprintf(name, size, "uart.lsr");
+        else if (row->ext == TG_X86_DOORBELL + TG_DOORBELL_RING)
+            snprintf(name, size, "bell.null");
         else
             snprintf(name, size, "access to 0x%llx", (unsigned long long)row->ext);
         return;

@@ -33,14 +33,17 @@ static void walk(struct dbt *d, struct target_block *b, struct code_page *page, 
 {
     unsigned steps = 0;
 
-    for (;;) {
+    for (unsigned n = 0;; n++) {
         const struct rv_op *op = slot < PAGE_SLOTS ? op_at(page, slot) : NULL;
 
         /* Where other code stands already, it is run on in. */
-        if (!op || steps == d->block_steps || (steps > 0 && page->entry[slot]))
+        if (!op || n == d->block_steps || (n > 0 && page->entry[slot]))
             break;
-        if (target_lower(b, op, slot, ++steps) == LOWERED_END)
-            return;
+        switch (target_lower(b, op, slot, ++steps)) {
+        case LOWERED: break;
+        case LOWERED_END: return;
+        case LOWERED_BACK: steps = 0; break;
+        }
         slot += op->code & 1 ? 1 : 2;
         if (ends_block(op->code >> 1))
             break;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "vmm/engine/dbt/engine.h"
+#include "vmm/engine/dbt/map.h"
 
 /*
  * Steps between two looks at requests, interrupts and the clock: some 4 us, as the interpreter
@@ -78,10 +79,7 @@ static NOINLINE bool attend_all(struct rv_hart *h)
 /* The same, when there is most often nothing. */
 static bool look(struct rv_hart *h)
 {
-    if (LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
-               !(rv_mip(h) & h->mie) && !h->hpm.look))
-        return true;
-    return attend_all(h);
+    return LIKELY(dbt_quiet(h)) || attend_all(h);
 }
 
 /* The chunk is over at h->pc. False: leave. */
@@ -109,7 +107,12 @@ static uint64_t step_ahead(struct rv_hart *h)
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
+    /* The look may have made the chunk so short that no block may run any more. */
+    if (steps_rest(h) < dbt_of(h)->block_steps)
+        return STEP_LEAVE;
     page = interp_fetch_hit(h);
+    if (!page && !dbt_of(h)->plain)
+        page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
         return STEP_LEAVE;
@@ -117,21 +120,30 @@ static uint64_t step_ahead(struct rv_hart *h)
     return code;
 }
 
+/*
+ * Behind a step that dropped translations nothing that was known before it is so: a call, even
+ * one among others or by a device, may be a fence of its own hart.
+ */
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
-    const struct rv_op *behind = op + (op->code & 1 ? 1 : 2);
+    const struct rv_op *behind = op + op_length(op) / 2;
     size_t slot = (size_t)(op - page_of(op)->op);
+    uint64_t fences = h->fences;
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    if (dbt_cross(h, op))
-        return step_ahead(h);
+    switch (dbt_cross(h, op)) {
+    case CROSSED_NOT: break;
+    case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
+    case CROSSED_AHEAD: return step_ahead(h);
+    case CROSSED_LEAVE: return STEP_LEAVE;
+    }
     dbt_of(h)->stepped++;
     if (!interp_step(h, op, false)) {
         dbt_of(h)->leaving = true;
         return STEP_LEAVE;
     }
-    return interp_of(h)->behind == behind ? STEP_ON : step_ahead(h);
+    return interp_of(h)->behind == behind && h->fences == fences ? STEP_ON : step_ahead(h);
 }
 
 /* By the interpreter, from h->pc to the next jump or for one step. False: leave. */
@@ -251,7 +263,10 @@ static int dbt_hart_create(struct hart *hart)
     d->in->translator = d;
     d->heat = BLOCK_HEAT;
     d->block_steps = BLOCK_STEPS_MAX;
+    d->map = hart->vm->engine_state;
     target_stubs(d);
+    if (d->map)
+        map_stubs(d);
     return 0;
 }
 
@@ -271,8 +286,11 @@ static void dbt_hart_destroy(struct hart *hart)
 const struct engine engine_dbt = {
     .name = "dbt",
     .summary = "translator to the host's machine code, for x86-64 hosts",
-    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED,
+    .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED |
+            ENGINE_WATCH | ENGINE_CODE_MAP,
     .probe = dbt_probe,
+    .vm_create = map_open,
+    .vm_destroy = map_close,
     .hart_create = dbt_hart_create,
     .hart_destroy = dbt_hart_destroy,
     .run = dbt_run,

@@ -3,6 +3,7 @@
 #ifndef VMM_ENGINE_DBT_DBT_H
 #define VMM_ENGINE_DBT_DBT_H
 
+#include <stdio.h>
 #include "vmm/engine/dbt/cache.h"
 #include "vmm/engine/interp/interp.h"
 
@@ -19,6 +20,11 @@
 #define BLOCK_HEAT 8
 #endif
 
+/* struct dbt, without */
+#define WITHOUT_RETURNS 0x1u /* calls leave no way back for returns */
+#define WITHOUT_FUSION  0x4u /* each instruction is lowered by itself */
+#define WITHOUT_GROUPS  0x2u /* loads and stores off one register share no look */
+
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
  * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
@@ -29,18 +35,27 @@ struct dbt {
     struct interp *in;
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
-    uint64_t end; /* the steps at which the budget ends, or a counter overflows */
-    bool leaving; /* set by a step in the middle of a block: run returns */
+    unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
+    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
+    uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
+    bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
     uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
     uint32_t stub_step;  /* one instruction by the interpreter */
+    uint32_t stub_empty; /* where a return goes for which no call left a way back */
+    uint32_t stub_find;  /* to the code of the address in rax */
+    uint32_t stub_even;  /* leaves, bit 0 of the address cleared */
     uint32_t stub_fp;    /* gives the guest the host's FPU, if it may have it */
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
+    uint32_t stub_write;
+    uint32_t stub_ecall; /* x64_system.c */
+    uint32_t stub_ebreak, stub_sret;
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
     uint64_t translations, entered, stepped, evictions;
+    FILE *map; /* of map.h, or NULL */
 };
 
 static inline struct dbt *dbt_of(struct rv_hart *h)
@@ -51,11 +66,20 @@ static inline struct dbt *dbt_of(struct rv_hart *h)
 /* --- crossing.c --- */
 
 /*
- * Traps by ecall into the guest's own handler, and returns from it, at h->pc with h->left as
- * before the step. False: it is none of these, or illegal; nothing has happened. True: on at
- * h->pc, after a look at requests and interrupts.
+ * One instruction, at h->pc with h->left as before the step, without the interpreter where
+ * there is a shorter way. CROSSED_NOT: there is none, and nothing has happened. CROSSED_ON: on
+ * behind it, at h->pc, where nothing waits to be looked at. CROSSED_AHEAD: on at h->pc, after
+ * a look at requests and interrupts. CROSSED_LEAVE: run returns, as dbt.leaving says.
  */
-bool dbt_cross(struct rv_hart *h, const struct rv_op *op);
+enum crossed { CROSSED_NOT, CROSSED_ON, CROSSED_AHEAD, CROSSED_LEAVE };
+enum crossed dbt_cross(struct rv_hart *h, const struct rv_op *op);
+
+/* Is there nothing to look at before the next instruction? */
+static inline bool dbt_quiet(const struct rv_hart *h)
+{
+    return LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
+                  !(rv_mip(h) & h->mie) && !h->hpm.look);
+}
 
 /* --- block.c --- */
 
@@ -72,7 +96,7 @@ uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot);
 int target_probe(char *why, size_t size);
 
 /* Writes the stubs to the start of the cache, at most TARGET_STUBS bytes. */
-#define TARGET_STUBS 4096u
+#define TARGET_STUBS 8192u
 void target_stubs(struct dbt *d);
 
 /*
@@ -87,7 +111,8 @@ void target_link(struct dbt *d, const uint8_t *site, uint32_t code);
 
 /*
  * One instruction by the interpreter, called by translated code, which then goes on: behind it
- * (STEP_ON), at the code with the offset returned, or back to who entered (STEP_LEAVE).
+ * (STEP_ON; h->pc and h->left are exact, for who cannot go on there), at the code with the
+ * offset returned, or back to who entered (STEP_LEAVE).
  */
 #define STEP_ON    0u
 #define STEP_LEAVE 1u
@@ -104,11 +129,12 @@ struct target_block *target_block_begin(struct dbt *d, struct code_page *page, u
                                         uint8_t *room, uint64_t size);
 
 enum lowered {
-    LOWERED,     /* and the block goes on */
-    LOWERED_END, /* the instruction ends the block; its jumps are emitted */
+    LOWERED,      /* and the block goes on */
+    LOWERED_END,  /* the instruction ends the block; its jumps are emitted */
+    LOWERED_BACK, /* a call: the block goes on where it returns to, with no steps taken */
 };
 
-/* Emits one instruction, the steps-th of the block. */
+/* Emits one instruction, the steps-th of the block, or since the last call of it. */
 enum lowered target_lower(struct target_block *b, const struct rv_op *op, unsigned slot,
                           unsigned steps);
 

@@ -10,7 +10,8 @@
 /*
  * Registers of the host in translated code. The guest's most used ones have one for good: nine
  * of them are three quarters of all operands of a riscv64 libc. rax, rcx and rdx are free
- * within an instruction. rsp is the host's stack.
+ * within an instruction. rsp is the host's stack, on which the ways back of the guest's calls
+ * stand (x64_jump.c): always a multiple of 16.
  */
 #define REG_HART                                                                               \
     RBP /* HART_BIAS into struct rv_hart, so that all of x lies in reach of a byte */
@@ -38,37 +39,55 @@
 
 /* What stands behind a block, where it is out of the way. */
 enum cold_kind {
-    COLD_STEP, /* the instruction by the interpreter, then back */
-    COLD_JUMP, /* a branch that is taken */
-    COLD_FP,   /* the FPU is not the guest's yet */
-    COLD_EXIT, /* no steps left at a jump within the page, or its target has no code yet */
+    COLD_STEP,  /* the instruction by the interpreter, then back */
+    COLD_JUMP,  /* a branch that is taken */
+    COLD_FP,    /* the FPU is not the guest's yet */
+    COLD_GROUP, /* loads and stores that share a look, each with its own */
+    COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
 };
 
 struct cold {
     enum cold_kind kind;
-    uint8_t *site; /* the jump that leads here */
-    uint8_t *link; /* COLD_EXIT: the jump to be linked later, or NULL */
-    uint8_t *back; /* COLD_STEP */
+    uint8_t *site;    /* the jump that leads here */
+    uint8_t *more[2]; /* COLD_GROUP: and others, or NULL */
+    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
+    uint8_t *back;    /* COLD_STEP, COLD_GROUP */
     const struct rv_op *op;
+    const struct rv_op *last;     /* COLD_GROUP */
     int32_t target;               /* offset from the page's start */
     unsigned slot, length, steps; /* of the instruction */
 };
 
 #define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
 
+/* Where a block may be entered beside its start: behind its calls. */
+struct block_entry {
+    unsigned slot;
+    const uint8_t *code;
+};
+
 struct target_block {
     struct x64_code code;
     uint8_t *start;
     unsigned start_slot;
+    unsigned nentries;
+    struct block_entry entry[BLOCK_STEPS_MAX];
     struct dbt *dbt;
     struct code_page *page;
     /* The instruction at work. */
     const struct rv_op *op;
     unsigned slot, length, steps;
-    bool fp_on;     /* FS was tested in this block */
-    bool fp_dirty;  /* and is dirty since */
-    bool fp_live;   /* the FPU has been the guest's since */
-    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
+    unsigned count; /* of the block so far, with it */
+    /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
+     * host's address of the byte at group_low from the register. */
+    const struct rv_op *group, *group_first;
+    int32_t group_low;
+    const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
+    uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
+    bool fp_on;                /* FS was tested in this block */
+    bool fp_dirty;             /* and is dirty since */
+    bool fp_live;              /* the FPU has been the guest's since */
+    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
     unsigned ncold;
     struct cold cold[COLD_MAX];
 };
@@ -88,6 +107,8 @@ void x64_get(struct target_block *b, unsigned host, unsigned guest);
 /* Where a result is best made: the register's own, or `spare`; x64_put then stores it. */
 unsigned x64_target(unsigned guest, unsigned spare);
 void x64_put(struct target_block *b, unsigned guest, unsigned host);
+/* A guest register = a constant. */
+void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm);
 /* op host, guest register. */
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
 
@@ -104,19 +125,61 @@ void x64_boxed(struct target_block *b, unsigned f, bool boxed);
 
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);
+static inline uint32_t x64_offset(const struct dbt *d, const struct x64_code *c)
+{
+    return (uint32_t)(c->at - d->cache.write);
+}
 
-/* A jump to an offset from the page's start; ends the block, or one way of it. */
+/* A cold part for the instruction at work, to which the jump at `site` will lead. */
+struct cold *x64_cold(struct target_block *b, enum cold_kind kind, uint8_t *site);
+/* The jump at `site`, if there is one, leads here. */
+void x64_land(struct target_block *b, uint8_t *site);
+
+/* --- x64_jump.c --- */
+
+/*
+ * A jump to an offset from the page's start, after `steps` steps; ends the block, or one way of
+ * it.
+ */
 void x64_jump(struct target_block *b, int32_t target, unsigned steps);
-/* To the address in rax. */
-void x64_jump_rax(struct target_block *b, unsigned steps);
-/* rax = address of that offset. */
+/* host = address of an offset from the page's start. */
 void x64_address(struct target_block *b, unsigned host, int64_t offset);
+/* From rax, the address, to its code, by the fetch table. */
+void x64_lookup(const struct dbt *d, struct x64_code *c);
+/*
+ * Forgets the ways back of all calls. So does all that changes where an address leads, the
+ * privilege included, and goes on in translated code.
+ */
+void x64_calls_forget(struct x64_code *c);
+
+/* --- x64_group.c --- */
+
+/* Before an instruction: it may be the first of a group. */
+void x64_group_begin(struct target_block *b);
+/* A load or store of the group at work; false: the instruction is none. */
+bool x64_group_access(struct target_block *b);
+/* Behind an instruction: it may have been the last. */
+void x64_group_end(struct target_block *b);
+
+/* --- x64_fuse.c --- */
+
+/* The instruction at work, and with it the next, in one; or nothing, when it was the next. */
+bool x64_lower_fused(struct target_block *b);
+/* Behind each instruction: what is known of the registers then. */
+void x64_words(struct target_block *b);
+/* Does the register hold the sign extension of 32 bits? False: nobody knows. */
+bool x64_is_word(const struct target_block *b, unsigned x);
 
 /* --- lowering: false when the instruction is none of theirs --- */
+bool x64_lower_jump(struct target_block *b, enum lowered *result);
 bool x64_lower_int(struct target_block *b);
 bool x64_lower_bit(struct target_block *b);
 bool x64_lower_mem(struct target_block *b);
 bool x64_lower_float(struct target_block *b);
 bool x64_lower_csr(struct target_block *b);
+bool x64_lower_system(struct target_block *b);
+
+/* Emits the stubs of x64_system.c. */
+void x64_system_stubs(struct dbt *d, struct x64_code *c);
 
 #endif

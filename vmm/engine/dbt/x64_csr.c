@@ -2,17 +2,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
 
-enum {
-    CSR_SSTATUS = 0x100,
-    CSR_SSCRATCH = 0x140,
-    CSR_SEPC = 0x141,
-    CSR_SCAUSE = 0x142,
-    CSR_STVAL = 0x143,
-};
+#include "vmm/engine/riscv/csr.h"
+#include "vmm/observe.h"
 
 static bool is_immediate(unsigned id)
 {
     return id == RV_INSN_csrrwi || id == RV_INSN_csrrsi || id == RV_INSN_csrrci;
+}
+
+static bool is_write(unsigned id)
+{
+    return id == RV_INSN_csrrw || id == RV_INSN_csrrwi;
+}
+
+static bool is_set(unsigned id)
+{
+    return id == RV_INSN_csrrs || id == RV_INSN_csrrsi;
+}
+
+/* x0, or an immediate of 0, asks set and clear not to write at all ("Zicsr"). */
+static bool only_reads(const struct target_block *b, unsigned id)
+{
+    return !is_write(id) && b->op->rs1 == 0;
 }
 
 /* rcx = the operand: a register's value or five bits. */
@@ -24,42 +35,166 @@ static void operand(struct target_block *b)
         x64_get(b, RCX, b->op->rs1);
 }
 
+/* rcx = what is to be written, of the operand and the old value in rax, which stays. */
+static void combine(struct target_block *b, unsigned id)
+{
+    operand(b);
+    if (is_set(id))
+        x64_rr(&b->code, X64_OR, RCX, RAX);
+    else if (!is_write(id))
+        x64_vrr(&b->code, X64_ANDN, RCX, RCX, RAX);
+}
+
 static bool lower_sstatus(struct target_block *b, unsigned id)
 {
-    bool set = id == RV_INSN_csrrs || id == RV_INSN_csrrsi;
+    uint32_t stub = is_write(id) ? b->dbt->stub_write
+                    : is_set(id) ? b->dbt->stub_set
+                                 : b->dbt->stub_clear;
 
-    if (id == RV_INSN_csrrw || id == RV_INSN_csrrwi)
+    if (is_write(id) && b->dbt->plain)
         return false;
     operand(b);
-    x64_call(&b->code, x64_at(b, set ? b->dbt->stub_set : b->dbt->stub_clear));
+    x64_call(&b->code, x64_at(b, stub));
     x64_rr(&b->code, X64_TEST, RDX, RDX);
     x64_step_if(b, CC_E);
     x64_put(b, b->op->rd, RAX);
+    /* FS may be another from here on. */
+    if (!only_reads(b, id) && (is_write(id) || !is_immediate(id)))
+        b->fp_on = b->fp_dirty = b->fp_live = false;
     return true;
 }
 
-/* Reads, and writes of all bits, of those that are nothing but a place to keep a value. */
-static bool lower_plain(struct target_block *b, unsigned id, struct x64_mem place)
+/* Below that privilege the instruction is illegal, which is the interpreter's. */
+static void demand(struct target_block *b, unsigned priv)
+{
+    x64_rm(&b->code, X64_MOVZX8, RAX, HART(priv));
+    x64_ri(&b->code, ALU_CMP, false, RAX, (int32_t)priv);
+    x64_step_if(b, CC_B);
+}
+
+/*
+ * Those that are nothing but a place to keep a value, of which the bits in `keeps` (sign-
+ * extended) can be other than zero.
+ */
+static bool lower_plain(struct target_block *b, unsigned id, struct x64_mem place,
+                        unsigned priv, int32_t keeps)
 {
     struct x64_code *c = &b->code;
-    bool write = id == RV_INSN_csrrw || id == RV_INSN_csrrwi;
+    bool old = !is_write(id) || b->op->rd != RV_REG_SINK;
 
-    if (!write && b->op->rs1 != 0)
-        return false;
-    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
-    x64_rr(c, X64_TEST, RAX, RAX);
-    x64_step_if(b, CC_E); /* U-mode: illegal */
-    if (write)
-        operand(b);
-    if (b->op->rd != RV_REG_SINK)
+    demand(b, priv);
+    if (old)
         x64_rm(c, X64_MOV, RAX, place);
-    if (write && b->op->imm == CSR_SEPC)
-        x64_ri(c, ALU_AND, true, RCX, -2);
-    if (write)
+    if (!only_reads(b, id)) {
+        combine(b, id);
+        if (keeps != -1)
+            x64_ri(c, ALU_AND, true, RCX, keeps);
         x64_rm(c, X64_STORE, RCX, place);
+    }
+    if (old)
+        x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
+/*
+ * sie is the part of mie that is delegated. A write after which an interrupt would be taken is
+ * the interpreter's.
+ */
+static bool lower_sie(struct target_block *b, unsigned id)
+{
+    struct x64_code *c = &b->code;
+
+    demand(b, PRIV_S);
+    x64_rm(c, X64_MOV, RAX, HART(mie));
+    x64_rm(c, X64_AND, RAX, HART(mideleg));
+    if (!only_reads(b, id)) {
+        combine(b, id);
+        x64_rr(c, X64_XOR, RCX, RAX);
+        x64_rm(c, X64_AND, RCX, HART(mideleg)); /* the bits that change */
+        x64_rm(c, X64_XOR, RCX, HART(mie));
+        x64_rm(c, X64_MOV, RDX, HART(mip));
+        x64_rr(c, X64_AND, RDX, RCX);
+        x64_step_if(b, CC_NE);
+        x64_rm(c, X64_MOVZX8, RDX, HART(seip_soft));
+        x64_rr(c, X64_TEST, RDX, RDX);
+        x64_step_if(b, CC_NE);
+        x64_rm(c, X64_STORE, RCX, HART(mie));
+    }
     x64_put(b, b->op->rd, RAX);
     return true;
 }
+
+static bool lower_sip(struct target_block *b, unsigned id)
+{
+    struct x64_code *c = &b->code;
+
+    if (!only_reads(b, id))
+        return false;
+    demand(b, PRIV_S);
+    x64_rm(c, X64_MOVZX8, RAX, HART(seip_soft));
+    x64_shift(c, SHIFT_SHL, false, RAX, IRQ_S_EXT);
+    x64_rm(c, X64_OR, RAX, HART(mip));
+    x64_rm(c, X64_AND, RAX, HART(mideleg));
+    x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
+/* Reads, and writes of the value that is there. */
+static bool lower_satp(struct target_block *b, unsigned id)
+{
+    struct x64_code *c = &b->code;
+
+    if (!is_write(id) && !only_reads(b, id))
+        return false;
+    demand(b, PRIV_S);
+    x64_test_imm(c, HART(mstatus), RV_TVM);
+    x64_step_if(b, CC_NE);
+    x64_rm(c, X64_MOV, RAX, HART(satp));
+    if (is_write(id)) {
+        operand(b);
+        x64_rr(c, X64_CMP, RAX, RCX);
+        x64_step_if(b, CC_NE);
+    }
+    x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
+/*
+ * cycle and instret: what is written to them, and the instructions retired before this one
+ * (csr.c, counter_read), unless they are kept from this privilege or stand still.
+ */
+static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem base)
+{
+    struct x64_code *c = &b->code;
+    int32_t bit = 1 << (b->op->imm & 31);
+    uint8_t *above;
+
+    if (!only_reads(b, id))
+        return false;
+    x64_test_imm(c, HART(mcounteren), bit);
+    x64_step_if(b, CC_E);
+    x64_test_imm(c, HART(mcountinhibit), bit);
+    x64_step_if(b, CC_NE);
+    x64_rm(c, X64_MOVZX8, RAX, HART(priv));
+    x64_rr(c, X64_TEST, RAX, RAX);
+    above = x64_jcc(c, CC_NE, NULL);
+    x64_test_imm(c, HART(scounteren), bit);
+    x64_step_if(b, CC_E);
+    if (!c->full)
+        x64_link(above, c->at);
+    x64_rm(c, X64_MOV, RAX, HART(steps));
+    x64_rm(c, X64_ADD, RAX, HART(chunk));
+    x64_rr(c, X64_SUB, RAX, REG_LEFT);
+    x64_rm(c, X64_SUB, RAX, HART(unretired));
+    x64_rm(c, X64_ADD, RAX, base);
+    if (b->steps > 1)
+        x64_ri(c, ALU_ADD, true, RAX, (int32_t)b->steps - 1);
+    x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
+/* What csr.c keeps of scounteren. */
+#define COUNTERS ((int32_t)(7u | RV_HPM_MASK))
 
 bool x64_lower_csr(struct target_block *b)
 {
@@ -67,12 +202,29 @@ bool x64_lower_csr(struct target_block *b)
 
     if (id < RV_INSN_csrrw || id > RV_INSN_csrrci)
         return false;
+    /* Who watches is told by the interpreter's function, and was there before the hart ran. */
+    if (hart_watched(b->dbt->in->hart.hart, WATCH_CSR))
+        return false;
+    if (b->op->imm == CSR_SSTATUS)
+        return lower_sstatus(b, id);
+    if (b->dbt->plain)
+        return false;
     switch (b->op->imm) {
-    case CSR_SSTATUS: return lower_sstatus(b, id);
-    case CSR_SSCRATCH: return lower_plain(b, id, HART(sscratch));
-    case CSR_SEPC: return lower_plain(b, id, HART(sepc));
-    case CSR_SCAUSE: return lower_plain(b, id, HART(scause));
-    case CSR_STVAL: return lower_plain(b, id, HART(stval));
+    case CSR_SSCRATCH: return lower_plain(b, id, HART(sscratch), PRIV_S, -1);
+    case CSR_SEPC: return lower_plain(b, id, HART(sepc), PRIV_S, -2);
+    case CSR_SCAUSE: return lower_plain(b, id, HART(scause), PRIV_S, -1);
+    case CSR_STVAL: return lower_plain(b, id, HART(stval), PRIV_S, -1);
+    case CSR_STVEC: return lower_plain(b, id, HART(stvec), PRIV_S, ~2);
+    case CSR_SCOUNTEREN: return lower_plain(b, id, HART(scounteren), PRIV_S, COUNTERS);
+    case CSR_SIE: return lower_sie(b, id);
+    case CSR_SIP: return lower_sip(b, id);
+    case CSR_SATP: return lower_satp(b, id);
+    case CSR_CYCLE: return lower_counter(b, id, HART(cycle_base));
+    case CSR_INSTRET: return lower_counter(b, id, HART(instret_base));
+    case CSR_MSCRATCH: return lower_plain(b, id, HART(mscratch), PRIV_M, -1);
+    case CSR_MEPC: return lower_plain(b, id, HART(mepc), PRIV_M, -2);
+    case CSR_MCAUSE: return lower_plain(b, id, HART(mcause), PRIV_M, -1);
+    case CSR_MTVAL: return lower_plain(b, id, HART(mtval), PRIV_M, -1);
     default: return false;
     }
 }

@@ -14,8 +14,10 @@ static void lower_addi(struct target_block *b)
     unsigned from;
 
     if (op->rs1 == 0) {
-        x64_mov_imm(&b->code, to, (uint64_t)(int64_t)op->imm);
-    } else if (to == RAX && op->rd == op->rs1) {
+        x64_put_imm(b, op->rd, (uint64_t)(int64_t)op->imm);
+        return;
+    }
+    if (to == RAX && op->rd == op->rs1) {
         if (op->imm)
             x64_mi(&b->code, ALU_ADD, true, x64_guest(op->rd), op->imm);
         return;
@@ -53,6 +55,10 @@ static void lower_addiw(struct target_block *b)
 {
     unsigned from;
 
+    if (b->op->imm == 0 && x64_is_word(b, b->op->rs1)) {
+        x64_put(b, b->op->rd, x64_source(b, b->op->rs1, x64_target(b->op->rd, RAX)));
+        return;
+    }
     if (b->op->imm == 0) { /* sext.w */
         put_word(b, x64_source(b, b->op->rs1, RAX));
         return;
@@ -73,6 +79,14 @@ static void lower_shift_imm(struct target_block *b, enum x64_shift shift)
 
 static void lower_shift_word(struct target_block *b, enum x64_shift shift)
 {
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    if (shift == SHIFT_SHR && (b->op->imm & 31)) { /* never negative */
+        x64_rr(&b->code, X64_MOV32, to, x64_source(b, b->op->rs1, to));
+        x64_shift(&b->code, shift, false, to, b->op->imm & 31);
+        x64_put(b, b->op->rd, to);
+        return;
+    }
     x64_get(b, RAX, b->op->rs1);
     x64_shift(&b->code, shift, false, RAX, b->op->imm & 31);
     put_word(b, RAX);
@@ -157,12 +171,21 @@ static void lower_alu_word(struct target_block *b, enum x64_op alu)
     put_word(b, RAX);
 }
 
+static void lower_add_word(struct target_block *b)
+{
+    unsigned one = x64_pin(b->op->rs1), two = x64_pin(rs2(b));
+
+    if (one == NOT_PINNED || two == NOT_PINNED) {
+        lower_alu_word(b, X64_ADD32);
+        return;
+    }
+    x64_rm(&b->code, X64_LEA32, RAX, X64_INDEXED(one, two, 0, 0));
+    put_word(b, RAX);
+}
+
 static void lower_lui(struct target_block *b)
 {
-    unsigned to = x64_target(b->op->rd, RAX);
-
-    x64_mov_imm(&b->code, to, (uint64_t)(int64_t)b->op->imm);
-    x64_put(b, b->op->rd, to);
+    x64_put_imm(b, b->op->rd, (uint64_t)(int64_t)b->op->imm);
 }
 
 static void lower_auipc(struct target_block *b)
@@ -275,7 +298,7 @@ static bool lower_i(struct target_block *b, unsigned id)
     case RV_INSN_sra: lower_shift(b, X64_SARX, false); return true;
     case RV_INSN_slt: lower_set(b, CC_L); return true;
     case RV_INSN_sltu: lower_set(b, CC_B); return true;
-    case RV_INSN_addw: lower_alu_word(b, X64_ADD32); return true;
+    case RV_INSN_addw: lower_add_word(b); return true;
     case RV_INSN_subw: lower_alu_word(b, X64_SUB32); return true;
     case RV_INSN_sllw: lower_shift(b, X64_SHLX32, true); return true;
     case RV_INSN_srlw: lower_shift(b, X64_SHRX32, true); return true;

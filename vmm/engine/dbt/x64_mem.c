@@ -241,8 +241,8 @@ static bool lower_fence(struct target_block *b)
     enum { PRED_W = 0x10, SUCC_R = 0x02, PAUSE = 0x010 };
     int32_t imm = b->op->imm;
 
-    if ((imm & PRED_W) && (imm & SUCC_R))
-        x64_rm(&b->code, X64_LOCK_XADD32, RCX, X64_MEM(RSP, 0));
+    if ((imm & PRED_W) && (imm & SUCC_R)) /* of a place that nobody uses */
+        x64_rm(&b->code, X64_LOCK_XADD32, RCX, X64_MEM(RSP, -8));
     return imm != PAUSE;
 }
 

@@ -43,15 +43,16 @@ static void pins_load(struct x64_code *c)
     x64_rm(c, X64_MOV, REG_TLB, HART(tlb));
 }
 
-static uint32_t offset_of(const struct dbt *d, const struct x64_code *c)
+void x64_calls_forget(struct x64_code *c)
 {
-    return (uint32_t)(c->at - d->cache.write);
+    x64_rm(c, X64_MOV, RSP, HART(host_sp));
 }
 
 /* Back to who entered; what the hart is to know is stored. */
 static void leave(struct x64_code *c)
 {
-    x64_ri(c, ALU_ADD, true, RSP, 8);
+    x64_calls_forget(c);
+    x64_ri(c, ALU_ADD, true, RSP, 24);
     for (unsigned i = KEPT; i-- > 0;)
         x64_pop(c, kept[i]);
     x64_ret(c);
@@ -109,7 +110,7 @@ static void emit_fp(struct dbt *d, struct x64_code *c)
     enum { MODES = 0 | 3 << 2 | 1 << 4 | 2 << 6 };
     uint8_t *off, *none;
 
-    d->stub_fp = offset_of(d, c);
+    d->stub_fp = x64_offset(d, c);
     x64_rm(c, X64_MOV32, RAX, HART(mstatus));
     x64_ri(c, ALU_AND, false, RAX, RV_FS);
     x64_ri(c, ALU_CMP, false, RAX, RV_FS);
@@ -136,7 +137,7 @@ static void emit_leave(struct dbt *d, struct x64_code *c)
 {
     uint8_t *rest;
 
-    d->stub_leave = offset_of(d, c);
+    d->stub_leave = x64_offset(d, c);
     x64_rm(c, X64_STORE, RAX, HART(pc));
     x64_rm(c, X64_STORE, REG_LEFT, HART(left));
     rest = x64_jmp(c, NULL); /* over the table, which stands near */
@@ -147,14 +148,33 @@ static void emit_leave(struct dbt *d, struct x64_code *c)
     leave(c);
 }
 
+/* Where returns go that do not find their way back, with the address in rax. */
+static void emit_find(struct dbt *d, struct x64_code *c)
+{
+    d->stub_empty = x64_offset(d, c);
+    x64_calls_forget(c);
+    d->stub_find = x64_offset(d, c);
+    x64_ri(c, ALU_AND, true, RAX, -2);
+    x64_lookup(d, c);
+    d->stub_even = x64_offset(d, c);
+    x64_ri(c, ALU_AND, true, RAX, -2);
+    x64_jmp(c, d->cache.write + d->stub_leave);
+}
+
 static void emit_enter(struct dbt *d, struct x64_code *c)
 {
-    d->stub_enter = offset_of(d, c);
+    d->stub_enter = x64_offset(d, c);
     for (unsigned i = 0; i < KEPT; i++)
         x64_push(c, kept[i]);
     x64_ri(c, ALU_SUB, true, RSP, 8); /* calls from here find the stack aligned */
     x64_rm(c, X64_LEA, REG_HART, X64_MEM(RDI, HART_BIAS));
     x64_rr(c, X64_MOV, RAX, RSI);
+    /* The last way back: no instruction's address, and code that looks for the right one. */
+    x64_mov_imm(c, RCX, 1);
+    x64_push(c, RCX);
+    x64_lea_rip(c, RCX, d->cache.write + d->stub_empty);
+    x64_push(c, RCX);
+    x64_rm(c, X64_STORE, RSP, HART(host_sp));
     x64_rm(c, X64_MOV, REG_LEFT, HART(left));
     pins_load(c);
     x64_jmp_reg(c, RAX);
@@ -168,7 +188,7 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     uint8_t *ends, *back, *refused, *ahead;
 
     memcpy(&address, &step, sizeof(address)); /* ISO C has no such conversion */
-    d->stub_step = offset_of(d, c);
+    d->stub_step = x64_offset(d, c);
     pins_store(c);
     x64_rr(c, X64_MOV, RDX, REG_LEFT);
     x64_rr(c, X64_SUB, RDX, RCX);
@@ -192,17 +212,15 @@ static void emit_step(struct dbt *d, struct x64_code *c)
     pins_load(c);
     x64_ret(c);
     x64_link(ends, c->at);
-    x64_ri(c, ALU_ADD, true, RSP, 8); /* not back into the block */
     x64_ri(c, ALU_CMP, true, RAX, STEP_LEAVE);
     ahead = x64_jcc(c, CC_NE, NULL);
     leave(c);
     x64_link(refused, c->at);
-    x64_ri(c, ALU_ADD, true, RSP, 8);
     leave(c);
     x64_link(ahead, c->at);
+    x64_calls_forget(c);
     x64_rm(c, X64_MOV, REG_LEFT, HART(left));
-    x64_lea_rip(c, RCX, d->cache.write);
-    x64_rr(c, X64_ADD, RAX, RCX);
+    x64_rm(c, X64_ADD, RAX, HART(code_base));
     pins_load(c);
     x64_jmp_reg(c, RAX);
 }
@@ -210,48 +228,76 @@ static void emit_step(struct dbt *d, struct x64_code *c)
 /* The bits of sstatus that are read (csr.c): SIE, SPIE, SPP, FS, SUM, MXR, UXL; and SD. */
 #define SSTATUS_BITS (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR | RV_UXL)
 
-/*
- * Sets or clears bits of sstatus, those in rcx: none, SIE or SUM, in S-mode, which is nearly
- * all that kernels do all day. rax = what sstatus was; rdx = 0: this is none of those, or SIE
- * would let an interrupt in that is pending: nothing has happened.
- */
-static void emit_sstatus(struct dbt *d, struct x64_code *c, bool set)
-{
-    uint8_t *sum, *other, *none, *pending = NULL, *soft = NULL, *user, *done, *clean;
+enum x64_sstatus { SSTATUS_SET, SSTATUS_CLEAR, SSTATUS_REPLACE };
 
-    *(set ? &d->stub_set : &d->stub_clear) = offset_of(d, c);
+/* The bits that are written. */
+#define SSTATUS_WRITE (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR)
+
+/* rdx = the bits that change, of the old value in rax and the operand in rcx. */
+static void sstatus_change(struct x64_code *c, enum x64_sstatus how)
+{
+    switch (how) {
+    case SSTATUS_SET: x64_vrr(c, X64_ANDN, RDX, RAX, RCX); break;
+    case SSTATUS_CLEAR:
+        x64_rr(c, X64_MOV, RDX, RAX);
+        x64_rr(c, X64_AND, RDX, RCX);
+        break;
+    default:
+        x64_rr(c, X64_MOV, RDX, RAX);
+        x64_rr(c, X64_XOR, RDX, RCX);
+        break;
+    }
+    x64_ri(c, ALU_AND, false, RDX, SSTATUS_WRITE);
+}
+
+/*
+ * Sets, clears or writes sstatus, with the operand in rcx, in S-mode. rax = what it was; rdx =
+ * 0: this is more than bits that nothing hangs on, SUM, SIE while no interrupt is pending, and
+ * FS while the guest has not the FPU: nothing has happened.
+ */
+static void emit_sstatus(struct x64_code *c, enum x64_sstatus how)
+{
+    uint8_t *user, *mxr, *quick, *same_fs, *live, *off, *pending, *soft, *same_sum, *clean;
+
     x64_rm(c, X64_MOVZX8, RAX, HART(priv));
     x64_ri(c, ALU_CMP, false, RAX, PRIV_S);
     user = x64_jcc(c, CC_NE, NULL);
     x64_rm(c, X64_MOV, RAX, HART(mstatus));
-    x64_ri(c, ALU_CMP, true, RCX, RV_SUM);
-    sum = x64_jcc(c, CC_E, NULL);
-    x64_rr(c, X64_MOV, RDX, RCX);
-    x64_ri(c, ALU_AND, true, RDX, ~(int32_t)RV_SIE);
-    other = x64_jcc(c, CC_NE, NULL);
+    sstatus_change(c, how);
+    x64_rr(c, X64_MOV32, RCX, RDX);
+    x64_ri(c, ALU_AND, false, RCX, ~(int32_t)(RV_SPP | RV_SPIE));
+    quick = x64_jcc(c, CC_E, NULL);
+    x64_ri(c, ALU_AND, false, RCX, RV_MXR);
+    mxr = x64_jcc(c, CC_NE, NULL);
+    x64_rr(c, X64_MOV32, RCX, RDX);
+    x64_ri(c, ALU_AND, false, RCX, RV_FS);
+    same_fs = x64_jcc(c, CC_E, NULL);
+    x64_test_imm(c, HART(fp_live), 1);
+    live = x64_jcc(c, CC_NE, NULL);
+    x64_link(same_fs, c->at);
+    x64_vrr(c, X64_ANDN, RCX, RAX, RDX); /* bits that become set */
+    x64_ri(c, ALU_AND, false, RCX, RV_SIE);
+    off = x64_jcc(c, CC_E, NULL);
+    x64_rm(c, X64_MOV, RCX, HART(mip));
+    x64_rm(c, X64_AND, RCX, HART(mie));
+    pending = x64_jcc(c, CC_NE, NULL);
+    x64_rm(c, X64_MOVZX8, RCX, HART(seip_soft));
     x64_rr(c, X64_TEST, RCX, RCX);
-    none = x64_jcc(c, CC_E, NULL);
-    if (set) {
-        x64_rm(c, X64_MOV, RDX, HART(mip));
-        x64_rm(c, X64_AND, RDX, HART(mie));
-        pending = x64_jcc(c, CC_NE, NULL);
-        x64_rm(c, X64_MOVZX8, RDX, HART(seip_soft));
-        x64_rr(c, X64_TEST, RDX, RDX);
-        soft = x64_jcc(c, CC_NE, NULL);
-        x64_rm(c, X64_OR_TO, RCX, HART(mstatus));
-    } else {
-        x64_unary(c, UNARY_NOT, true, RCX);
-        x64_rm(c, X64_AND_TO, RCX, HART(mstatus));
-    }
-    done = x64_jmp(c, NULL);
-    x64_link(sum, c->at);
-    if (!set)
-        x64_unary(c, UNARY_NOT, true, RCX);
-    x64_rm(c, set ? X64_OR_TO : X64_AND_TO, RCX, HART(mstatus));
-    x64_rm(c, X64_LEA, REG_TLB, HART(tlbs[set ? RV_CTX_S_SUM : RV_CTX_S]));
+    soft = x64_jcc(c, CC_NE, NULL);
+    x64_link(off, c->at);
+    x64_rr(c, X64_MOV32, RCX, RDX);
+    x64_ri(c, ALU_AND, false, RCX, RV_SUM);
+    same_sum = x64_jcc(c, CC_E, NULL);
+    x64_rm(c, X64_MOV, REG_TLB, HART(space));
+    x64_rm(c, X64_LEA, RCX, X64_MEM(REG_TLB, offsetof(struct rv_space, tlb[RV_CTX_S])));
+    x64_ri(c, ALU_ADD, true, REG_TLB, (int32_t)offsetof(struct rv_space, tlb[RV_CTX_S_SUM]));
+    x64_test_imm(c, HART(mstatus), RV_SUM); /* the old one */
+    x64_rr(c, X64_CMOVNE, REG_TLB, RCX);
     x64_rm(c, X64_STORE, REG_TLB, HART(tlb));
-    x64_link(none, c->at);
-    x64_link(done, c->at);
+    x64_link(same_sum, c->at);
+    x64_link(quick, c->at);
+    x64_rr(c, X64_XOR, RDX, RAX);
+    x64_rm(c, X64_STORE, RDX, HART(mstatus));
     x64_mov_imm(c, RDX, SSTATUS_BITS);
     x64_rr(c, X64_AND, RAX, RDX);
     x64_mov_imm(c, RDX, 1);
@@ -263,11 +309,10 @@ static void emit_sstatus(struct dbt *d, struct x64_code *c, bool set)
     x64_link(clean, c->at);
     x64_ret(c);
     x64_link(user, c->at);
-    x64_link(other, c->at);
-    if (set) {
-        x64_link(pending, c->at);
-        x64_link(soft, c->at);
-    }
+    x64_link(mxr, c->at);
+    x64_link(live, c->at);
+    x64_link(pending, c->at);
+    x64_link(soft, c->at);
     x64_mov_imm(c, RDX, 0);
     x64_ret(c);
 }
@@ -277,11 +322,17 @@ void target_stubs(struct dbt *d)
     struct x64_code c = {.at = d->cache.write, .end = d->cache.write + TARGET_STUBS};
 
     emit_leave(d, &c);
+    emit_find(d, &c);
     emit_enter(d, &c);
     emit_fp(d, &c);
-    emit_sstatus(d, &c, true);
-    emit_sstatus(d, &c, false);
+    d->stub_set = x64_offset(d, &c);
+    emit_sstatus(&c, SSTATUS_SET);
+    d->stub_clear = x64_offset(d, &c);
+    emit_sstatus(&c, SSTATUS_CLEAR);
+    d->stub_write = x64_offset(d, &c);
+    emit_sstatus(&c, SSTATUS_REPLACE);
     emit_step(d, &c);
+    x64_system_stubs(d, &c);
 }
 
 void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
@@ -291,6 +342,7 @@ void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
 
     memcpy(&enter, &stub, sizeof(enter));
     h->link = NULL;
+    h->code_base = (uintptr_t)d->cache.exec;
     h->page_va = h->pc & RV_PAGE_MASK;
     enter(h, d->cache.exec + code);
 }

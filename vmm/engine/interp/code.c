@@ -109,6 +109,14 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
     return slot->page;
 }
 
+struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa)
+{
+    struct interp *in = interp_of(h);
+    const struct code_slot *slot = slot_find(in, gpa | CODE_KEY);
+
+    return slot->key && slot->epoch == in->epoch ? slot->page : NULL;
+}
+
 uint32_t interp_word(const struct rv_op *op)
 {
     const struct code_page *page = page_of(op);

@@ -291,10 +291,18 @@ void interp_resume(OP_PARAMS)
     interp_goto(OP_ARGS);
 }
 
+static void fetch_enter(struct rv_hart *h, struct code_page *page)
+{
+    struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
+
+    rv_tlb_fill(h, h->fetch->filled, h->pc);
+    e->tag = h->pc & RV_PAGE_MASK;
+    e->page = page;
+}
+
 /* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
 NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
 {
-    struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
     struct rv_place place;
     struct code_page *page;
 
@@ -306,9 +314,21 @@ NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
         h->trap_tval = h->pc;
         return NULL;
     }
-    h->fetches_used |= (uint8_t)(1u << (h->fetch - h->fetches));
-    e->tag = h->pc & RV_PAGE_MASK;
-    e->page = page;
+    fetch_enter(h, page);
+    return page;
+}
+
+struct code_page *interp_fetch_again(struct rv_hart *h)
+{
+    struct rv_place place;
+    struct code_page *page;
+
+    if (h->hpm.occurring || rv_translate(h, h->pc, 2, RV_FETCH, &place) != RV_NO_TRAP ||
+        !rv_pmp_uniform(h, place.gpa))
+        return NULL;
+    page = code_page_known(h, place.gpa & RV_PAGE_MASK);
+    if (page)
+        fetch_enter(h, page);
     return page;
 }
 
@@ -508,8 +528,7 @@ int interp_hart_create(struct hart *hart)
     if (!in)
         return -ENOMEM;
     in->hart.loop = in;
-    in->hart.tlbs_used = (1u << RV_CONTEXTS) - 1; /* zeros are no empty entries */
-    in->hart.fetches_used = 7;
+    rv_tlb_init(&in->hart);
     in->hart.hart = hart;
     in->hart.vm = hart->vm;
     in->hart.step_limit = config->max_steps;
@@ -629,17 +648,18 @@ void interp_fence(struct hart *hart, const struct hart_fence *fence)
     struct rv_hart *h = rv_of(hart);
     uint64_t first = fence->start & RV_PAGE_MASK;
     uint64_t span = fence->size + (fence->start - first);
+    uint64_t asid = fence->kind == FENCE_VMA_ASID ? fence->asid : RV_ANY;
 
     if (fence->kind == FENCE_I) {
         interp_fence_i(h);
         return;
     }
     if (fence->size > FENCE_PAGES_MAX * MEM_PAGE_SIZE) {
-        rv_tlb_flush(h);
+        rv_tlb_fence(h, RV_ANY, asid);
         return;
     }
     for (uint64_t at = 0; at < span; at += MEM_PAGE_SIZE)
-        rv_tlb_flush_page(h, first + at);
+        rv_tlb_fence(h, first + at, asid);
 }
 
 int interp_state_get(struct hart *hart, struct hart_state *state)

@@ -209,6 +209,11 @@ static inline struct code_page *page_of(const struct rv_op *op)
     return (struct code_page *)((uintptr_t)op & ~(uintptr_t)(CODE_PAGE_ALIGN - 1));
 }
 
+static inline unsigned op_length(const struct rv_op *op)
+{
+    return op->code & 1 ? 2 : 4;
+}
+
 /* The word of the instruction at op, from the bytes it was decoded from; two-byte ones
  * unexpanded. */
 uint32_t interp_word(const struct rv_op *op);
@@ -236,9 +241,28 @@ enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, u
  */
 bool interp_step(struct rv_hart *h, const struct rv_op *op, bool on);
 
+/*
+ * How an instruction ended. END_NEXT: on behind it; h->pc need not be moved. END_LOOK: the
+ * same, after a look at requests and interrupts. END_TRAP: h->trap_cause and trap_tval are to
+ * be taken. END_LEAVE: run returns.
+ */
+enum op_end { END_NEXT, END_LOOK, END_LEAVE, END_TRAP };
+
+/*
+ * A CSR instruction; an ecall that is a call to the monitor (END_NEXT and END_LOOK: h->pc is
+ * behind it). h->pc is theirs, h->left without their step.
+ */
+enum op_end interp_csr(struct rv_hart *h, const struct rv_op *op);
+enum op_end interp_call(struct rv_hart *h, const struct rv_op *op);
+/* sfence.vma and sinval.vma; -1: illegal here. */
+int interp_sfence(struct rv_hart *h, const struct rv_op *op);
+
 /* The parts of the loop: the decoded page of h->pc, NULL after a trap, which interp_take_trap
  * then enters (false: leave); requests and interrupts at h->pc (false: leave). */
 struct code_page *interp_fetch_page(struct rv_hart *h);
+/* The same, between two instructions of translated code: without anything that could give up
+ * code, count, or trap; NULL: that is needed. */
+struct code_page *interp_fetch_again(struct rv_hart *h);
 bool interp_take_trap(struct rv_hart *h);
 bool interp_attend(struct rv_hart *h);
 
@@ -290,6 +314,10 @@ int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
  * fetched with its own permission check.
  */
 struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
+/* The same where that makes, drops and compares nothing; NULL: it would, or the page is
+ * guarded.
+ */
+struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa);
 struct code_page *code_page_new(bool translated);
 /* Forgets the translations of a page. */
 void code_page_cold(struct code_page *page);

@@ -46,6 +46,22 @@ static bool csr_is_plain(unsigned csr)
     return csr <= 0x003 || (csr >= 0x140 && csr <= 0x143) || (csr >= 0x340 && csr <= 0x343);
 }
 
+/* The kind of an instruction is in the low two bits of its funct3, and so of its place among
+ * the six. */
+enum op_end interp_csr(struct rv_hart *h, const struct rv_op *op)
+{
+    unsigned nth = op->code / 2u - RV_INSN_csrrw, csr = (unsigned)op->imm;
+    bool immediate = nth > 2;
+    int written = csr_access(h, op, CSR_HOW(immediate ? nth - 3 : nth, immediate, 4u));
+
+    if (written < 0) {
+        h->trap_cause = RV_ILLEGAL;
+        h->trap_tval = interp_word(op);
+        return END_TRAP;
+    }
+    return written && !csr_is_plain(csr) ? END_LOOK : END_NEXT;
+}
+
 static NOINLINE void csr_op(OP_PARAMS, unsigned how)
 {
     unsigned length = CSR_LENGTH(how);
@@ -79,15 +95,11 @@ OP_CSR(csrrwi, CSR_WRITE, 1u)
 OP_CSR(csrrsi, CSR_SET, 1u)
 OP_CSR(csrrci, CSR_CLEAR, 1u)
 
-/* STEP_NEXT: as STEP_RESUME, but nothing can have come that the loop must look at. */
-enum next_step { STEP_NEXT, STEP_RESUME, STEP_LEAVE, STEP_TRAP };
-
 /* Commits the reply of a call. */
-static inline enum next_step call_commit(struct rv_hart *h, const struct call *c,
-                                         enum gate gate)
+static inline enum op_end call_commit(struct rv_hart *h, const struct call *c, enum gate gate)
 {
     if (gate == GATE_PARK)
-        return STEP_LEAVE;
+        return END_LEAVE;
     switch (c->disp) {
     case CALL_RET2: h->x[11] = c->value; __attribute__((fallthrough));
     case CALL_RET1:
@@ -98,15 +110,15 @@ static inline enum next_step call_commit(struct rv_hart *h, const struct call *c
     case CALL_TRAP:
         h->trap_cause = (int64_t)c->value;
         h->trap_tval = (uint64_t)c->error;
-        return STEP_TRAP;
-    default: return STEP_LEAVE;
+        return END_TRAP;
+    default: return END_LEAVE;
     }
-    return gate == GATE_LEAVE ? STEP_LEAVE : STEP_RESUME;
+    return gate == GATE_LEAVE ? END_LEAVE : END_LOOK;
 }
 
 /* Through the gate. */
-static NOINLINE enum next_step call_exit(struct rv_hart *h, const struct rv_op *op,
-                                         int64_t left, uintptr_t pcd)
+static NOINLINE enum op_end call_exit(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                      uintptr_t pcd)
 {
     struct vm_exit exit = {.kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16]};
     enum gate gate;
@@ -137,8 +149,8 @@ static inline bool call_is(const struct rv_hart *h, const struct call_cached *ca
  * ask for the hart's state: pc and steps are as the gate would show them. `timed` is a
  * constant: questions that time stamps ask would be a tenth of the whole.
  */
-INLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op, int64_t left,
-                                  uintptr_t pcd, const struct call_cached *cached, bool timed)
+INLINE enum op_end call_direct(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                               uintptr_t pcd, const struct call_cached *cached, bool timed)
 {
     struct call c;
     enum gate gate = GATE_CONTINUE;
@@ -171,31 +183,29 @@ INLINE enum next_step call_direct(struct rv_hart *h, const struct rv_op *op, int
     if (UNLIKELY(c.error != 0))
         call_error_check(h->hart, cached->way.desc, &c);
     h->hart->exits[EXIT_CALL]++;
-    enum next_step step = call_commit(h, &c, gate);
+    enum op_end step = call_commit(h, &c, gate);
 
     /* A plain call touches neither requests nor interrupts of harts; look all the same. */
-    if (step == STEP_RESUME &&
+    if (step == END_LOOK &&
         (atomic_load_explicit(&h->mip, memory_order_relaxed) & h->mie) == 0 &&
         atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0)
-        return STEP_NEXT;
+        return END_NEXT;
     return step;
 }
 
-static NOINLINE enum next_step call_usual(struct rv_hart *h, const struct rv_op *op,
-                                          int64_t left, uintptr_t pcd,
-                                          const struct call_cached *cached)
+static NOINLINE enum op_end call_usual(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                       uintptr_t pcd, const struct call_cached *cached)
 {
     return call_direct(h, op, left, pcd, cached, false);
 }
 
 /* Whichever way it takes otherwise, with time stamps. */
-static NOINLINE enum next_step call_timed(struct rv_hart *h, const struct rv_op *op,
-                                          int64_t left, uintptr_t pcd,
-                                          const struct call_cached *cached)
+static NOINLINE enum op_end call_timed(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                       uintptr_t pcd, const struct call_cached *cached)
 {
     struct vm_exit exit = {
         .kind = EXIT_CALL, .call.ext = h->x[17], .call.fn = h->x[16], .call.arg[0] = h->x[10]};
-    enum next_step step;
+    enum op_end step;
 
     phase_mark(h->hart, MARK_LEAVE);
     phase_gate(h->hart, &exit);
@@ -217,9 +227,8 @@ static NOINLINE void call_remember(struct rv_hart *h, struct call_cached *cached
 }
 
 /* Calls that are not in the cache, or do not go to their handler at once. */
-static NOINLINE enum next_step call_other(struct rv_hart *h, const struct rv_op *op,
-                                          int64_t left, uintptr_t pcd,
-                                          struct call_cached *cached)
+static NOINLINE enum op_end call_other(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                       uintptr_t pcd, struct call_cached *cached)
 {
     if (interp_of(h)->program)
         return call_exit(h, op, left, pcd);
@@ -230,8 +239,8 @@ static NOINLINE enum next_step call_other(struct rv_hart *h, const struct rv_op 
     return cached->direct ? call_usual(h, op, left, pcd, cached) : call_exit(h, op, left, pcd);
 }
 
-static inline enum next_step call_take(struct rv_hart *h, const struct rv_op *op, int64_t left,
-                                       uintptr_t pcd)
+static inline enum op_end call_take(struct rv_hart *h, const struct rv_op *op, int64_t left,
+                                    uintptr_t pcd)
 {
     struct call_cached *cached = call_cached(h);
 
@@ -241,22 +250,27 @@ static inline enum next_step call_take(struct rv_hart *h, const struct rv_op *op
     return call_other(h, op, left, pcd, cached);
 }
 
+enum op_end interp_call(struct rv_hart *h, const struct rv_op *op)
+{
+    return call_take(h, op, h->left, h->pc - ((uintptr_t)op >> 2));
+}
+
 OP(ecall)
 {
     struct interp *in = interp_of(h);
-    enum next_step step = STEP_TRAP;
+    enum op_end step = END_TRAP;
 
     h->trap_cause = RV_ECALL_U + h->priv;
     h->trap_tval = 0;
     if ((in->kernel && h->priv == PRIV_S) || in->program)
         step = call_take(h, op, left, pcd);
-    if (step == STEP_NEXT)
+    if (step == END_NEXT)
         NEXT();
-    if (LIKELY(step == STEP_RESUME)) {
+    if (LIKELY(step == END_LOOK)) {
         interp_resume(OP_ARGS);
         return;
     }
-    if (step == STEP_TRAP)
+    if (step == END_TRAP)
         interp_trap(OP_ARGS);
     else
         h->left = left;
@@ -306,18 +320,25 @@ OP(wfi)
     interp_resume(OP_ARGS);
 }
 
+int interp_sfence(struct rv_hart *h, const struct rv_op *op)
+{
+    if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TVM)))
+        return -1;
+    rv_hpm_count(h, HART_EVENT_SFENCE_VMA);
+    /* x0 in rs1: every page; in rs2: every address space. An address is not RV_ANY, but that
+     * of the last byte may be. */
+    rv_tlb_fence(h, op->rs1 ? h->x[op->rs1] & RV_PAGE_MASK : RV_ANY,
+                 op->imm ? h->x[op->imm] & 0xffff : RV_ANY);
+    return 0;
+}
+
 OP(sfence_vma)
 {
-    if (h->priv == PRIV_U || (h->priv == PRIV_S && (h->mstatus & RV_TVM))) {
+    h->left = left;
+    if (UNLIKELY(interp_sfence(h, op) != 0)) {
         interp_illegal(OP_ARGS);
         return;
     }
-    rv_hpm_count(h, HART_EVENT_SFENCE_VMA);
-    /* rs1 = x0: every page. The address space in rs2 only narrows it, so it may be ignored. */
-    if (op->rs1)
-        rv_tlb_flush_page(h, h->x[op->rs1]);
-    else
-        rv_tlb_flush(h);
     h->pc = op_pc(op, pcd) + length;
     interp_resume(OP_ARGS);
 }
@@ -342,33 +363,46 @@ OP_INVAL_FENCE(sfence_w_inval)
 OP_INVAL_FENCE(sfence_inval_ir)
 
 /*
- * Zawrs. Both waits may end at any time, and do at once: a store to the reserved word is seen
- * by the next load. wrs.nto traps where wfi would be made to.
- */
-/*
  * The guest says that it waits for another hart. When harts outnumber processors, that one may
  * be waiting for ours: without this, Debian on 64 harts and two processors took 247 s to boot,
  * nearly all of it in line for one ticket lock (jiffies_lock); with it 5 s.
+ *
+ * The others may have the processor for milliseconds then, so this is no step among the
+ * thousands of a chunk: the clock is looked at, and interrupts are, before the next one. Else
+ * a hart that waits for one that waits for its timer interrupt would keep it waiting for a
+ * chunk of such steps, which is ten seconds and more.
  */
-static NOINLINE void spin_hint(struct rv_hart *h)
+static NOINLINE void spin_hint(OP_PARAMS, unsigned length)
 {
-    if (interp_of(h)->crowded)
-        host_yield();
+    host_yield();
+    rv_timer_update(h);
+    h->pc = op_pc(op, pcd) + length;
+    interp_resume(OP_ARGS);
 }
 
+/*
+ * Zawrs. Both waits may end at any time, and do at once: a store to the reserved word is seen
+ * by the next load. wrs.nto traps where wfi would be made to.
+ */
 OP(wrs_nto)
 {
     if (h->priv != PRIV_M && (h->mstatus & RV_TW)) {
         interp_illegal(OP_ARGS);
         return;
     }
-    spin_hint(h);
+    if (UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 
 OP(wrs_sto)
 {
-    spin_hint(h);
+    if (UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 
@@ -379,8 +413,10 @@ OP(fence)
     /* The host (x86 or any seen through its own fences) keeps every other order by itself. */
     if ((op->imm & PRED_W) && (op->imm & SUCC_R))
         atomic_thread_fence(memory_order_seq_cst);
-    else if (op->imm == PAUSE)
-        spin_hint(h);
+    else if (op->imm == PAUSE && UNLIKELY(interp_of(h)->crowded)) {
+        spin_hint(OP_ARGS, length);
+        return;
+    }
     NEXT();
 }
 

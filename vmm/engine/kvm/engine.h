@@ -5,7 +5,7 @@
 
 #include "vmm/engine.h"
 
-/* Built where guest and host have the same architecture: riscv64 (see the Makefile). */
+/* Built where guest and host have the same architecture: riscv64, x86-64 (see the Makefile). */
 extern const struct engine engine_kvm;
 
 #endif

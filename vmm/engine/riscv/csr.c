@@ -2,68 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/riscv/rv.h"
 
+#include "vmm/engine/riscv/csr.h"
 #include "vmm/vm.h"
-
-/* Numbers: privileged specification, chapter "CSR Listing". */
-enum {
-    CSR_FFLAGS = 0x001,
-    CSR_FRM = 0x002,
-    CSR_FCSR = 0x003,
-    CSR_SSTATUS = 0x100,
-    CSR_SIE = 0x104,
-    CSR_STVEC = 0x105,
-    CSR_SCOUNTEREN = 0x106,
-    CSR_SENVCFG = 0x10a,
-    CSR_SSTATEEN0 = 0x10c,
-    CSR_SSTATEEN3 = 0x10f,
-    CSR_SSCRATCH = 0x140,
-    CSR_SEPC = 0x141,
-    CSR_SCAUSE = 0x142,
-    CSR_STVAL = 0x143,
-    CSR_SIP = 0x144,
-    CSR_STIMECMP = 0x14d,
-    CSR_SATP = 0x180,
-    CSR_MSTATUS = 0x300,
-    CSR_MISA = 0x301,
-    CSR_MEDELEG = 0x302,
-    CSR_MIDELEG = 0x303,
-    CSR_MIE = 0x304,
-    CSR_MTVEC = 0x305,
-    CSR_MCOUNTEREN = 0x306,
-    CSR_MENVCFG = 0x30a,
-    CSR_MSTATEEN0 = 0x30c,
-    CSR_MSTATEEN3 = 0x30f,
-    CSR_MCOUNTINHIBIT = 0x320,
-    CSR_MHPMEVENT3 = 0x323,
-    CSR_MHPMEVENT31 = 0x33f,
-    CSR_MSCRATCH = 0x340,
-    CSR_MEPC = 0x341,
-    CSR_MCAUSE = 0x342,
-    CSR_MTVAL = 0x343,
-    CSR_MIP = 0x344,
-    CSR_PMPCFG0 = 0x3a0,
-    CSR_PMPCFG15 = 0x3af,
-    CSR_PMPADDR0 = 0x3b0,
-    CSR_PMPADDR63 = 0x3ef,
-    CSR_TSELECT = 0x7a0,
-    CSR_TDATA1 = 0x7a1,
-    CSR_TDATA3 = 0x7a3,
-    CSR_TINFO = 0x7a4,
-    CSR_MCYCLE = 0xb00,
-    CSR_MINSTRET = 0xb02,
-    CSR_MHPMCOUNTER3 = 0xb03,
-    CSR_MHPMCOUNTER31 = 0xb1f,
-    CSR_CYCLE = 0xc00,
-    CSR_TIME = 0xc01,
-    CSR_INSTRET = 0xc02,
-    CSR_HPMCOUNTER31 = 0xc1f,
-    CSR_SCOUNTOVF = 0xda0,
-    CSR_MVENDORID = 0xf11,
-    CSR_MARCHID = 0xf12,
-    CSR_MIMPID = 0xf13,
-    CSR_MHARTID = 0xf14,
-    CSR_MCONFIGPTR = 0xf15,
-};
 
 #define SSTATUS_WRITE (RV_SIE | RV_SPIE | RV_SPP | RV_FS | RV_SUM | RV_MXR)
 #define SSTATUS_READ  (SSTATUS_WRITE | RV_UXL | RV_SD)
@@ -350,7 +290,8 @@ static void satp_write(struct rv_hart *h, uint64_t value)
         return;
     if (value != h->satp) {
         h->satp = value;
-        rv_tlb_flush(h);
+        rv_space_select(h);
+        rv_context_update(h);
     }
 }
 

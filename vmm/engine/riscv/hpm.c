@@ -29,10 +29,13 @@ static uint64_t retired(const struct rv_hart *h)
     return rv_steps(h) - h->unretired;
 }
 
-/* The same before the instruction that runs, if one does: it has been counted as a step. */
+/*
+ * The same before the instruction that runs, if one does: it has been counted as a step. The
+ * translator's first step of a chunk has nothing of it left behind it (interp_step).
+ */
 static uint64_t retired_before(const struct rv_hart *h)
 {
-    return retired(h) - (h->chunk != 0);
+    return retired(h) - (h->chunk != 0 || h->left != 0);
 }
 
 static bool filtered(const struct rv_hart *h, uint64_t event)

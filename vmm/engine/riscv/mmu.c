@@ -102,7 +102,7 @@ static enum leaf_update leaf_update(struct rv_hart *h, gpa_t at, uint8_t *host, 
 /* Remembers that pieces of this leaf may be in the TLB. */
 static void note_large(struct rv_hart *h, uint64_t va, unsigned shift)
 {
-    struct rv_large *large = &h->large[va >> 63];
+    struct rv_large *large = &h->space->large[va >> 63];
     uint64_t size = 1ull << shift;
     uint64_t first = va & ~(size - 1);
 
@@ -203,26 +203,27 @@ int rv_translate(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access a
         struct rv_tlb_entry *table = access == RV_LOAD ? h->tlb->load : h->tlb->store;
         struct rv_tlb_entry *e = &table[(va >> 12) % RV_TLB_ENTRIES];
 
-        h->tlbs_used |= (uint8_t)(1u << (h->tlb - h->tlbs));
+        rv_tlb_fill(h, h->tlb->filled, va);
         e->tag = va & RV_PAGE_MASK;
         e->addend = (uintptr_t)page - (uintptr_t)e->tag;
     }
     return RV_NO_TRAP;
 }
 
-static int mmio(struct rv_hart *h, const struct rv_place *place, uint64_t va, unsigned size,
-                enum rv_access access, uint64_t *value)
+static int mmio(struct rv_hart *h, gpa_t gpa, uint64_t va, unsigned size, enum rv_access access,
+                uint64_t *value)
 {
-    struct vm_exit exit = {.kind = EXIT_MMIO};
+    struct vm_exit exit; /* not cleared: that would be a tenth of the whole */
     const bool timed = hart_timed(h->hart); /* asked once: each question is 1 % of a read */
 
     if (timed)
         phase_mark(h->hart, MARK_LEAVE);
-    exit.mmio.gpa = place->gpa;
+    exit.kind = EXIT_MMIO;
+    exit.mmio.gpa = gpa;
     exit.mmio.size = (uint8_t)size;
     exit.mmio.write = access == RV_STORE;
-    if (access == RV_STORE)
-        exit.mmio.data = *value;
+    exit.mmio.failed = false;
+    exit.mmio.data = access == RV_STORE ? *value : 0;
     rv_hpm_count(h, HART_EVENT_DEVICE);
     if (timed)
         phase_gate(h->hart, &exit);
@@ -280,6 +281,18 @@ static void ram_copy(void *to, const void *from, unsigned size)
     }
 }
 
+/* Remembers where a device was found, as long as the page has one verdict for all of it. */
+static void device_enter(struct rv_hart *h, uint64_t va, enum rv_access access, gpa_t gpa)
+{
+    struct rv_tlb_entry *e = &h->tlb->device[access == RV_STORE];
+
+    if (!rv_pmp_uniform(h, gpa))
+        return;
+    e->tag = va & RV_PAGE_MASK;
+    e->addend = (uintptr_t)(gpa - va);
+    h->space->filled = true;
+}
+
 static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                        uint64_t *value)
 {
@@ -291,11 +304,16 @@ static int access_slow(struct rv_hart *h, uint64_t va, unsigned size, enum rv_ac
         return fault(h, access == RV_LOAD ? RV_LOAD_MISALIGNED : RV_STORE_MISALIGNED, va);
     if ((va & ~RV_PAGE_MASK) + size > MEM_PAGE_SIZE)
         return access_crossing(h, va, size, access, value);
+    /* A walk that is not made is not counted. */
+    if ((va & RV_PAGE_MASK) == h->tlb->device[access == RV_STORE].tag && !h->hpm.occurring)
+        return mmio(h, va + h->tlb->device[access == RV_STORE].addend, va, size, access, value);
     cause = rv_translate(h, va, size, access, &place);
     if (cause != RV_NO_TRAP)
         return cause;
-    if (!place.host)
-        return mmio(h, &place, va, size, access, value);
+    if (!place.host) {
+        device_enter(h, va, access, place.gpa);
+        return mmio(h, place.gpa, va, size, access, value);
+    }
     if (access == RV_LOAD) {
         *value = 0;
         ram_copy(value, place.host, size);
@@ -330,81 +348,4 @@ int rv_atomic_place(struct rv_hart *h, uint64_t va, unsigned size, enum rv_acces
     if (cause == RV_NO_TRAP && !place->host)
         cause = access_fault(h, access, va);
     return cause;
-}
-
-void rv_context_update(struct rv_hart *h)
-{
-    unsigned priv = effective_priv(h, RV_LOAD);
-    enum rv_context ctx = RV_CTX_M;
-
-    if (priv == PRIV_U)
-        ctx = RV_CTX_U;
-    else if (priv == PRIV_S)
-        ctx = h->mstatus & RV_SUM ? RV_CTX_S_SUM : RV_CTX_S;
-    h->tlb = &h->tlbs[ctx];
-    h->fetch = &h->fetches[h->priv == PRIV_M ? 2 : h->priv];
-}
-
-/* Whole tables: what nothing was entered into since the last time is empty. */
-void rv_tlb_flush(struct rv_hart *h)
-{
-    for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
-        if (!(h->tlbs_used >> ctx & 1))
-            continue;
-        for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
-            h->tlbs[ctx].load[i].tag = RV_TLB_EMPTY;
-            h->tlbs[ctx].store[i].tag = RV_TLB_EMPTY;
-        }
-    }
-    rv_fetch_flush(h);
-    h->tlbs_used = 0;
-    for (unsigned half = 0; half < 2; half++)
-        h->large[half] = (struct rv_large){.first = UINT64_MAX};
-}
-
-void rv_fetch_flush(struct rv_hart *h)
-{
-    for (unsigned f = 0; f < 3; f++)
-        for (unsigned i = 0; (h->fetches_used >> f & 1) && i < RV_TLB_ENTRIES; i++)
-            h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
-    h->fetches_used = 0;
-}
-
-static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)
-{
-    if (*tag - first < size)
-        *tag = RV_TLB_EMPTY;
-}
-
-/* Drops every entry in the aligned range of `size` bytes around va. */
-static void flush_range(struct rv_hart *h, uint64_t va, uint64_t size)
-{
-    uint64_t first = va & ~(size - 1);
-
-    for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
-        for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
-            drop_if_within(&h->tlbs[ctx].load[i].tag, first, size);
-            drop_if_within(&h->tlbs[ctx].store[i].tag, first, size);
-        }
-        for (unsigned f = 0; f < 3; f++)
-            drop_if_within(&h->fetches[f].entry[i].tag, first, size);
-    }
-}
-
-void rv_tlb_flush_page(struct rv_hart *h, uint64_t va)
-{
-    const struct rv_large *large = &h->large[va >> 63];
-    unsigned i = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
-
-    /* The leaf at va may have been a large one, whose pieces lie anywhere in its range. */
-    if (va >= large->first && va <= large->last) {
-        flush_range(h, va, large->size);
-        return;
-    }
-    for (unsigned ctx = 0; ctx < RV_CONTEXTS; ctx++) {
-        h->tlbs[ctx].load[i].tag = RV_TLB_EMPTY;
-        h->tlbs[ctx].store[i].tag = RV_TLB_EMPTY;
-    }
-    for (unsigned f = 0; f < 3; f++)
-        h->fetches[f].entry[i].tag = RV_TLB_EMPTY;
 }

@@ -75,8 +75,10 @@ enum rv_access { RV_FETCH, RV_LOAD, RV_STORE };
  * RV_TLB_EMPTY, which no page-aligned address equals; host = va + addend. Only RAM that the
  * context may access outright is entered: MMIO, PMP-divided pages and the unmapped never are.
  */
+#ifndef RV_TLB_ENTRIES /* tests build with one */
 #define RV_TLB_ENTRIES 256
-#define RV_TLB_EMPTY   1ull
+#endif
+#define RV_TLB_EMPTY 1ull
 
 /* Aligned, so that no entry lies in two cache lines. */
 struct __attribute__((aligned(16))) rv_tlb_entry {
@@ -84,13 +86,18 @@ struct __attribute__((aligned(16))) rv_tlb_entry {
     uintptr_t addend;
 };
 
-/* Contexts of data accesses; each has its own tables, so changing privilege or SUM flushes
- * nothing. */
-enum rv_context { RV_CTX_U, RV_CTX_S, RV_CTX_S_SUM, RV_CTX_M, RV_CONTEXTS };
+#define RV_TLB_WORDS ((RV_TLB_ENTRIES + 63) / 64)
 
+/*
+ * filled: a bit for each place that an entry was made in since all were dropped. With it a
+ * flush costs what it drops; clearing whole tables took 100 ns more (bench-priv: sfence.vma).
+ */
 struct rv_tlb {
     struct rv_tlb_entry load[RV_TLB_ENTRIES];
     struct rv_tlb_entry store[RV_TLB_ENTRIES];
+    uint64_t filled[RV_TLB_WORDS];
+    /* The page of the last load and store that found a device; gpa = va + addend. */
+    struct rv_tlb_entry device[2];
 };
 
 /* Virtual addresses mapped by leaves larger than a page, of which the TLB holds pieces. */
@@ -109,6 +116,28 @@ struct __attribute__((aligned(16))) rv_fetch_entry {
 
 struct rv_fetch {
     struct rv_fetch_entry entry[RV_TLB_ENTRIES];
+    uint64_t filled[RV_TLB_WORDS];
+};
+
+/* Contexts of accesses below M-mode; each has its own tables, so changing privilege or SUM
+ * flushes nothing. Fetches know the first two, by privilege. */
+enum rv_context { RV_CTX_U, RV_CTX_S, RV_CTX_S_SUM, RV_SPACE_TLBS };
+#define RV_SPACE_FETCHES 2
+
+/*
+ * What a hart remembers of an address space, by the whole value of satp: a switch between
+ * spaces with numbers (ASID) moves a pointer and drops nothing (privileged specification,
+ * section "Supervisor Address Translation and Protection (satp) Register").
+ */
+#define RV_SPACES 8
+
+struct rv_space {
+    uint64_t satp;
+    uint64_t used;            /* the last switch to it, in switches */
+    bool filled;              /* something was entered since all was dropped */
+    struct rv_large large[2]; /* in the lower and the upper half of the address space */
+    struct rv_tlb tlb[RV_SPACE_TLBS];
+    struct rv_fetch fetch[RV_SPACE_FETCHES];
 };
 
 #define RV_PMP_ENTRIES 16
@@ -119,7 +148,11 @@ struct rv_hart {
     uint64_t x[33];         /* x[32] takes writes to x0 */
     struct rv_tlb *tlb;     /* of the current context */
     struct rv_fetch *fetch; /* of the current privilege */
+    struct rv_space *space; /* of satp */
+    uint64_t fences;        /* times that translations were dropped */
     uint64_t page_va;       /* translated code: the virtual page it runs in */
+    uintptr_t host_sp;      /* the host's stack while no way back of a call is on it */
+    uintptr_t code_base;    /* where the code cache is executed */
     const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
     uint32_t fp_live;       /* 1: the host's FPU has the guest's rounding mode and flags */
     uint32_t mxcsr;         /* on its way to and from the FPU */
@@ -170,11 +203,11 @@ struct rv_hart {
         cycle_base; /* added to the counts; the value itself when inhibited */
     struct rv_hpm hpm;
 
-    void *loop;                      /* the engine's own, beside the shared state */
-    uint8_t tlbs_used, fetches_used; /* which of these may have entries, a bit each */
-    struct rv_large large[2];        /* in the lower and the upper half of the address space */
-    struct rv_tlb tlbs[RV_CONTEXTS];
-    struct rv_fetch fetches[3]; /* U, S, M */
+    void *loop; /* the engine's own, beside the shared state */
+    uint64_t space_clock;
+    struct rv_tlb tlb_m; /* of M-mode, where nothing is translated */
+    struct rv_fetch fetch_m;
+    struct rv_space spaces[RV_SPACES];
 };
 
 #define RV_NO_RESERVATION UINTPTR_MAX
@@ -272,14 +305,37 @@ int rv_store_slow(struct rv_hart *h, uint64_t va, unsigned size, uint64_t value)
 int rv_atomic_place(struct rv_hart *h, uint64_t va, unsigned size, enum rv_access access,
                     struct rv_place *place);
 
+/* --- tlb.c --- */
+
+/* Makes the tables empty; once, before anything else. */
+void rv_tlb_init(struct rv_hart *h);
+
+/* Selects the space of satp, after each change of it; rv_context_update comes after that. */
+void rv_space_select(struct rv_hart *h);
+
 /* Selects the TLB of the current privilege, SUM and MPRV. After each change of them. */
 void rv_context_update(struct rv_hart *h);
 
-/* Drops translations: all, or that of one address, whatever the size of its leaf. Fetch entries
- * too. */
+/* Enters a page's place into the set of those that a flush must look at. */
+static inline void rv_tlb_fill(struct rv_hart *h, uint64_t filled[RV_TLB_WORDS], uint64_t va)
+{
+    unsigned i = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
+
+    filled[i / 64] |= 1ull << (i % 64);
+    h->space->filled = true;
+}
+
+/* Drops everything, of M-mode and of fetches too. */
 void rv_tlb_flush(struct rv_hart *h);
-void rv_tlb_flush_page(struct rv_hart *h, uint64_t va);
 void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
+
+/*
+ * sfence.vma: what the walks made of one address, whatever the size of its leaf, in one address
+ * space; RV_ANY, which is no page and no number: in all. Mappings that are global are those of
+ * each space, and go with it: more may always be dropped.
+ */
+#define RV_ANY UINT64_MAX
+void rv_tlb_fence(struct rv_hart *h, uint64_t va, uint64_t asid);
 
 /* --- pmp.c --- */
 

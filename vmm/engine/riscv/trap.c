@@ -55,6 +55,7 @@ void rv_reset(struct rv_hart *h, unsigned priv, uint64_t pc)
     atomic_fetch_and(&h->mip, ~(1ull << IRQ_COUNTER));
     rv_hpm_reset(h);
     rv_pmp_update(h);
+    rv_space_select(h);
     rv_context_update(h);
 }
 
@@ -343,5 +344,6 @@ void rv_state_set(struct rv_hart *h, const struct hart_state *s)
     h->seip_soft = s->seip_soft != 0;
     rv_hpm_state_set(h, s);
     rv_pmp_update(h);
+    rv_space_select(h);
     rv_context_update(h);
 }

@@ -1,0 +1,314 @@
+#!/bin/bash
+# kvm-x86.sh: the x86-64 KVM engine: small guests on this machine's /dev/kvm, and the same nested in QEMU with SVM.
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#     kvm-x86.sh BUILDDIR [linux]      needs BUILDDIR/tollgate and BUILDDIR/guest/x86-*.elf
+#
+# With `linux`, Debian's amd64 kernel boots in the nested Tollgate too, on one hart and on two.
+#
+# The nested host is Debian's amd64 kernel with kvm-amd in QEMU's emulation of a processor with SVM: slow, but it has
+# what every processor with SVM has. A /dev/kvm of this machine may be of another kind.
+#
+# Prints `ok NAME` or `FAIL NAME` a test, and `N passed, N failed[, N skipped]`. Status: 0, or 1 when one failed.
+set -eu
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+
+build=${1:-build}
+linux=${2:-}
+cache=${TOLLGATE_CACHE:-.cache}
+qemu=$cache/qemu-x86/qemu-system-x86_64
+host=$cache/debian-amd64
+limit=300 # seconds for the nested boot and all tests; about 60 are needed, 200 with Linux
+[ "$linux" != linux ] || limit=580
+passed=0
+failed=0
+skipped=0
+
+skip() { # the kind of host, why not
+	printf 'skipped: kvm-x86: %s: %s\n' "$1" "$2"
+	skipped=$((skipped + 1))
+}
+
+verdict() { # NAME, REASON why not; empty: passed
+	if [ -z "$2" ]; then
+		passed=$((passed + 1))
+		echo "ok $1"
+	else
+		failed=$((failed + 1))
+		echo "FAIL $1: $2"
+		[ ! -f "$out/$1" ] || tail -n 5 "$out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
+	fi
+}
+
+if [ ! -f "$build/guest/x86-hello.elf" ]; then
+	skip "all" "the x86-64 guests were not built: there is no compiler for x86-64"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+fi
+if [ "$(uname -m)" != x86_64 ]; then
+	skip "all" "this machine is no x86-64 host"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/tree/{bin,dev,proc,sys,tmp,lib}
+
+# --- what runs on both hosts: in the folder of the guests, with tollgate in PATH ---
+
+cat >"$work/tree/tests" <<'TESTS'
+# Each test's output goes between "@begin NAME" and "@end NAME STATUS".
+t() { # NAME, arguments of tollgate
+	name=$1
+	shift
+	echo "@begin $name"
+	timeout -s KILL 60 tollgate run -m 64M "$@" >"$tmp/out" 2>&1 </dev/null
+	status=$?
+	cat "$tmp/out"
+	echo
+	echo "@end $name $status"
+}
+
+# One that never ends. When it has printed a line it gets SIGTERM and must end by that.
+killed() {
+	name=$1
+	shift
+	echo "@begin $name"
+	rm -f "$tmp/pipe"
+	mkfifo "$tmp/pipe"
+	tollgate run -m 64M "$@" >"$tmp/pipe" 2>&1 </dev/null &
+	pid=$!
+	read -r line <"$tmp/pipe"
+	echo "$line"
+	kill -TERM $pid
+	wait $pid
+	status=$?
+	echo "@end $name $status"
+}
+
+t auto -v x86-hello.elf
+t hello --engine kvm x86-hello.elf
+t hello-4-harts -c 4 x86-hello.elf
+t arch --arch x86-64 x86-hello.elf
+t arch-wrong --arch riscv64 x86-hello.elf
+t raw --arch x86-64 --raw x86-hello.bin
+t pvh -p "said by the command line" x86-pvh.elf
+t riscv-on-kvm --engine kvm hello.elf
+t x86-on-interp --engine interp x86-hello.elf
+t probe --device tg-entropy x86-probe.elf
+t probe-trace --trace calls --device tg-entropy x86-probe.elf
+t stats --stats x86-probe.elf
+t deny --deny tg.console x86-probe.elf
+t without --without sbi-dbcn --report - x86-hello.elf
+t riscv-device --device plic x86-hello.elf
+t dtb --dtb x86-hello.elf x86-hello.elf
+t firmware --arch x86-64 --firmware x86-hello.elf
+t program --arch x86-64 --program x86-hello.elf
+t budget --max-steps 1000 x86-hello.elf
+t deterministic --deterministic x86-hello.elf
+t save --save-state "$tmp/state" x86-hello.elf
+t load --load-state "$tmp/state" x86-hello.elf
+t trace-inside --trace irq x86-hello.elf
+t triple --report - x86-hostile-triple.elf
+t nowhere --report - x86-hostile-nowhere.elf
+t load-nobody --report - x86-hostile-load.elf
+t store-nobody --report - x86-hostile-store.elf
+t misaligned --report - x86-hostile-misaligned.elf
+t ports --report - x86-hostile-ports.elf
+t string x86-hostile-string.elf
+killed killed-asleep x86-hostile-sleep.elf
+killed killed-asleep-4-harts -c 4 x86-hostile-sleep.elf
+killed killed-spinning x86-hostile-spin.elf
+echo "@begin latency"
+timeout -s KILL 120 tollgate bench calls --quick --guest x86-latency.elf >"$tmp/out" 2>&1
+status=$?
+cat "$tmp/out"
+echo "@end latency $status"
+TESTS
+
+# judged DIR: cuts a log into the tests' outputs.
+cut_log() { # LOG DIR
+	mkdir -p "$2"
+	tr -d '\r' <"$1" | awk -v dir="$2/" '
+		/^@begin / { name = $2; next }
+		/^@end /   { print $3 > (dir $2 ".status"); name = ""; next }
+		name != "" { print > (dir name) }'
+}
+
+# expect NAME STATUS [LINE...]: the test ended with STATUS and its output holds each LINE.
+expect() {
+	local name=$1 want=$2 line got reason=""
+	shift 2
+	got=$(cat "$out/$name.status" 2>/dev/null) || got='no end'
+	[ "$got" = "$want" ] || reason="status $got, not $want"
+	for line in "$@"; do
+		[ -n "$reason" ] || grep -aqF -- "$line" "$out/$name" || reason="no '$line' in the output"
+	done
+	verdict "$where: $name" "$reason"
+}
+
+# The calls that both architectures have get the same answers: the probe's lines, without numbers and skips.
+tap() { sed -nE 's/^(ok|not ok) [0-9]+ - /\1 /p' "$1" | grep -E "$shared" | sort -u; }
+shared='^(not )?ok (base|unknown|dbcn|srst|tg\.base|tg\.console|tg\.entropy):'
+
+judge() {
+	local got differ reason lost=$1
+	expect auto 0 'engine kvm, 1 hart' 'Hello from 64-bit mode.'
+	expect hello 0 'Hello from 64-bit mode.'
+	expect hello-4-harts 0 'Hello from 64-bit mode.'
+	expect arch 0 'Hello from 64-bit mode.'
+	expect arch-wrong 65 'is an ELF file for x86-64; a RISC-V one is needed'
+	expect raw 0 'Hello from 64-bit mode.'
+	expect pvh 0 'said by the command line'
+	expect riscv-on-kvm 69 'the guest is for riscv64, and this engine runs x86-64 guests'
+	expect x86-on-interp 69 'the guest is for x86-64, and this engine runs riscv64 guests'
+	expect probe 0 'written through DBCN' '1..108'
+	reason=$("$build/tollgate" run --engine interp -m 64M --device tg-entropy "$build/guest/probe.elf" </dev/null \
+		2>/dev/null | tr -d '\r' >"$work/interp" || :)
+	tap "$work/interp" >"$work/want"
+	tap "$out/probe" >"$work/got"
+	differ=$(diff "$work/want" "$work/got" | head -n 3) || :
+	reason=
+	[ -s "$work/got" ] && [ -z "$differ" ] || reason="differs: $differ"
+	verdict "$where: $(wc -l <"$work/got") lines of the probe are those of a RISC-V guest" "$reason"
+	expect probe-trace 0 'tg.base.null()' 'sbi.dbcn.write(' '1..108'
+	expect stats 0 'tg.base.null' 'pio'
+	expect deny 1 'not ok'
+	expect without 0 '"pio": '
+	expect riscv-device 78 '--device: plic is not for x86-64 guests'
+	expect dtb 78 '--dtb: x86-64 guests find their machine by ACPI'
+	expect firmware 69 'it does not support --firmware'
+	expect program 69 'it does not support --program'
+	expect budget 69 'it does not support --max-steps'
+	expect deterministic 69 '--deterministic'
+	expect save 69 '--save-state: engine kvm'
+	expect load 69 '--load-state: engine kvm'
+	expect trace-inside 69 "--trace: engine kvm does not see 'irq'"
+	if [ "$lost" = lost ]; then
+		# AMD's processors lose the registers of a triple fault.
+		expect triple 100 'guest fault: hart 0' 'triple fault' '"registers"'
+	else
+		expect triple 100 'guest fault: hart 0, pc 0x200006: triple fault, code' '<0f> 0b' '"r12": "0x1234"'
+	fi
+	expect nowhere 100 'guest fault: hart 0, pc 0xc8000000: a jump to where no memory is' '"rax": "0xc8000000"'
+	expect load-nobody 100 'pc 0x200005: no device takes a load of 4 bytes at 0xd0008000' '<8b> 08 0f 0b' '"cr3": "0x30000"'
+	expect store-nobody 100 'no device takes a store of 4 bytes at 0xd0008000' '89 08 <0f> 0b'
+	expect misaligned 100 'pc 0x200005: no device takes a load of 8 bytes at 0xd0010002'
+	expect ports 0 '"pio": '
+	expect string 0 'sixteen bytes, and then some more of them'
+	expect killed-asleep 143 '1...'
+	expect killed-asleep-4-harts 143 '1...'
+	expect killed-spinning 143
+	expect latency 0 'measured: kvm, quick' 'PIO doorbell' 'MMIO doorbell' 'int 0x80' 'sysenter' 'syscall'
+}
+
+cp "$build/tollgate" "$work/tree/bin/"
+cp "$build"/guest/x86-*.elf "$build/guest/hello.elf" "$work/tree/"
+objcopy -O binary "$build/guest/x86-hello.elf" "$work/tree/x86-hello.bin"
+
+# --- this machine ---
+
+where=here
+out=$work/here
+mkdir -p "$out"
+if ! "$build/tollgate" run --engine kvm -m 64M "$build/guest/x86-hello.elf" </dev/null >"$out/first" 2>&1 &&
+	grep -q 'cannot open /dev/kvm\|lacks\|does not speak' "$out/first"; then
+	skip "this machine" "$(sed 's/.*this guest: //' "$out/first")"
+else
+	(cd "$work/tree" && PATH=$work/tree/bin:$PATH tmp=$out sh ./tests) >"$out/log" 2>&1
+	cut_log "$out/log" "$out"
+	judge "$(grep -aq 'registers lost' "$out/triple" && echo lost)"
+fi
+
+# --- nested ---
+
+nested_missing() {
+	"$qemu" --version >/dev/null 2>&1 || { echo "there is no QEMU for x86 in the cache; tests/tools/qemu.sh x86 fetches it"; return; }
+	sh guest/linux/fetch.sh amd64 --check || { echo "Debian's amd64 kernel is not in the cache; guest/linux/fetch.sh amd64 fetches it"; return; }
+	command -v cpio >/dev/null || echo "there is no cpio"
+}
+
+cat >"$work/tree/init" <<'INIT'
+#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+exec </dev/null >/dev/console 2>&1
+for module in irqbypass kvm ccp kvm-amd; do
+	insmod /lib/$module.ko
+done
+tmp=/tmp
+. /tests
+if [ -e Image ]; then
+	limit=200
+	t() {
+		name=$1
+		shift
+		echo "@begin $name"
+		timeout -s KILL $limit tollgate run "$@" >/tmp/out 2>&1 </dev/null
+		status=$?
+		cat /tmp/out
+		echo
+		echo "@end $name $status"
+	}
+	t linux -m 256M -i initramfs.cpio -p "console=ttyS0 quiet tg.init=poweroff" Image
+	t linux-2-harts -m 256M -c 2 -i initramfs.cpio -p 'console=hvc0 quiet tg.run="cat /proc/interrupts"' Image
+fi
+chmod 000 /dev/kvm
+rm /dev/kvm
+t no-kvm --engine kvm x86-hello.elf
+t no-kvm-auto x86-hello.elf
+t no-kvm-riscv -v hello.elf
+poweroff -f
+INIT
+
+nested() {
+	local status=0 file
+	chmod 0755 "$work/tree/init"
+	cp "$host/busybox" "$work/tree/bin/"
+	for applet in sh mount insmod timeout cat mkfifo kill chmod rm poweroff; do
+		ln -s busybox "$work/tree/bin/$applet"
+	done
+	cp "$host"/host/*.ko "$work/tree/lib/"
+	# The program's libraries, at their own paths.
+	ldd "$build/tollgate" | grep -oE '/[^ ]+' | while read -r file; do
+		mkdir -p "$work/tree/$(dirname "$file")"
+		cp -L "$file" "$work/tree/$file"
+	done
+	if [ "$linux" = linux ]; then
+		cp "$host/Image" "$work/tree/Image"
+		sh guest/linux/initramfs.sh amd64 "$work/tree/initramfs.cpio" || exit 1
+	fi
+	(cd "$work/tree" && find . | cpio -o -H newc --quiet) | gzip -1 >"$work/initrd"
+	timeout -k 5 "$limit" "$qemu" -machine q35 -accel tcg -cpu EPYC,+svm,+npt -smp 1 -m 1G -display none -nodefaults \
+		-no-reboot -serial "file:$work/log" -kernel "$host/Image" -initrd "$work/initrd" \
+		-append "console=ttyS0 quiet nokaslr mitigations=off panic=-1 PATH=/bin" </dev/null >"$work/qemu" 2>&1 || status=$?
+	if ! grep -aq '^@begin' "$work/log"; then
+		tail -n 20 "$work/qemu" "$work/log"
+		verdict "nested: boot" "QEMU ended with status $status before the first test"
+		return
+	fi
+	cut_log "$work/log" "$out"
+	judge lost
+	expect no-kvm 69 'cannot open /dev/kvm: No such file or directory'
+	expect no-kvm-auto 69 'kvm: cannot open /dev/kvm'
+	expect no-kvm-riscv 0 'engine interp'
+	if [ "$linux" = linux ]; then
+		expect linux 0 TOLLGATE-INIT-OK
+		expect linux-2-harts 0 'CPU1' 'IO-APIC' 'virtio' 'TOLLGATE-STATUS 0'
+	fi
+}
+
+where=nested
+out=$work/nested
+mkdir -p "$out"
+missing=$(nested_missing)
+if [ -n "$missing" ]; then
+	skip "nested" "$missing"
+else
+	nested
+fi
+
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]

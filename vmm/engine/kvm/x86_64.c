@@ -1,0 +1,393 @@
+/* x86_64.c: the host's KVM on x86-64 as an engine: VM, vCPUs, run, kicks, interrupt lines. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/kvm/x86_64.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "vmm/engine/kvm/engine.h"
+#include "vmm/host.h"
+#include "vmm/phases.h"
+#include "vmm/x86/x86.h"
+
+#define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
+
+/* Three pages and one that KVM wants on Intel's processors, in the hole, below the 4 GiB. */
+#define KVM_IDENTITY_MAP UINT64_C(0xfffbc000)
+#define KVM_TSS          UINT64_C(0xfffbd000)
+
+static struct kvm_vm *kvm_vm_of(struct vm *vm)
+{
+    return vm->engine_state;
+}
+
+/* --- probe --- */
+
+/* Opens /dev/kvm, or says why it cannot be used. The descriptor or -errno. */
+static int kvm_open(char *why, size_t size)
+{
+    static const struct {
+        int cap;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_USER_MEMORY,    "memory slots"            },
+        {KVM_CAP_IRQCHIP,        "interrupt controllers"   },
+        {KVM_CAP_PIT2,           "a timer (i8254)"         },
+        {KVM_CAP_EXT_CPUID,      "CPUID of its own"        },
+        {KVM_CAP_SYNC_REGS,      "shared registers"        },
+        {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"         },
+        {KVM_CAP_READONLY_MEM,   "memory that is read-only"},
+    };
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        int error = errno;
+        snprintf(why, size, "cannot open /dev/kvm: %s%s", strerror(error),
+                 error == ENOENT
+                     ? " (is the module kvm_intel or kvm_amd loaded, and are VMX or SVM on?)"
+                 : error == EACCES ? " (usually the group kvm may)"
+                                   : "");
+        return -error;
+    }
+    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
+        snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
+        close(fd);
+        return -ENOTSUP;
+    }
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
+            continue;
+        snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
+        close(fd);
+        return -ENOTSUP;
+    }
+    return fd;
+}
+
+static int kvm_probe(char *why, size_t size)
+{
+    int fd = kvm_open(why, size);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+/* --- the VM --- */
+
+static void kvm_vm_destroy(struct vm *vm)
+{
+    struct kvm_vm *kv = kvm_vm_of(vm);
+
+    if (!kv)
+        return;
+    if (kv->vm_fd >= 0)
+        close(kv->vm_fd);
+    if (kv->kvm_fd >= 0)
+        close(kv->kvm_fd);
+    free(kv->cpuid);
+    free(kv);
+    vm->engine_state = NULL;
+}
+
+static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_slot *slot,
+                    uint32_t flags)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = number,
+        .flags = flags,
+        .guest_phys_addr = slot->gpa,
+        .memory_size = slot->size,
+        .userspace_addr = (uintptr_t)slot->host,
+    };
+
+    return ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+/* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
+static int slots_set(const struct kvm_vm *kv, const struct vm *vm)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < vm->mem.nslots; i++)
+        rc = slot_set(kv, i, &vm->mem.slot[i], 0);
+    for (unsigned i = 0; rc == 0 && i < vm->mem.nrom; i++)
+        rc = slot_set(kv, MEM_SLOTS_MAX + i, &vm->mem.rom[i], KVM_MEM_READONLY);
+    return rc;
+}
+
+/* Do the machine's sizes fit what this kernel can do? */
+static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
+{
+    int harts = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    int slots = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+
+    if (harts > 0 && vm->config->nharts > (unsigned)harts)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--cpus: this kernel's KVM makes at most %d harts", harts);
+    if (slots > 0 && MEM_SLOTS_MAX + vm->mem.nrom > (unsigned)slots)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: this kernel's KVM has %d memory slots, too few", slots);
+    return 0;
+}
+
+/* A PC's interrupt controllers and timer. They come before the harts. */
+static int chips_create(const struct kvm_vm *kv)
+{
+    uint64_t identity = KVM_IDENTITY_MAP;
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+
+    /* Both are for Intel's processors only, and absent where they mean nothing. */
+    ioctl(kv->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+    ioctl(kv->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS);
+    if (ioctl(kv->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0 ||
+        ioctl(kv->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Any thread. The kernel wires ISA's interrupts to both controllers, the others to the I/O APIC
+ * alone (Linux, arch/x86/kvm/irq.c, default_routing). */
+static void kvm_irq_set(void *self, unsigned gsi, bool level)
+{
+    const struct kvm_vm *kv = self;
+    struct kvm_irq_level line = {.irq = gsi, .level = level};
+
+    ioctl(kv->vm_fd, KVM_IRQ_LINE, &line);
+}
+
+/* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
+static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
+{
+    char why[160];
+    int size, rc;
+
+    kv->kvm_fd = kvm_open(why, sizeof(why));
+    if (kv->kvm_fd < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
+    kv->vm_fd = ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
+    if (kv->vm_fd < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
+                         strerror(errno));
+    rc = limits_check(kv, vm, err);
+    if (rc < 0)
+        return rc;
+    size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    kv->run_size = size > 0 ? (size_t)size : 0;
+    if (kv->run_size < sizeof(struct kvm_run))
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: this kernel's KVM shares too little of a hart");
+    rc = slots_set(kv, vm);
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
+                         strerror(-rc));
+    rc = chips_create(kv);
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: it makes no interrupt controllers: %s", strerror(-rc));
+    rc = kvm_cpuid_read(kv);
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it tells no CPUID: %s",
+                         strerror(-rc));
+    if (irq_controller(vm, kvm_irq_set, kv, 0) != 0)
+        return error_set(err, STATUS_CONFIG,
+                         "--engine kvm: it has its own interrupt "
+                         "controllers; leave the other one out");
+    return 0;
+}
+
+static int kvm_vm_create(struct vm *vm, struct error *err)
+{
+    struct kvm_vm *kv = calloc(1, sizeof(*kv));
+    int rc;
+
+    if (!kv)
+        return error_set(err, STATUS_OS, "--engine kvm: no memory");
+    kv->kvm_fd = kv->vm_fd = -1;
+    vm->engine_state = kv;
+    rc = host_thread_kick_init();
+    if (rc < 0)
+        rc = error_set(err, STATUS_OS, "--engine kvm: the host gives no signal: %s",
+                       strerror(-rc));
+    if (rc == 0)
+        rc = vm_fill(kv, vm, err);
+    if (rc != 0)
+        kvm_vm_destroy(vm);
+    return rc;
+}
+
+/* --- harts --- */
+
+static void kvm_hart_destroy(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    if (!k)
+        return;
+    if (k->run)
+        munmap(k->run, k->vm->run_size);
+    if (k->fd >= 0)
+        close(k->fd);
+    free(k);
+    hart->engine_state = NULL;
+}
+
+static int hart_fill(struct kvm_hart *k)
+{
+    struct kvm_vm *kv = k->vm;
+    void *run;
+
+    k->fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
+    if (k->fd < 0)
+        return -errno;
+    run = mmap(NULL, kv->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
+    if (run == MAP_FAILED)
+        return -errno;
+    k->run = run;
+    k->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    return kvm_cpuid_set(k);
+}
+
+static int kvm_hart_create(struct hart *hart)
+{
+    struct kvm_hart *k = calloc(1, sizeof(*k));
+    int rc;
+
+    if (!k)
+        return -ENOMEM;
+    k->hart = hart;
+    k->vm = kvm_vm_of(hart->vm);
+    k->fd = -1;
+    hart->engine_state = k;
+    rc = hart_fill(k);
+    if (rc != 0)
+        kvm_hart_destroy(hart);
+    return rc;
+}
+
+static int kvm_x86_start(struct hart *hart, const struct x86_start *start)
+{
+    return kvm_start_write(kvm_hart_of(hart), start);
+}
+
+/* --- run --- */
+
+/* False: leave. Fences are RISC-V's: nobody posts any here. */
+static bool attend(struct hart *hart)
+{
+    uint32_t requests = atomic_load(&hart->requests);
+
+    if (requests & HART_REQ_FENCES)
+        hart_take_fences(hart);
+    if (requests & HART_REQ_WAKE)
+        atomic_fetch_and(&hart->requests, ~HART_REQ_WAKE);
+    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART));
+}
+
+/* As in riscv64.c: a kick is never lost and never waits. */
+static int kvm_run(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+    enum gate gate = GATE_CONTINUE;
+
+    atomic_store(&k->thread, host_thread_self());
+    while (gate == GATE_CONTINUE) {
+        int error;
+
+        __atomic_store_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!attend(hart))
+            break;
+        phase_end(hart);
+        error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        phase_mark(hart, MARK_LEAVE);
+        k->pending = PENDING_NONE;
+        gate = kvm_exit_deliver(k, error);
+    }
+    kvm_finish(k);
+    atomic_store(&k->thread, 0);
+    return 0;
+}
+
+static void kvm_kick(struct hart *hart)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+    int thread;
+
+    if (!k || !k->run)
+        return;
+    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    thread = atomic_load(&k->thread);
+    if (thread != 0)
+        host_thread_kick(thread);
+}
+
+/* --- what a hart of RISC-V has, and here is the kernel's own --- */
+
+static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
+{
+    (void)hart;
+    (void)irq;
+    (void)level;
+}
+
+static bool kvm_irq_pending(struct hart *hart)
+{
+    (void)hart;
+    return false;
+}
+
+static void kvm_set_timer(struct hart *hart, uint64_t ticks)
+{
+    (void)hart;
+    (void)ticks;
+}
+
+static uint64_t kvm_timer_deadline(struct hart *hart)
+{
+    (void)hart;
+    return UINT64_MAX;
+}
+
+static void kvm_fence(struct hart *hart, const struct hart_fence *fence)
+{
+    (void)hart;
+    (void)fence;
+}
+
+/* Calls come by the doorbell, all of them: nothing is answered below. */
+static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)
+{
+    (void)vm;
+    (void)ext;
+    return ROUTE_EXITS;
+}
+
+const struct engine engine_kvm = {
+    .name = "kvm",
+    .summary = "the host's KVM: x86-64 guests on the processor itself",
+    .caps = ENGINE_HARTS,
+    .arch = &arch_x86_64,
+    .probe = kvm_probe,
+    .vm_create = kvm_vm_create,
+    .vm_destroy = kvm_vm_destroy,
+    .hart_create = kvm_hart_create,
+    .hart_destroy = kvm_hart_destroy,
+    .run = kvm_run,
+    .kick = kvm_kick,
+    .hart_irq = kvm_hart_irq,
+    .irq_pending = kvm_irq_pending,
+    .set_timer = kvm_set_timer,
+    .timer_deadline = kvm_timer_deadline,
+    .pc = kvm_pc,
+    .fence = kvm_fence,
+    .x86_start = kvm_x86_start,
+    .registers = kvm_registers,
+    .call_route = kvm_call_route,
+};

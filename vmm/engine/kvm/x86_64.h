@@ -1,0 +1,74 @@
+/* x86_64.h: what the files of the x86-64 KVM engine share. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VMM_ENGINE_KVM_X86_64_H
+#define VMM_ENGINE_KVM_X86_64_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "vmm/vm.h"
+
+#define KVM_CPUID_MAX 256
+
+struct kvm_vm {
+    int kvm_fd, vm_fd;
+    size_t run_size;
+    bool deadline_timer; /* the local APIC's TSC-deadline mode is there */
+    struct kvm_cpuid2 *cpuid;
+};
+
+/* What the kernel still does at the next KVM_RUN for the exit before it. */
+enum kvm_pending {
+    PENDING_NONE,
+    PENDING_OUT, /* maybe moves rip behind the instruction */
+    PENDING_IN,  /* writes the register, and moves rip */
+    PENDING_MMIO,
+};
+
+struct kvm_hart {
+    struct hart *hart;
+    struct kvm_vm *vm;
+    int fd;
+    struct kvm_run *run;
+    _Atomic int thread; /* inside run: host_thread_self(); else 0 */
+    enum kvm_pending pending;
+    /* Registers of the last exit: in run->s.regs, where the kernel puts them by itself. */
+    uint64_t last_rip; /* at the last exit that was no fault */
+};
+
+static inline struct kvm_hart *kvm_hart_of(struct hart *hart)
+{
+    return hart->engine_state;
+}
+
+static inline struct kvm_regs *kvm_regs(struct kvm_hart *k)
+{
+    return &k->run->s.regs.regs;
+}
+
+/* --- x86_64_regs.c --- */
+
+/* Makes the CPUID leaves of the VM's harts, which differ in their APIC IDs. 0 or -errno. */
+int kvm_cpuid_read(struct kvm_vm *kv);
+int kvm_cpuid_set(struct kvm_hart *k);
+int kvm_start_write(struct kvm_hart *k, const struct x86_start *start);
+unsigned kvm_registers(struct hart *hart, struct hart_register *list);
+/* Guest-virtual code around an address; how many bytes there are from `from` on. */
+size_t kvm_code_read(struct kvm_hart *k, uint64_t from, uint8_t *code, size_t max);
+
+/* --- x86_64_exit.c --- */
+
+/* Delivers the exit that KVM_RUN returned with (error 0), or its failure, and commits the
+ * reply.
+ */
+enum gate kvm_exit_deliver(struct kvm_hart *k, int error);
+
+/* Lets the kernel do what is pending, without running the guest. */
+void kvm_finish(struct kvm_hart *k);
+
+/* The pc of the instruction that exited. */
+uint64_t kvm_pc(struct hart *hart);
+
+#endif

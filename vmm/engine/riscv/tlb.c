@@ -1,0 +1,210 @@
+/* tlb.c: the software TLB: address spaces by satp, and what fences drop of them. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/riscv/rv.h"
+
+#include "vmm/vm.h"
+
+#define SATP_MODE(satp) ((satp) >> 60)
+#define SATP_ASID(satp) ((satp) >> 44 & 0xffff)
+
+#define SPACE_FREE UINT64_MAX /* no satp that a hart can have: its mode is reserved */
+
+static void tlb_clear(struct rv_tlb *tlb)
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++) {
+        for (uint64_t set = tlb->filled[word]; set; set &= set - 1) {
+            unsigned i = word * 64 + (unsigned)__builtin_ctzll(set);
+
+            tlb->load[i].tag = RV_TLB_EMPTY;
+            tlb->store[i].tag = RV_TLB_EMPTY;
+        }
+        tlb->filled[word] = 0;
+    }
+    tlb->device[0].tag = tlb->device[1].tag = RV_TLB_EMPTY;
+}
+
+static void fetch_clear(struct rv_fetch *fetch)
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++) {
+        for (uint64_t set = fetch->filled[word]; set; set &= set - 1)
+            fetch->entry[word * 64 + (unsigned)__builtin_ctzll(set)].tag = RV_TLB_EMPTY;
+        fetch->filled[word] = 0;
+    }
+}
+
+static void space_clear(struct rv_space *space)
+{
+    if (!space->filled)
+        return;
+    space->filled = false;
+    for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
+        tlb_clear(&space->tlb[i]);
+    for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
+        fetch_clear(&space->fetch[i]);
+    for (unsigned half = 0; half < 2; half++)
+        space->large[half] = (struct rv_large){.first = UINT64_MAX};
+}
+
+/* Memory that holds anything: all of it may be entries. */
+static void filled_all(uint64_t filled[RV_TLB_WORDS])
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
+        filled[word] = RV_TLB_ENTRIES < 64 ? (1ull << RV_TLB_ENTRIES % 64) - 1 : UINT64_MAX;
+}
+
+static void space_begin(struct rv_space *space)
+{
+    space->filled = true;
+    for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
+        filled_all(space->tlb[i].filled);
+    for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
+        filled_all(space->fetch[i].filled);
+}
+
+void rv_tlb_init(struct rv_hart *h)
+{
+    filled_all(h->tlb_m.filled);
+    filled_all(h->fetch_m.filled);
+    tlb_clear(&h->tlb_m);
+    fetch_clear(&h->fetch_m);
+    for (unsigned i = 0; i < RV_SPACES; i++)
+        h->spaces[i].satp = SPACE_FREE;
+    h->space = &h->spaces[0];
+    rv_space_select(h);
+}
+
+/* The space of a satp, or the one that has waited longest. */
+static struct rv_space *space_find(struct rv_hart *h, uint64_t satp)
+{
+    struct rv_space *oldest = &h->spaces[0];
+
+    for (unsigned i = 0; i < RV_SPACES; i++) {
+        if (h->spaces[i].satp == satp)
+            return &h->spaces[i];
+        if (h->spaces[i].used < oldest->used)
+            oldest = &h->spaces[i];
+    }
+    return oldest;
+}
+
+/*
+ * Without translation all values of satp are one space. An address space with number 0 begins
+ * anew: software that does not use the numbers may have none of the fences that they need.
+ */
+void rv_space_select(struct rv_hart *h)
+{
+    uint64_t satp = SATP_MODE(h->satp) ? h->satp : 0;
+    struct rv_space *space = space_find(h, satp);
+
+    if (space->satp == SPACE_FREE)
+        space_begin(space);
+    if (space->satp != satp || (satp && SATP_ASID(satp) == 0))
+        space_clear(space);
+    space->satp = satp;
+    space->used = ++h->space_clock;
+    h->space = space;
+}
+
+void rv_context_update(struct rv_hart *h)
+{
+    unsigned priv = h->priv;
+
+    if (priv == PRIV_M && (h->mstatus & RV_MPRV))
+        priv = (unsigned)(h->mstatus & RV_MPP) >> RV_MPP_SHIFT;
+    if (priv == PRIV_M)
+        h->tlb = &h->tlb_m;
+    else if (priv == PRIV_U)
+        h->tlb = &h->space->tlb[RV_CTX_U];
+    else
+        h->tlb = &h->space->tlb[h->mstatus & RV_SUM ? RV_CTX_S_SUM : RV_CTX_S];
+    h->fetch = h->priv == PRIV_M ? &h->fetch_m : &h->space->fetch[h->priv];
+}
+
+void rv_tlb_flush(struct rv_hart *h)
+{
+    tlb_clear(&h->tlb_m);
+    fetch_clear(&h->fetch_m);
+    rv_tlb_fence(h, RV_ANY, RV_ANY);
+}
+
+void rv_fetch_flush(struct rv_hart *h)
+{
+    h->fences++;
+    fetch_clear(&h->fetch_m);
+    for (unsigned i = 0; i < RV_SPACES; i++)
+        for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
+            fetch_clear(&h->spaces[i].fetch[f]);
+}
+
+static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)
+{
+    if (*tag - first < size)
+        *tag = RV_TLB_EMPTY;
+}
+
+static void tlb_drop_range(struct rv_tlb *tlb, uint64_t first, uint64_t size)
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
+        for (uint64_t set = tlb->filled[word]; set; set &= set - 1) {
+            unsigned i = word * 64 + (unsigned)__builtin_ctzll(set);
+
+            drop_if_within(&tlb->load[i].tag, first, size);
+            drop_if_within(&tlb->store[i].tag, first, size);
+        }
+    drop_if_within(&tlb->device[0].tag, first, size);
+    drop_if_within(&tlb->device[1].tag, first, size);
+}
+
+static void fetch_drop_range(struct rv_fetch *fetch, uint64_t first, uint64_t size)
+{
+    for (unsigned word = 0; word < RV_TLB_WORDS; word++)
+        for (uint64_t set = fetch->filled[word]; set; set &= set - 1)
+            drop_if_within(&fetch->entry[word * 64 + (unsigned)__builtin_ctzll(set)].tag, first,
+                           size);
+}
+
+/* Drops every entry in the aligned range of `size` bytes around va. */
+static void space_drop_range(struct rv_space *space, uint64_t va, uint64_t size)
+{
+    uint64_t first = va & ~(size - 1);
+
+    for (unsigned i = 0; i < RV_SPACE_TLBS; i++)
+        tlb_drop_range(&space->tlb[i], first, size);
+    for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
+        fetch_drop_range(&space->fetch[i], first, size);
+}
+
+static void space_drop_page(struct rv_space *space, uint64_t va)
+{
+    const struct rv_large *large = &space->large[va >> 63];
+    unsigned at = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
+
+    /* The leaf at va may have been a large one, whose pieces lie anywhere in its range. */
+    if (va >= large->first && va <= large->last) {
+        space_drop_range(space, va, large->size);
+        return;
+    }
+    for (unsigned i = 0; i < RV_SPACE_TLBS; i++) {
+        space->tlb[i].load[at].tag = RV_TLB_EMPTY;
+        space->tlb[i].store[at].tag = RV_TLB_EMPTY;
+        space->tlb[i].device[0].tag = space->tlb[i].device[1].tag = RV_TLB_EMPTY;
+    }
+    for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
+        space->fetch[i].entry[at].tag = RV_TLB_EMPTY;
+}
+
+void rv_tlb_fence(struct rv_hart *h, uint64_t va, uint64_t asid)
+{
+    h->fences++;
+    for (unsigned i = 0; i < RV_SPACES; i++) {
+        struct rv_space *space = &h->spaces[i];
+
+        if (space->satp == SPACE_FREE ||
+            (asid != RV_ANY && SATP_ASID(space->satp) != (asid & 0xffff)))
+            continue;
+        if (va == RV_ANY)
+            space_clear(space);
+        else
+            space_drop_page(space, va);
+    }
+}

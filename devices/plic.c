@@ -262,6 +262,12 @@ static void plic_destroy(void *self)
 static int plic_create(struct module_instance *inst, struct error *err)
 {
     unsigned ncontexts = 2 * inst->vm->config->nharts;
+
+    if (inst->vm->irq.below) {
+        error_set(err, STATUS_CONFIG,
+                  "plic: the engine's kernel has an interrupt controller, aia; leave it out");
+        return -ENODEV; /* absent, unless it was asked for */
+    }
     struct plic *plic = calloc(1, sizeof(*plic) + ncontexts * sizeof(plic->context[0]));
     if (!plic) {
         error_set(err, STATUS_OS, "plic: out of memory");

@@ -13,6 +13,7 @@
 #include "vmm/fdt.h"
 #include "vmm/irq.h"
 #include "vmm/le.h"
+#include "vmm/notify.h"
 #include "vmm/vm.h"
 #include "vmm/acpi.h"
 
@@ -85,10 +86,29 @@ static unsigned slot_irq(const struct virtio_device *dev)
     return vm_arch(dev->vm)->virtio_irq + dev->slot;
 }
 
+/*
+ * Where the line is an edge: one for each change after which there is something to see. It is
+ * lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves
+ * the line of an irqfd high, and the next edge would be none.
+ */
+static void isr_edge(const struct virtio_device *dev)
+{
+    if (dev->line_fd >= 0)
+        notify_raise(dev->line_fd);
+    else
+        irq_set(dev->vm, slot_irq(dev), true);
+    irq_set(dev->vm, slot_irq(dev), false);
+}
+
 static void isr_update(struct virtio_device *dev, uint32_t isr)
 {
+    bool changed = isr != dev->isr;
+
     dev->isr = isr;
-    irq_set(dev->vm, slot_irq(dev), isr != 0);
+    if (!dev->vm->irq.edge[slot_irq(dev)])
+        irq_set(dev->vm, slot_irq(dev), isr != 0);
+    else if (isr != 0 && changed)
+        isr_edge(dev);
 }
 
 void virtio_config_changed(struct virtio_device *dev)
@@ -270,10 +290,16 @@ static int chain_collect(const struct virtq *q, struct virtq_chain *chain)
     return -EINVAL;
 }
 
+/* What its harts have asked for before they ended is still done. */
+static bool guest_stops(const struct vm *vm)
+{
+    return atomic_load(&vm->stopping) && !atomic_load(&vm->quiet);
+}
+
 bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
 {
     /* A guest that adds requests for ever must not keep a hart from stopping. */
-    if (!virtq_active(q) || atomic_load(&q->dev->vm->stopping))
+    if (!virtq_active(q) || guest_stops(q->dev->vm))
         return false;
     uint16_t waiting = (uint16_t)(word_acquire(q->avail_idx) - q->next_avail);
     if (waiting == 0)
@@ -298,7 +324,7 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
 
 bool virtq_rearm(struct virtq *q)
 {
-    if (!virtq_active(q) || atomic_load(&q->dev->vm->stopping))
+    if (!virtq_active(q) || guest_stops(q->dev->vm))
         return false;
     if (q->avail_event)
         word_store(q->avail_event, q->next_avail);
@@ -457,8 +483,43 @@ static void device_clear(struct virtio_device *dev)
         dev->ops->reset(dev);
 }
 
+static gpa_t slot_base(const struct virtio_device *dev)
+{
+    return vm_arch(dev->vm)->virtio + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
+}
+
+static void queue_notify(struct virtio_device *dev, uint32_t n)
+{
+    if (n < VIRTIO_QUEUES_MAX && virtq_active(&dev->queue[n]))
+        dev->ops->notify(dev, n);
+}
+
+/* The driver's store of QueueNotify, on the notifier's thread. */
+static void queue_notified(void *self, unsigned n)
+{
+    struct virtio_device *dev = self;
+
+    pthread_mutex_lock(&dev->lock);
+    queue_notify(dev, n);
+    pthread_mutex_unlock(&dev->lock);
+}
+
+/* At the first reset engine and harts are there. What fails here goes the usual way. */
+static void device_bind(struct virtio_device *dev)
+{
+    dev->bound = true;
+    if (dev->vm->irq.edge[slot_irq(dev)])
+        dev->line_fd = notify_line(dev->vm, slot_irq(dev));
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (dev->queue_size[n] != 0)
+            (void)notify_claim(dev->vm, slot_base(dev) + REG_QUEUE_NOTIFY, n, queue_notified,
+                               dev, n);
+}
+
 void virtio_reset(struct virtio_device *dev)
 {
+    if (!dev->bound)
+        device_bind(dev);
     pthread_mutex_lock(&dev->lock);
     device_clear(dev);
     pthread_mutex_unlock(&dev->lock);
@@ -572,10 +633,7 @@ static void reg_write(void *self, struct hart *hart, uint64_t offset, unsigned s
     case REG_DRIVER_FEATURES_SEL: dev->driver_features_sel = value; break;
     case REG_DRIVER_FEATURES: driver_features_write(dev, value); break;
     case REG_QUEUE_SEL: dev->queue_sel = value; break;
-    case REG_QUEUE_NOTIFY:
-        if (value < VIRTIO_QUEUES_MAX && virtq_active(&dev->queue[value]))
-            dev->ops->notify(dev, value);
-        break;
+    case REG_QUEUE_NOTIFY: queue_notify(dev, value); break;
     case REG_INTERRUPT_ACK: isr_update(dev, dev->isr & ~value); break;
     case REG_STATUS: status_write(dev, value); break;
     default: queue_write(dev, offset, value); break;
@@ -666,11 +724,6 @@ static int slot_choose(struct virtio_device *dev, const struct module_instance *
     return -ENOSPC;
 }
 
-static gpa_t slot_base(const struct virtio_device *dev)
-{
-    return vm_arch(dev->vm)->virtio + (gpa_t)dev->slot * PLAT_VIRTIO_SIZE;
-}
-
 static int slot_claim(struct virtio_device *dev, struct error *err)
 {
     struct bus_claim claim = {
@@ -701,9 +754,12 @@ int virtio_create(struct virtio_device *dev, struct module_instance *inst, struc
     for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
         dev->queue[n] = (struct virtq){.dev = dev, .size_max = dev->queue_size[n]};
 
+    dev->line_fd = -1;
     int rc = slot_choose(dev, inst, err);
     if (rc == 0)
         rc = slot_claim(dev, err);
+    if (rc == 0)
+        irq_edge(dev->vm, slot_irq(dev));
     if (rc == 0)
         pthread_mutex_init(&dev->lock, NULL);
     return rc;
@@ -711,6 +767,8 @@ int virtio_create(struct virtio_device *dev, struct module_instance *inst, struc
 
 void virtio_destroy(struct virtio_device *dev)
 {
+    if (dev->line_fd >= 0)
+        notify_close(dev->line_fd);
     pthread_mutex_destroy(&dev->lock);
 }
 

@@ -89,6 +89,8 @@ struct virtio_device {
     struct vm *vm;
     const char *name; /* the module's */
     unsigned slot;
+    bool bound;           /* what the engine can do without exits is set up */
+    int line_fd;          /* raises the interrupt; -1: irq_set does */
     pthread_mutex_t lock; /* order: a claim's lock; before the console's and the PLIC's */
     uint32_t status, isr, generation;
     uint32_t device_features_sel, driver_features_sel, queue_sel;

@@ -88,12 +88,14 @@ release: all guests unit
 soak:
 	@bash tests/soak.sh
 
-# The same monitor for a riscv64 host, static: Debian 13's cross compiler from the cache.
-CROSS := $(CACHE)/cross/bin/riscv64-linux-gnu-
+# The same monitor for a riscv64 host, static, in a Debian 13 root: build/debian13, which leads into the cache so that
+# `make clean` need not fetch it again.
+CROSS := build/debian13/bin/riscv64-linux-gnu-
 CROSS_MAKE = $(MAKE) B=build/cross CC=$(CROSS)gcc AR=$(CROSS)ar LDFLAGS=-static
 .PHONY: cross cross-test
 cross:
 	@sh tests/tools/cross.sh
+	@mkdir -p build && ln -sfn "$(abspath $(CACHE))/cross" build/debian13
 	+@$(CROSS_MAKE) build/cross/tollgate
 
 # And what tests its KVM engine there.

@@ -168,6 +168,18 @@ struct engine {
      */
     void (*set_mtimer)(struct hart *hart, uint64_t ticks);
 
+    /*
+     * An interrupt controller of the engine's own (vm->irq.below): is there one on this host,
+     * and driving its lines, any thread. line_fd: each count of an eventfd is an edge of a
+     * line; after the harts were made, 0 or -errno. All NULL: there is none.
+     */
+    bool (*irqchip_there)(void);
+    void (*line_set)(struct vm *vm, unsigned gsi, bool level);
+    int (*line_fd)(struct vm *vm, unsigned gsi, int fd);
+    /* 32-bit stores of `value` at gpa count an eventfd up and are no exits. Before harts run; 0
+     * or -errno. NULL: cannot be. */
+    int (*store_fd)(struct vm *vm, gpa_t gpa, uint32_t value, int fd);
+
     /* Executes a fence on the calling thread's own hart. Nothing where RFENCE is below us. */
     void (*fence)(struct hart *hart, const struct hart_fence *fence);
 

@@ -15,6 +15,9 @@
 #define RNG_SEED_SIZE 32
 /* What an update adds to a tree at most, besides bootargs and 16 bytes a memory slot. */
 #define UPDATE_ROOM 4096
+/* Linux, include/dt-bindings/interrupt-controller/irq.h. */
+#define IRQ_TYPE_EDGE_RISING 1u
+#define IRQ_TYPE_LEVEL_HIGH  4u
 
 /* --- The builder --- */
 
@@ -111,6 +114,13 @@ void fdtb_irq(struct fdt_builder *b, unsigned irq)
     if (!router->set)
         return;
     fdtb_u32(b, "interrupt-parent", router->phandle);
+    if (router->below) { /* AIA: the line and its kind */
+        uint32_t cells[] = {irq,
+                            router->edge[irq] ? IRQ_TYPE_EDGE_RISING : IRQ_TYPE_LEVEL_HIGH};
+
+        fdtb_cells(b, "interrupts", cells, 2);
+        return;
+    }
     fdtb_u32(b, "interrupts", irq);
 }
 

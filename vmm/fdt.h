@@ -16,6 +16,8 @@ struct vm;
 #define FDT_PHANDLE_HART_INTC(i) (1u + (i))
 #define FDT_PHANDLE_PLIC         0x1000u
 #define FDT_PHANDLE_FINISHER     0x1001u
+#define FDT_PHANDLE_APLIC        0x1002u
+#define FDT_PHANDLE_IMSIC        0x1003u
 
 /*
  * A tree being written, in libfdt's sequential way. The first error sticks and is reported once

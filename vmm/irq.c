@@ -32,6 +32,11 @@ int irq_claim(struct vm *vm, unsigned gsi, const char *owner, struct error *err)
     return 0;
 }
 
+void irq_edge(struct vm *vm, unsigned gsi)
+{
+    vm->irq.edge[gsi] = vm->irq.below;
+}
+
 void irq_set(struct vm *vm, unsigned gsi, bool level)
 {
     if (vm->irq.set && gsi > 0 && gsi < PLAT_IRQ_SOURCES)

@@ -19,6 +19,11 @@ struct irq_router {
     irq_set_fn *set;
     void *self;
     uint32_t phandle; /* of the controller, for the device tree */
+    /*
+     * The controller is the engine's (engine.h, line_set). Then a line may be an edge: its
+     * device raises it for each event, and it is low again at once.
+     */
+    bool below, edge[PLAT_IRQ_SOURCES];
     const char *owner[PLAT_IRQ_SOURCES];
 };
 
@@ -30,5 +35,8 @@ int irq_claim(struct vm *vm, unsigned gsi, const char *owner, struct error *err)
 
 /* Drives a line. Without a controller nothing happens. Callable from any thread. */
 void irq_set(struct vm *vm, unsigned gsi, bool level);
+
+/* Makes a line an edge, before the device tree is made; nothing where lines are levels only. */
+void irq_edge(struct vm *vm, unsigned gsi);
 
 #endif

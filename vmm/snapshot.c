@@ -395,6 +395,17 @@ static void get_memory(struct vm *vm, struct state_reader *r)
     }
 }
 
+/* The registers of a controller in the host's kernel are in no module. */
+static int check_controller(const struct vm *vm, const char *option, struct error *err)
+{
+    if (!vm->irq.below)
+        return 0;
+    return error_set(err, STATUS_UNAVAILABLE,
+                     "%s: the interrupt controller is in the host's kernel; run the guest with "
+                     "--without aia",
+                     option);
+}
+
 /* A timebase of the host's own would be another one where the state is loaded. */
 static int check_timebase(struct vm *vm, const char *option, struct error *err)
 {
@@ -505,6 +516,8 @@ int snapshot_save(struct vm *vm, const char *path, struct error *err)
     int rc = module_files_can_save(vm, err);
 
     if (rc == 0)
+        rc = check_controller(vm, "--save-state", err);
+    if (rc == 0)
         rc = check_timebase(vm, "--save-state", err);
     if (rc == 0)
         rc = snapshot_save_bytes(vm, &data, &size, err);
@@ -525,8 +538,10 @@ int snapshot_load_bytes(struct vm *vm, const uint8_t *data, size_t size, struct 
 int snapshot_load(struct vm *vm, const char *path, struct error *err)
 {
     struct host_file file;
-    int rc = check_timebase(vm, "--load-state", err);
+    int rc = check_controller(vm, "--load-state", err);
 
+    if (rc == 0)
+        rc = check_timebase(vm, "--load-state", err);
     if (rc == 0)
         rc = host_file_open(&file, "--load-state", path, UINT64_MAX, err);
     if (rc != 0)

@@ -10,6 +10,7 @@
 #include "vmm/boot.h"
 #include "vmm/host.h"
 #include "vmm/module_file.h"
+#include "vmm/notify.h"
 #include "vmm/observe.h"
 #include "vmm/policy.h"
 #include "vmm/snapshot.h"
@@ -271,6 +272,8 @@ int vm_run(struct vm *vm, struct error *err)
     }
     if (console_start(&vm->console) != 0)
         rc = error_set(err, STATUS_OS, "the host gives no thread for the console");
+    if (rc == 0 && notify_start(vm) != 0)
+        rc = error_set(err, STATUS_OS, "the host gives no thread for the devices");
     if (rc == 0)
         rc = harts_start(vm, err);
     if (rc != 0)
@@ -280,6 +283,8 @@ int vm_run(struct vm *vm, struct error *err)
         host_cond_wait(&vm->stop_cond, &vm->stop_lock, UINT64_MAX);
     pthread_mutex_unlock(&vm->stop_lock);
     harts_join(vm);
+    atomic_store(&vm->quiet, true);
+    notify_stop(vm);
     console_stop(&vm->console);
     return rc;
 }
@@ -289,6 +294,7 @@ void vm_destroy(struct vm *vm)
     observer_destroy(vm);
     call_index_destroy(vm);
     policy_release(vm);
+    notify_destroy(vm);
     modules_destroy(vm); /* before the harts, which a module's thread may still address */
     module_files_close(vm);
     for (unsigned i = 0; i < vm->nharts; i++)

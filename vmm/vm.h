@@ -118,6 +118,9 @@ struct vm {
     struct mem mem;
     struct bus bus;
     struct irq_router irq;
+    struct notify *notify; /* or NULL: all stores to devices are exits (notify.h) */
+    /* The harts have ended, and nothing of the guest changes memory any more. */
+    _Atomic bool quiet;
     struct clock clock;
     struct deterministic *det; /* or NULL: harts are threads, time is the host's */
     struct console console;

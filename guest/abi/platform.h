@@ -17,6 +17,8 @@
 #define PLAT_CLINT_SIZE    0x00010000
 #define PLAT_PLIC_BASE     0x0c000000
 #define PLAT_PLIC_SIZE     0x00600000
+#define PLAT_APLIC_BASE    0x0d000000 /* AIA, in the host's kernel, in the PLIC's place */
+#define PLAT_APLIC_SIZE    0x00004000
 #define PLAT_UART_BASE     0x10000000
 #define PLAT_UART_SIZE     0x00000100
 #define PLAT_UART_IRQ      10
@@ -27,6 +29,9 @@
 #define PLAT_FLASH_BASE    0x20000000
 #define PLAT_FLASH_SIZE    0x02000000
 #define PLAT_FLASH_BANKS   2
+#define PLAT_IMSIC_BASE    0x24000000 /* of AIA: one page a hart */
+#define PLAT_IMSIC_FILE    0x00001000
+#define PLAT_IMSIC_IDS     255
 #define PLAT_CLOCK_BASE    0x28000000 /* guest/abi/tg.h; one page of it is there */
 #define PLAT_CLOCK_SIZE    0x08000000
 #define PLAT_DRAM_BASE     0x80000000

@@ -467,8 +467,10 @@ static void test_starts(void)
         for (unsigned i = 0; module_list[i]; i++) {
             if (!(module_list[i]->starts & masks[start]))
                 continue;
-            /* The mock host does not tell what steal time is, so STA declines. */
-            if (strcmp(module_list[i]->name, "sbi-sta") == 0)
+            /* The mock host does not tell what steal time is, so STA declines; no engine here
+             * has an interrupt controller of its own. */
+            if (strcmp(module_list[i]->name, "sbi-sta") == 0 ||
+                strcmp(module_list[i]->name, "aia") == 0)
                 continue;
             CU_ASSERT(n < f.vm.ninstances && f.vm.instance[n].module == module_list[i]);
             n++;

@@ -72,13 +72,13 @@ static int kvm_open(char *why, size_t size)
                                    : "");
         return -error;
     }
-    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
+    if (kvm_ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
         snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
         close(fd);
         return -ENOTSUP;
     }
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
+        if (kvm_ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
             continue;
         snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
         close(fd);
@@ -108,6 +108,8 @@ static void kvm_vm_destroy(struct vm *vm)
     kvm_debug_destroy(kv);
     if (kv->vcpu0_fd >= 0)
         close(kv->vcpu0_fd);
+    if (kv->aia_fd >= 0)
+        close(kv->aia_fd);
     if (kv->vm_fd >= 0)
         close(kv->vm_fd);
     if (kv->kvm_fd >= 0)
@@ -127,7 +129,7 @@ static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_s
         .userspace_addr = (uintptr_t)slot->host,
     };
 
-    return ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+    return kvm_ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 /* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
@@ -157,7 +159,7 @@ static int kvm_rom_moved(struct vm *vm)
 /* What the kernel says it has at most; `usual` where it does not say. */
 static unsigned limit_get(const struct kvm_vm *kv, int cap, unsigned usual)
 {
-    int limit = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
+    int limit = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
 
     return limit > 0 ? (unsigned)limit : usual;
 }
@@ -190,11 +192,11 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     kv->kvm_fd = kvm_open(why, sizeof(why));
     if (kv->kvm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
-    kv->vm_fd = ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
+    kv->vm_fd = kvm_ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
     if (kv->vm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
                          strerror(errno));
-    size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kv->run_size = size > 0 ? (size_t)size : 0;
     rc = limits_check(kv, vm, err);
     if (rc < 0)
@@ -203,7 +205,11 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
                          strerror(-rc));
-    kv->vcpu0_fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
+    rc = vm->irq.below ? kvm_aia_create(kv) : 0;
+    if (rc < 0)
+        return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no AIA can be made: %s",
+                         strerror(-rc));
+    kv->vcpu0_fd = kvm_ioctl(kv->vm_fd, KVM_CREATE_VCPU, 0);
     if (kv->vcpu0_fd < 0 || kv->run_size < sizeof(struct kvm_run))
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no hart can be made: %s",
                          strerror(errno));
@@ -221,7 +227,7 @@ static int kvm_vm_create(struct vm *vm, struct error *err)
 
     if (!kv)
         return error_set(err, STATUS_OS, "--engine kvm: no memory");
-    kv->kvm_fd = kv->vm_fd = kv->vcpu0_fd = -1;
+    kv->kvm_fd = kv->vm_fd = kv->vcpu0_fd = kv->aia_fd = -1;
     vm->engine_state = kv;
     rc = host_thread_kick_init();
     if (rc < 0)
@@ -277,6 +283,7 @@ static int hart_fill(struct kvm_hart *k)
     struct kvm_vm *kv = k->vm;
     struct vm *vm = k->hart->vm;
     void *run;
+    int rc;
 
     k->walker = calloc(1, sizeof(*k->walker));
     if (!k->walker)
@@ -287,7 +294,7 @@ static int hart_fill(struct kvm_hart *k)
         k->fd = kv->vcpu0_fd;
         kv->vcpu0_fd = -1;
     } else {
-        k->fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
+        k->fd = kvm_ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
     }
     if (k->fd < 0)
         return -errno;
@@ -295,8 +302,11 @@ static int hart_fill(struct kvm_hart *k)
     if (run == MAP_FAILED)
         return -errno;
     k->run = run;
-    kvm_isa_restrict(k->fd);
-    return sbi_choose(kv, vm, k->fd);
+    kvm_isa_restrict(kv, k->fd);
+    rc = sbi_choose(kv, vm, k->fd);
+    if (rc == 0 && kv->aia_fd >= 0 && k->hart->index + 1 == vm->config->nharts)
+        rc = kvm_aia_init(kv, vm->config->nharts);
+    return rc;
 }
 
 static int kvm_hart_create(struct hart *hart)
@@ -386,7 +396,7 @@ static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
     struct kvm_interrupt interrupt = {.irq = level ? KVM_INTERRUPT_SET : KVM_INTERRUPT_UNSET};
 
     if (irq == IRQ_S_EXT)
-        ioctl(k->fd, KVM_INTERRUPT, &interrupt);
+        kvm_ioctl(k->fd, KVM_INTERRUPT, &interrupt);
 }
 
 static bool kvm_irq_pending(struct hart *hart)
@@ -479,7 +489,7 @@ static bool kvm_stopped_get(struct hart *hart)
 {
     struct kvm_mp_state state = {0};
 
-    return ioctl(kvm_hart_of(hart)->fd, KVM_GET_MP_STATE, &state) == 0 &&
+    return kvm_ioctl(kvm_hart_of(hart)->fd, KVM_GET_MP_STATE, &state) == 0 &&
            state.mp_state == KVM_MP_STATE_STOPPED;
 }
 
@@ -488,7 +498,7 @@ static int kvm_stopped_set(struct hart *hart, bool stopped)
     struct kvm_mp_state state = {.mp_state =
                                      stopped ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE};
 
-    return ioctl(kvm_hart_of(hart)->fd, KVM_SET_MP_STATE, &state) < 0 ? -errno : 0;
+    return kvm_ioctl(kvm_hart_of(hart)->fd, KVM_SET_MP_STATE, &state) < 0 ? -errno : 0;
 }
 
 const struct engine engine_kvm = {
@@ -519,6 +529,10 @@ const struct engine engine_kvm = {
     .stopped_get = kvm_stopped_get,
     .stopped_set = kvm_stopped_set,
     .rom_moved = kvm_rom_moved,
+    .irqchip_there = kvm_aia_there,
+    .line_set = kvm_line_set,
+    .line_fd = kvm_line_fd,
+    .store_fd = kvm_store_fd,
     .debug_enable = kvm_debug_enable,
     .debug_break = kvm_debug_break,
     .debug_step = kvm_debug_step,

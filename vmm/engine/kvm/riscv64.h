@@ -4,11 +4,13 @@
 #define VMM_ENGINE_KVM_RISCV64_H
 
 #include <asm/ptrace.h> /* linux/kvm.h needs its structures */
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include "vmm/engine/riscv/decode.h"
 #include "vmm/engine/riscv/rv.h"
 #include "vmm/vm.h"
@@ -20,6 +22,7 @@ struct kvm_debug;
 /* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
 struct kvm_vm {
     int kvm_fd, vm_fd;
+    int aia_fd;   /* -1: the interrupt controller is a module's */
     int vcpu0_fd; /* -1: hart 0 has it */
     size_t run_size;
     uint64_t sbi_offered; /* bit i: the kernel has SBI extension KVM_RISCV_SBI_EXT i */
@@ -58,6 +61,22 @@ static inline struct kvm_hart *kvm_hart_of(struct hart *hart)
     return hart->engine_state;
 }
 
+/*
+ * ioctl of anything but KVM_RUN, which a signal may interrupt too (KVM_CREATE_VM waits for
+ * locks): goes on then. As ioctl(2).
+ */
+#define kvm_ioctl(fd, request, arg) kvm_ioctl_again(fd, request, (uintptr_t)(arg))
+
+static inline int kvm_ioctl_again(int fd, unsigned long request, uintptr_t arg)
+{
+    int rc;
+
+    do
+        rc = ioctl(fd, request, arg);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
 /* --- riscv64_regs.c --- */
 
 /* IDs of 64-bit ONE_REG registers. */
@@ -77,7 +96,7 @@ uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id);
 /* Asks vcpu0 for what the VM's harts will have. 0 or -errno. */
 int kvm_features_read(struct kvm_vm *kv, struct vm *vm);
 /* Takes from a vCPU the ISA extensions whose state struct hart_state does not hold. */
-void kvm_isa_restrict(int fd);
+void kvm_isa_restrict(const struct kvm_vm *kv, int fd);
 void kvm_state_read(struct kvm_hart *k, struct hart_state *state);
 int kvm_state_write(struct kvm_hart *k, const struct hart_state *state);
 void kvm_timer_write(struct kvm_hart *k, uint64_t ticks);
@@ -85,6 +104,18 @@ uint64_t kvm_timer_read(const struct kvm_hart *k);
 /* The guest's `time`, which is the VM's. */
 uint64_t kvm_time_read(const struct kvm_hart *k);
 int kvm_time_write(struct kvm_hart *k, uint64_t ticks);
+
+/* --- riscv64_aia.c --- */
+
+/* Has this host's KVM an interrupt controller (AIA)? */
+bool kvm_aia_there(void);
+/* Before the vCPUs; after them. 0 or -errno. */
+int kvm_aia_create(struct kvm_vm *kv);
+int kvm_aia_init(struct kvm_vm *kv, unsigned nharts);
+/* engine.h */
+void kvm_line_set(struct vm *vm, unsigned gsi, bool level);
+int kvm_line_fd(struct vm *vm, unsigned gsi, int fd);
+int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd);
 
 /* --- riscv64_exit.c --- */
 

@@ -45,10 +45,10 @@ int kvm_debug_enable(struct vm *vm)
 
     if (kv->debug)
         return 0;
-    if (ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) <= 0)
+    if (kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) <= 0)
         return -EOPNOTSUPP;
     for (unsigned i = 0; i < vm->nharts; i++)
-        if (ioctl(kvm_hart_of(&vm->hart[i])->fd, KVM_SET_GUEST_DEBUG, &debug) < 0)
+        if (kvm_ioctl(kvm_hart_of(&vm->hart[i])->fd, KVM_SET_GUEST_DEBUG, &debug) < 0)
             return -errno;
     kv->debug = calloc(1, sizeof(*kv->debug));
     if (!kv->debug)

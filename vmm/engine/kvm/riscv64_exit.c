@@ -247,7 +247,7 @@ static enum gate system_event_deliver(struct kvm_hart *k)
     gate = vm_gate(k->hart, &exit);
     if (exit.call.disp != CALL_RET2)
         return gate;
-    if (k->hart->vm->nharts > 1 || ioctl(k->fd, KVM_SET_MP_STATE, &runnable) < 0)
+    if (k->hart->vm->nharts > 1 || kvm_ioctl(k->fd, KVM_SET_MP_STATE, &runnable) < 0)
         return fault_deliver(k, pc, RV_ECALL_S, 0, 0,
                              "KVM stopped the harts for an SRST call with reserved values");
     kvm_reg_set(k->fd, KVM_REG_X(REG_A0), (uint64_t)exit.call.error);

@@ -28,14 +28,14 @@ int kvm_reg_get(int fd, uint64_t id, uint64_t *value)
     struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
 
     *value = 0; /* a 32-bit register fills the lower half only */
-    return ioctl(fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
+    return kvm_ioctl(fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 int kvm_reg_set(int fd, uint64_t id, uint64_t value)
 {
     struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)&value};
 
-    return ioctl(fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
+    return kvm_ioctl(fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
 uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id)
@@ -52,7 +52,7 @@ uint64_t kvm_reg(const struct kvm_hart *k, uint64_t id)
  * Extensions that a guest may have, in the order of an ISA string (unprivileged specification,
  * "Subset Naming Convention"). Not here, and so taken away where the kernel allows it: V, whose
  * registers struct hart_state does not hold; those whose block sizes the device tree does not
- * tell; AIA, since the machine has a PLIC; H.
+ * tell; AIA, where the machine has a PLIC; H.
  */
 static const struct isa_ext {
     unsigned id;
@@ -93,6 +93,7 @@ static const struct isa_ext {
     {KVM_RISCV_ISA_EXT_ZKSED,       "zksed"      },
     {KVM_RISCV_ISA_EXT_ZKSH,        "zksh"       },
     {KVM_RISCV_ISA_EXT_ZKT,         "zkt"        },
+    {KVM_RISCV_ISA_EXT_SSAIA,       "ssaia"      },
     {KVM_RISCV_ISA_EXT_SSTC,        "sstc"       },
     {KVM_RISCV_ISA_EXT_SVINVAL,     "svinval"    },
     {KVM_RISCV_ISA_EXT_SVNAPOT,     "svnapot"    },
@@ -102,20 +103,20 @@ static const struct isa_ext {
 
 _Static_assert(ISA_EXTS <= KVM_ISA_NAMES, "every name has its place");
 
-static bool isa_known(unsigned id)
+static bool isa_wanted(const struct kvm_vm *kv, unsigned id)
 {
     for (size_t i = 0; i < ISA_EXTS; i++)
         if (isa_exts[i].id == id)
-            return true;
+            return id != KVM_RISCV_ISA_EXT_SSAIA || kv->aia_fd >= 0;
     return false;
 }
 
-void kvm_isa_restrict(int fd)
+void kvm_isa_restrict(const struct kvm_vm *kv, int fd)
 {
     uint64_t on;
 
     for (unsigned id = 0; id < ISA_IDS; id++)
-        if (!isa_known(id) && kvm_reg_get(fd, KVM_REG_ISA(id), &on) == 0 && on)
+        if (!isa_wanted(kv, id) && kvm_reg_get(fd, KVM_REG_ISA(id), &on) == 0 && on)
             kvm_reg_set(fd, KVM_REG_ISA(id), 0); /* some stay: then nobody tells the guest */
 }
 
@@ -128,7 +129,8 @@ static void isa_read(struct kvm_vm *kv)
         const char *name = isa_exts[i].name;
         uint64_t on;
 
-        if (kvm_reg_get(kv->vcpu0_fd, KVM_REG_ISA(isa_exts[i].id), &on) != 0 || !on)
+        if (!isa_wanted(kv, isa_exts[i].id) ||
+            kvm_reg_get(kv->vcpu0_fd, KVM_REG_ISA(isa_exts[i].id), &on) != 0 || !on)
             continue;
         len += (size_t)snprintf(kv->isa + len, sizeof(kv->isa) - len, "%s%s",
                                 name[1] ? "_" : "", name);
@@ -166,7 +168,7 @@ int kvm_features_read(struct kvm_vm *kv, struct vm *vm)
     for (unsigned id = 0; id < SBI_IDS; id++)
         if (kvm_reg_get(kv->vcpu0_fd, KVM_REG_SBI(id), &unused) == 0)
             kv->sbi_offered |= 1ull << id;
-    kvm_isa_restrict(kv->vcpu0_fd);
+    kvm_isa_restrict(kv, kv->vcpu0_fd);
     isa_read(kv);
     kv->mmu = mmu_read(kv->vcpu0_fd);
     int rc = kvm_reg_get(kv->vcpu0_fd, KVM_REG_TIME(frequency), &kv->timebase_hz);

@@ -260,6 +260,15 @@ static void lower_to_f(struct target_block *b, bool wide)
     x64_f_put(b, b->op->rd, !wide);
 }
 
+static void lower_constant(struct target_block *b, unsigned bytes)
+{
+    unsigned to = x64_f_target(b, b->op->rd);
+
+    x64_mov_imm(&b->code, RAX, interp_fli(bytes, b->op->rs1));
+    x64_rr(&b->code, X64_MOVQ_TO, to, RAX);
+    x64_f_put(b, b->op->rd, bytes == 4);
+}
+
 static void lower_from_f(struct target_block *b, bool wide)
 {
     unsigned to = x64_target(b->op->rd, RAX), held = x64_f_held(b, b->op->rs1);
@@ -313,6 +322,9 @@ static bool lower_exact(struct target_block *b, unsigned id)
     case RV_INSN_fmv_x_w: lower_from_f(b, false); return true;
     case RV_INSN_fmv_d_x: lower_to_f(b, true); return true;
     case RV_INSN_fmv_w_x: lower_to_f(b, false); return true;
+    case RV_INSN_fli_d: lower_constant(b, 8); return true;
+    case RV_INSN_fli_s: lower_constant(b, 4); return true;
+    case RV_INSN_fli_h: lower_constant(b, 2); return true;
     default: return false;
     }
 }
@@ -320,6 +332,9 @@ static bool lower_exact(struct target_block *b, unsigned id)
 bool x64_is_float(unsigned id)
 {
     switch (id) {
+    case RV_INSN_fli_d:
+    case RV_INSN_fli_s:
+    case RV_INSN_fli_h:
     case RV_INSN_fminm_s:
     case RV_INSN_fmaxm_s:
     case RV_INSN_fround_s:

@@ -5,20 +5,13 @@
  * translated code runs, from the first such instruction on. IEEE 754 leaves both no choice in
  * results and flags but in these points, which are the interpreter's, that does the instruction
  * again: results that are NaNs (the host's are not the canonical one, and of infinity times
- * zero plus a quiet NaN it does not raise NV), conversions to integers that do not fit,
- * rounding modes that the instruction names itself, and operands that are not NaN-boxed. What
- * the host has raised by then the interpreter raises too: both find an operation invalid, and a
- * NaN raises nothing else. Tininess is detected after rounding on both (SDM volume 1,
- * section 4.9.1.5).
+ * zero plus a quiet NaN it does not raise NV), conversions to integers that may not fit,
+ * rounding modes that the instruction names itself (x64_lower_float says which), and operands
+ * that are not NaN-boxed. What the host has raised by then the interpreter raises too: both
+ * find an operation invalid, and a NaN raises nothing else. Tininess is detected after rounding
+ * on both (SDM volume 1, section 4.9.1.5).
  */
-#include "vmm/engine/dbt/x64_block.h"
-
-/* xmm registers, all free within an instruction. */
-enum { XMM0, XMM1 };
-
-#define RM_RTZ     1
-#define RM_LAST    4
-#define RM_DYNAMIC 7
+#include "vmm/engine/dbt/x64_float.h"
 
 static unsigned rm_of(const struct target_block *b)
 {
@@ -40,8 +33,7 @@ static struct x64_mem freg(unsigned f)
     return HART_AT(f, 8 * f);
 }
 
-/* The upper half of a single has to be all ones. */
-static void need_boxed(struct target_block *b, unsigned f)
+void x64_need_boxed(struct target_block *b, unsigned f)
 {
     if (b->boxed >> f & 1)
         return;
@@ -49,8 +41,7 @@ static void need_boxed(struct target_block *b, unsigned f)
     x64_step_if(b, CC_NE);
 }
 
-/* The result in the target of rd, unless it is a NaN. */
-static void put_number(struct target_block *b, bool wide)
+void x64_put_number(struct target_block *b, bool wide)
 {
     unsigned to = x64_f_held(b, b->op->rd);
 
@@ -59,8 +50,7 @@ static void put_number(struct target_block *b, bool wide)
     x64_f_put(b, b->op->rd, !wide);
 }
 
-/* From xmm1, whose upper part is as that of the register has to be. */
-static void put_spare(struct target_block *b, bool wide)
+void x64_put_spare(struct target_block *b, bool wide)
 {
     x64_rr(&b->code, X64_MOVAPS, x64_f_target(b, b->op->rd), XMM1);
     x64_f_put(b, b->op->rd, !wide);
@@ -72,14 +62,14 @@ static void lower_arithmetic(struct target_block *b, enum x64_op op, bool wide, 
     unsigned one, two;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, b->op->rs1);
         if (!unary)
-            need_boxed(b, fs2(b));
+            x64_need_boxed(b, fs2(b));
     }
     one = x64_f(b, b->op->rs1);
     two = unary ? one : x64_f(b, fs2(b));
     x64_vrr(&b->code, op, x64_f_target(b, b->op->rd), one, two);
-    put_number(b, wide);
+    x64_put_number(b, wide);
 }
 
 /* op: reg = reg * vvvv + r/m; sum: reg = vvvv * r/m + reg. */
@@ -88,9 +78,9 @@ static void lower_fma(struct target_block *b, enum x64_op op, enum x64_op sum, b
     unsigned one, two, three, to;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
-        need_boxed(b, fs2(b));
-        need_boxed(b, fs3(b));
+        x64_need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, fs2(b));
+        x64_need_boxed(b, fs3(b));
     }
     one = x64_f(b, b->op->rs1);
     two = x64_f(b, fs2(b));
@@ -105,7 +95,7 @@ static void lower_fma(struct target_block *b, enum x64_op op, enum x64_op sum, b
             x64_rr(&b->code, X64_MOVAPS, to, one);
         x64_vrr(&b->code, op, to, two, three);
     }
-    put_number(b, wide);
+    x64_put_number(b, wide);
 }
 
 /* The conversion leaves the upper part alone: a box. */
@@ -117,20 +107,7 @@ static void lower_narrow(struct target_block *b)
     x64_rr(&b->code, X64_CVTSD2SS, XMM1, from);
     x64_rr(&b->code, X64_UCOMISS, XMM1, XMM1);
     x64_step_if(b, CC_P);
-    put_spare(b, false);
-}
-
-static void lower_widen(struct target_block *b)
-{
-    unsigned from;
-
-    need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
-    x64_rr(&b->code, X64_XORPS, XMM1, XMM1);
-    x64_rr(&b->code, X64_CVTSS2SD, XMM1, from);
-    x64_rr(&b->code, X64_UCOMISD, XMM1, XMM1);
-    x64_step_if(b, CC_P);
-    put_spare(b, true);
+    x64_put_spare(b, false);
 }
 
 static bool lower_rounded(struct target_block *b, unsigned id)
@@ -163,245 +140,6 @@ static bool lower_rounded(struct target_block *b, unsigned id)
     }
 }
 
-/* --- from and to integers --- */
-
-/* The conversion keeps the upper part: a box. */
-static void from_int(struct target_block *b, enum x64_op op, unsigned from, bool wide)
-{
-    x64_rr(&b->code, wide ? X64_XORPS : X64_PCMPEQB, XMM1, XMM1);
-    x64_rr(&b->code, op, XMM1, from);
-    put_spare(b, wide);
-}
-
-static void lower_from_int(struct target_block *b, enum x64_op op, bool wide)
-{
-    from_int(b, op, x64_source(b, b->op->rs1, RAX), wide);
-}
-
-/* 32 unsigned bits are a positive number of 64. */
-static void lower_from_word(struct target_block *b, enum x64_op op, bool wide)
-{
-    x64_rr(&b->code, X64_MOV32, RAX, x64_source(b, b->op->rs1, RAX));
-    from_int(b, op, RAX, wide);
-}
-
-/*
- * From 64 unsigned bits. Those of the upper half are halved first, where the lowest bit stays
- * as the rest that rounding sees, and doubled then, which is exact.
- */
-static void lower_from_unsigned(struct target_block *b, bool wide)
-{
-    enum x64_op op = wide ? X64_CVTSI2SD : X64_CVTSI2SS;
-    struct x64_code *c = &b->code;
-    uint8_t *half, *over;
-
-    x64_get(b, RAX, b->op->rs1);
-    x64_rr(c, wide ? X64_XORPS : X64_PCMPEQB, XMM1, XMM1);
-    x64_rr(c, X64_TEST, RAX, RAX);
-    half = x64_jcc(c, CC_S, NULL);
-    x64_rr(c, op, XMM1, RAX);
-    over = x64_jmp(c, NULL);
-    x64_land(b, half);
-    x64_rr(c, X64_MOV, RCX, RAX);
-    x64_shift(c, SHIFT_SHR, true, RAX, 1);
-    x64_ri(c, ALU_AND, false, RCX, 1);
-    x64_rr(c, X64_OR, RAX, RCX);
-    x64_rr(c, op, XMM1, RAX);
-    x64_vrr(c, wide ? X64_VADDSD : X64_VADDSS, XMM1, XMM1, XMM1);
-    x64_land(b, over);
-    put_spare(b, wide);
-}
-
-/* A conversion to an integer. */
-struct to_int {
-    bool wide, word, is_unsigned;
-};
-
-/*
- * To a signed integer in the mode at hand or towards zero. What does not fit becomes the least
- * one of the host's, with NV: then the interpreter looks.
- */
-static void to_signed(struct target_block *b, struct to_int to, unsigned from, bool zero)
-{
-    static const enum x64_op ops[2][2][2] = {
-        {{X64_CVTSS2SI, X64_CVTSS2SI32}, {X64_CVTTSS2SI, X64_CVTTSS2SI32}},
-        {{X64_CVTSD2SI, X64_CVTSD2SI32}, {X64_CVTTSD2SI, X64_CVTTSD2SI32}},
-    };
-    struct x64_code *c = &b->code;
-
-    x64_rr(c, ops[to.wide][zero][to.word], RAX, from);
-    if (to.word) {
-        x64_ri(c, ALU_CMP, false, RAX, INT32_MIN);
-        x64_step_if(b, CC_E);
-        x64_rr(c, X64_MOVSXD, RAX, RAX);
-    } else {
-        x64_mov_imm(c, RCX, 1ull << 63);
-        x64_rr(c, X64_CMP, RAX, RCX);
-        x64_step_if(b, CC_E);
-    }
-}
-
-/*
- * What may not fit is the interpreter's before the host has a chance to find it inexact: what
- * has an exponent of `limit` or more, and of unsigned ones the negative, which stand above.
- */
-static void need_exponent(struct target_block *b, unsigned from, struct to_int to, int limit)
-{
-    struct x64_code *c = &b->code;
-    int bias = to.wide ? 1023 : 127;
-    unsigned below = to.wide ? 52 : 23; /* the exponent */
-
-    x64_rr(c, X64_MOVQ_FROM, from, RAX);
-    if (!to.is_unsigned)
-        x64_rr(c, to.wide ? X64_ADD : X64_ADD32, RAX, RAX);
-    x64_shift(c, SHIFT_SHR, to.wide, RAX, to.is_unsigned ? below : below + 1);
-    x64_ri(c, ALU_CMP, false, RAX, bias + limit);
-    x64_step_if(b, CC_AE);
-}
-
-/* The modes of the host by those of instructions: to nearest, to zero, down, up. */
-static const uint8_t host_modes[] = {0, 3, 1, 2};
-
-static void lower_to_int(struct target_block *b, struct to_int to, unsigned rm)
-{
-    struct x64_code *c = &b->code;
-    int bits = to.word ? 32 : 64;
-    unsigned from;
-
-    if (!to.wide)
-        need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
-    if (!to.is_unsigned && (rm == RM_DYNAMIC || rm == RM_RTZ)) {
-        to_signed(b, to, from, rm == RM_RTZ);
-        x64_put(b, b->op->rd, RAX);
-        return;
-    }
-    /* Rounding may make one more of it. The host's integers are signed. */
-    if (!to.is_unsigned)
-        bits -= 2;
-    else if (rm != RM_RTZ || !to.word)
-        bits -= 1;
-    need_exponent(b, from, to, bits);
-    if (rm != RM_DYNAMIC && rm != RM_RTZ) {
-        x64_round(c, to.wide, XMM1, from, host_modes[rm]);
-        from = XMM1;
-    }
-    to.word = false;
-    to_signed(b, to, from, rm != RM_DYNAMIC);
-    if (bits <= 32)
-        x64_rr(c, X64_MOVSXD, RAX, RAX);
-    x64_put(b, b->op->rd, RAX);
-}
-
-static bool lower_convert_to_int(struct target_block *b, unsigned id, unsigned rm)
-{
-    switch (id) {
-#define TO_INT(name, ...)                                                                      \
-    case RV_INSN_fcvt_##name: lower_to_int(b, (struct to_int){__VA_ARGS__}, rm); return true;
-        TO_INT(w_d, .wide = true, .word = true)
-        TO_INT(w_s, .word = true)
-        TO_INT(l_d, .wide = true)
-        TO_INT(l_s, .word = false)
-        TO_INT(wu_d, .wide = true, .word = true, .is_unsigned = true)
-        TO_INT(wu_s, .word = true, .is_unsigned = true)
-        TO_INT(lu_d, .wide = true, .is_unsigned = true)
-        TO_INT(lu_s, .is_unsigned = true)
-#undef TO_INT
-    default: return false;
-    }
-}
-
-/* In the rounding mode at hand. */
-static bool lower_convert_from_int(struct target_block *b, unsigned id)
-{
-    switch (id) {
-    case RV_INSN_fcvt_d_l: lower_from_int(b, X64_CVTSI2SD, true); return true;
-    case RV_INSN_fcvt_s_l: lower_from_int(b, X64_CVTSI2SS, false); return true;
-    case RV_INSN_fcvt_s_w: lower_from_int(b, X64_CVTSI32_2SS, false); return true;
-    case RV_INSN_fcvt_s_wu: lower_from_word(b, X64_CVTSI2SS, false); return true;
-    case RV_INSN_fcvt_d_lu: lower_from_unsigned(b, true); return true;
-    case RV_INSN_fcvt_s_lu: lower_from_unsigned(b, false); return true;
-    default: return false;
-    }
-}
-
-/* Those that are exact, in any mode. */
-static bool lower_exact_convert(struct target_block *b, unsigned id)
-{
-    switch (id) {
-    case RV_INSN_fcvt_d_w: lower_from_int(b, X64_CVTSI32_2SD, true); return true;
-    case RV_INSN_fcvt_d_wu: lower_from_word(b, X64_CVTSI2SD, true); return true;
-    case RV_INSN_fcvt_d_s: lower_widen(b); return true;
-    default: return false;
-    }
-}
-
-/* To an integer of the format (Zfa). */
-static void lower_round(struct target_block *b, bool wide, bool inexact, unsigned rm)
-{
-    unsigned mode = rm == RM_DYNAMIC ? ROUND_MXCSR : host_modes[rm];
-    unsigned from, to;
-
-    if (!wide)
-        need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
-    to = x64_f_target(b, b->op->rd);
-    if (to != from) /* the upper part is kept: a box */
-        x64_rr(&b->code, X64_MOVAPS, to, from);
-    x64_round(&b->code, wide, to, to, mode | (inexact ? 0 : ROUND_INEXACT));
-    put_number(b, wide);
-}
-
-static bool lower_integral(struct target_block *b, unsigned id, unsigned rm)
-{
-    switch (id) {
-    case RV_INSN_fround_d: lower_round(b, true, false, rm); return true;
-    case RV_INSN_fround_s: lower_round(b, false, false, rm); return true;
-    case RV_INSN_froundnx_d: lower_round(b, true, true, rm); return true;
-    case RV_INSN_froundnx_s: lower_round(b, false, true, rm); return true;
-    default: return false;
-    }
-}
-
-/*
- * fclass, by the exponent. Of zero, subnormal, normal and infinite, 0 to 3, the bits of the
- * positive are 4 to 7 and those of the negative 3 to 0. NaNs are the interpreter's.
- */
-static void lower_class(struct target_block *b, bool wide)
-{
-    struct x64_code *c = &b->code;
-    unsigned from;
-
-    if (!wide)
-        need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
-    x64_rr(c, X64_MOVQ_FROM, from, RAX);
-    if (!wide)
-        x64_shift(c, SHIFT_SHL, true, RAX, 32);
-    x64_rr(c, X64_MOV, RDX, RAX);
-    x64_rr(c, X64_ADD, RAX, RAX); /* without the sign */
-    x64_setcc(c, CC_NE, RCX);
-    x64_rr(c, X64_MOVZX8, RCX, RCX);
-    x64_shift(c, SHIFT_SAR, true, RDX, 63);
-    x64_rr(c, X64_MOVQ_TO, XMM1, RDX);
-    x64_mov_imm(c, RDX, wide ? 0xffeull << 52 : 0xffull << 56); /* infinity */
-    x64_rr(c, X64_CMP, RAX, RDX);
-    x64_step_if(b, CC_A);
-    x64_setcc(c, CC_E, RDX);
-    x64_rr(c, X64_MOVZX8, RDX, RDX);
-    x64_rr(c, X64_ADD32, RCX, RDX);
-    x64_shift(c, SHIFT_SHR, true, RAX, wide ? 53 : 56); /* the exponent */
-    x64_setcc(c, CC_NE, RDX);
-    x64_rr(c, X64_MOVZX8, RDX, RDX);
-    x64_rr(c, X64_ADD32, RCX, RDX);
-    x64_rr(c, X64_MOVQ_FROM, XMM1, RDX);
-    x64_rr(c, X64_XOR32, RCX, RDX); /* -1 - kind of the negative */
-    x64_ri(c, ALU_ADD, false, RCX, 4);
-    x64_mov_imm(c, RAX, 1);
-    x64_shift_cl(c, SHIFT_SHL, false, RAX);
-    x64_put(b, b->op->rd, RAX);
-}
-
 /* --- comparisons, signs, moves --- */
 
 /*
@@ -412,8 +150,8 @@ static void lower_less(struct target_block *b, enum x64_op compare, enum x64_con
     unsigned two;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
-        need_boxed(b, fs2(b));
+        x64_need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, fs2(b));
     }
     two = x64_f(b, fs2(b));
     x64_rr(&b->code, compare, two, x64_f(b, b->op->rs1));
@@ -428,8 +166,8 @@ static void lower_equal(struct target_block *b, bool wide)
     unsigned one;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
-        need_boxed(b, fs2(b));
+        x64_need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, fs2(b));
     }
     one = x64_f(b, b->op->rs1);
     x64_rr(c, wide ? X64_UCOMISD : X64_UCOMISS, one, x64_f(b, fs2(b)));
@@ -454,8 +192,8 @@ static void lower_extreme(struct target_block *b, struct extreme extreme, bool w
     unsigned one, two;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
-        need_boxed(b, fs2(b));
+        x64_need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, fs2(b));
     }
     one = x64_f(b, b->op->rs1);
     two = x64_f(b, fs2(b));
@@ -476,8 +214,8 @@ static void lower_sign(struct target_block *b, enum sign sign, bool wide)
     unsigned one, two, to;
 
     if (!wide) {
-        need_boxed(b, b->op->rs1);
-        need_boxed(b, fs2(b));
+        x64_need_boxed(b, b->op->rs1);
+        x64_need_boxed(b, fs2(b));
     }
     one = x64_f(b, b->op->rs1);
     two = x64_f(b, fs2(b));
@@ -520,6 +258,15 @@ static void lower_to_f(struct target_block *b, bool wide)
     }
     x64_rr(&b->code, X64_MOVQ_TO, to, from);
     x64_f_put(b, b->op->rd, !wide);
+}
+
+static void lower_constant(struct target_block *b, unsigned bytes)
+{
+    unsigned to = x64_f_target(b, b->op->rd);
+
+    x64_mov_imm(&b->code, RAX, interp_fli(bytes, b->op->rs1));
+    x64_rr(&b->code, X64_MOVQ_TO, to, RAX);
+    x64_f_put(b, b->op->rd, bytes == 4);
 }
 
 static void lower_from_f(struct target_block *b, bool wide)
@@ -575,8 +322,9 @@ static bool lower_exact(struct target_block *b, unsigned id)
     case RV_INSN_fmv_x_w: lower_from_f(b, false); return true;
     case RV_INSN_fmv_d_x: lower_to_f(b, true); return true;
     case RV_INSN_fmv_w_x: lower_to_f(b, false); return true;
-    case RV_INSN_fclass_d: lower_class(b, true); return true;
-    case RV_INSN_fclass_s: lower_class(b, false); return true;
+    case RV_INSN_fli_d: lower_constant(b, 8); return true;
+    case RV_INSN_fli_s: lower_constant(b, 4); return true;
+    case RV_INSN_fli_h: lower_constant(b, 2); return true;
     default: return false;
     }
 }
@@ -584,6 +332,9 @@ static bool lower_exact(struct target_block *b, unsigned id)
 bool x64_is_float(unsigned id)
 {
     switch (id) {
+    case RV_INSN_fli_d:
+    case RV_INSN_fli_s:
+    case RV_INSN_fli_h:
     case RV_INSN_fminm_s:
     case RV_INSN_fmaxm_s:
     case RV_INSN_fround_s:
@@ -618,16 +369,16 @@ bool x64_lower_float(struct target_block *b)
     if (!x64_is_float(id))
         return false;
     x64_fp_begin(b);
-    if (lower_exact(b, id))
+    if (lower_exact(b, id) || x64_convert_class(b, id))
         return true;
     if (rm > RM_LAST && rm != RM_DYNAMIC)
         return false;
-    if (lower_exact_convert(b, id))
+    if (x64_convert_exact(b, id))
         return true;
     if (rm == RM_LAST) /* to nearest, ties away from zero: the host has no such mode */
         return false;
-    if (lower_convert_to_int(b, id, rm) || lower_integral(b, id, rm))
+    if (x64_convert_to_int(b, id, rm))
         return true;
     need_mode(b, rm);
-    return lower_rounded(b, id) || lower_convert_from_int(b, id);
+    return lower_rounded(b, id) || x64_convert_from_int(b, id);
 }

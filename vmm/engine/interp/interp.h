@@ -307,6 +307,9 @@ void interp_event_set(struct hart *hart, unsigned counter, uint64_t selector, un
 uint64_t interp_overflows(struct hart *hart);
 int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
 
+/* The register that fli makes of its number, in a format of so many bytes. */
+uint64_t interp_fli(unsigned bytes, unsigned n);
+
 /* --- code.c --- */
 
 /*

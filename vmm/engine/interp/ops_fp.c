@@ -237,6 +237,15 @@ static NOINLINE uint64_t fli_double(unsigned n)
     return n == FLI_LEAST ? 0x0010000000000000u : softfp_f32_to_f64(fli_single[n], &env);
 }
 
+uint64_t interp_fli(unsigned bytes, unsigned n)
+{
+    switch (bytes) {
+    case 2: return box_half(fli_half(n));
+    case 4: return box(fli_single[n]);
+    default: return fli_double(n);
+    }
+}
+
 OP_EXACT(fli_s, FD = box(fli_single[op->rs1]))
 OP_EXACT(fli_d, FD = fli_double(op->rs1))
 OP_EXACT(fli_h, FD = box_half(fli_half(op->rs1)))

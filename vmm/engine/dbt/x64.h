@@ -117,8 +117,8 @@ void x64_shift(struct x64_code *c, enum x64_shift shift, bool wide, unsigned reg
 void x64_shift_cl(struct x64_code *c, enum x64_shift shift, bool wide, unsigned reg);
 void x64_rorx(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned count);
 /* roundsd or roundss of xmm registers: a mode of the host's, ROUND_*. */
-#define ROUND_MXCSR   4u /* the mode at hand */
-#define ROUND_INEXACT 8u /* raises no PE */
+#define ROUND_MXCSR 4u /* the mode at hand */
+#define ROUND_QUIET 8u /* raises no PE */
 void x64_round(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned mode);
 void x64_bit(struct x64_code *c, enum x64_bit bit, unsigned reg, unsigned number);
 void x64_unary(struct x64_code *c, enum x64_unary unary, bool wide, unsigned reg);

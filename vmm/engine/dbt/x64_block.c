@@ -199,14 +199,6 @@ void x64_f_put(struct target_block *b, unsigned f, bool boxed)
     x64_boxed(b, f, boxed);
 }
 
-void x64_f_drop(struct target_block *b, unsigned f)
-{
-    unsigned xmm = x64_f_held(b, f);
-
-    if (xmm)
-        b->floats.held[xmm] = b->floats.used[xmm] = 0;
-}
-
 void x64_f_forget(struct target_block *b)
 {
     memset(b->floats.held, 0, sizeof(b->floats.held));

@@ -152,9 +152,8 @@ unsigned x64_f_held(const struct target_block *b, unsigned f);
 /* The xmm register for a new value of one: x64_f_put then stores it. */
 unsigned x64_f_target(struct target_block *b, unsigned f);
 void x64_f_put(struct target_block *b, unsigned f, bool boxed);
-/* What is held is no more: all; one. */
+/* Nothing is held from here on. */
 void x64_f_forget(struct target_block *b);
-void x64_f_drop(struct target_block *b, unsigned f);
 
 /* Where code of the monitor's cache stands, in the writable mapping. */
 const uint8_t *x64_at(const struct target_block *b, uint32_t offset);

@@ -196,7 +196,7 @@ static void lower_round(struct target_block *b, bool wide, bool inexact, unsigne
     to = x64_f_target(b, b->op->rd);
     if (to != from) /* the upper part is kept: a box */
         x64_rr(&b->code, X64_MOVAPS, to, from);
-    x64_round(&b->code, wide, to, to, mode | (inexact ? 0 : ROUND_INEXACT));
+    x64_round(&b->code, wide, to, to, mode | (inexact ? 0 : ROUND_QUIET));
     x64_put_number(b, wide);
 }
 

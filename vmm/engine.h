@@ -34,7 +34,7 @@ struct x86_start;
 #define ENGINE_DEBUG 0x80u
 
 /* keeps what a machine is in the kernel's own devices too: nobody can save it */
-#define ENGINE_NO_SNAPSHOT 0x40u
+#define ENGINE_NO_SNAPSHOT 0x100u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u

@@ -147,9 +147,9 @@ static bool page_known(const struct interp *in, const struct code_page *page)
 }
 
 /* A table that was never used may hold anything where no bit says that it was filled. */
-static bool filled(const uint64_t *set, unsigned i)
+static bool filled(const struct rv_filled *set, unsigned i)
 {
-    return set[i / 64] >> (i % 64) & 1;
+    return set->place[i / 64] >> (i % 64) & 1;
 }
 
 static void check_fetch(const struct interp *in, const struct rv_fetch *fetch)
@@ -159,7 +159,7 @@ static void check_fetch(const struct interp *in, const struct rv_fetch *fetch)
     for (unsigned i = 0; i < RV_TLB_ENTRIES; i++) {
         const struct rv_fetch_entry *e = &fetch->entry[i];
 
-        if (!filled(fetch->filled, i) || e->tag == RV_TLB_EMPTY)
+        if (!filled(&fetch->filled, i) || e->tag == RV_TLB_EMPTY)
             continue;
         if (e->tag % MEM_PAGE_SIZE != 0 || !page_known(in, e->page))
             abort();
@@ -173,7 +173,7 @@ static void check_fetch(const struct interp *in, const struct rv_fetch *fetch)
 static void check_tlb(const struct mem *mem, const struct rv_tlb *tlb)
 {
     for (unsigned i = 0; i < RV_TLB_ENTRIES; i++)
-        if (filled(tlb->filled, i)) {
+        if (filled(&tlb->filled, i)) {
             check_entry(mem, &tlb->load[i]);
             check_entry(mem, &tlb->store[i]);
         }

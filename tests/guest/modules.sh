@@ -36,12 +36,14 @@ verdict() { # NAME PROBLEM
 
 # What a module's pair of runs is: the guest, its status, options of both, of the first only, and of the second only.
 module_case() {
+	differs=1
 	guest=probe status=0 both=(--deterministic -c 2) with=() without=(--without "$1")
 	case $1 in
 	reset-rom | clint | doorbell | htif | cfi-flash) guest=kernel with=(--device "$1") without=() ;;
 	sbi-base) guest=hello ;; # without it nobody can ask what else is there
 	sbi-sta | goldfish-rtc) both=(-c 2) ;; # they show the host, and are not there in deterministic runs
 	plic | uart16550a | finisher | virtio-console | virtio-rng) guest=kernel ;;
+	aia | acpi-power) differs=0 ;; # of KVM's machines: there is nothing to leave out here
 	esac
 }
 
@@ -61,8 +63,8 @@ module_test() {
 	rm -rf "$work"/with* "$work"/without*
 	problem=$(run_one with ${with[@]+"${with[@]}"}; run_one without ${without[@]+"${without[@]}"})
 	"$tollgate" diff "$work/with" "$work/without" >"$work/diff.out" 2>"$work/diff.err" || got=$?
-	[ "$got" -eq 1 ] || problem=${problem:-tollgate diff: status $got, not 1}
-	grep -qw -e "$1" "$work/diff.out" || problem=${problem:-tollgate diff does not name it}
+	[ "$got" -eq "$differs" ] || problem=${problem:-tollgate diff: status $got, not $differs}
+	[ "$differs" -eq 0 ] || grep -qw -e "$1" "$work/diff.out" || problem=${problem:-tollgate diff does not name it}
 	verdict "$1, with and without" "$problem"
 }
 

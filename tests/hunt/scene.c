@@ -22,7 +22,6 @@
 #define BASE         ((uint64_t)PLAT_DRAM_BASE)
 #define DATA_FIRST   0x1f000u /* pages around PROGRAM_DATA */
 #define DATA_PAGES   4u
-#define TABLES_END   0x70000u
 #define PMP_ENTRY(i) (8 * ((i) % 8))
 #define PMP_R        0x01ull
 #define PMP_RWX      0x07ull
@@ -165,13 +164,13 @@ static uint64_t *pte_of(const struct scene *scene, struct vm *vm, uint64_t va, u
     for (unsigned level = scene->levels - 1;; level--) {
         uint64_t *pte;
 
-        if (table < SCENE_TABLES || table >= TABLES_END)
+        if (table < SCENE_TABLES || table >= SCENE_TABLES_END)
             return NULL;
         pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
         if (level == 0)
             return pte;
         if (*pte == 0) {
-            if (*next >= TABLES_END)
+            if (*next >= SCENE_TABLES_END)
                 return NULL;
             *pte = (BASE + *next) >> 12 << 10 | PTE_V;
             *next += MEM_PAGE_SIZE;
@@ -214,7 +213,7 @@ static void tables_make(const struct scene *scene, struct vm *vm)
         map_views(scene, vm, DATA_FIRST + i * MEM_PAGE_SIZE, PTE_RW, &next);
     for (uint64_t page = PROGRAM_HANDLER - BASE; page <= SCENE_S_AT; page += MEM_PAGE_SIZE)
         *pte_of(scene, vm, BASE + page, &next) = (BASE + page) >> 12 << 10 | PTE_RX;
-    for (uint64_t page = SCENE_TABLES; page < TABLES_END; page += MEM_PAGE_SIZE)
+    for (uint64_t page = SCENE_TABLES; page < SCENE_TABLES_END; page += MEM_PAGE_SIZE)
         *pte_of(scene, vm, BASE + page, &next) = (BASE + page) >> 12 << 10 | PTE_RW;
     *pte_of(scene, vm, PLAT_UART_BASE, &next) = PLAT_UART_BASE >> 12 << 10 | PTE_RW;
 }

@@ -10,9 +10,10 @@
 #include "vmm/vm.h"
 
 /* The memory that programs use; a kernel's image has to lie above it. */
-#define SCENE_MEMORY (1u << 19)
-#define SCENE_S_AT   0x9000u  /* the S-mode handler, a page behind the M-mode one */
-#define SCENE_TABLES 0x40000u /* page tables */
+#define SCENE_MEMORY     (1u << 19)
+#define SCENE_S_AT       0x9000u  /* the S-mode handler, a page behind the M-mode one */
+#define SCENE_TABLES     0x40000u /* page tables */
+#define SCENE_TABLES_END 0x70000u
 
 /*
  * Programs see their code and data at four places: where they are (M-mode, and S-mode by an

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/acpi.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "guest/abi/x86.h"
 #include "vmm/le.h"
@@ -110,10 +110,11 @@ static void put_name(struct acpi_builder *b, const char *name)
  * 19.3.4). Other IDs are strings. */
 static void put_hid(struct acpi_builder *b, const char *hid)
 {
-    unsigned product;
+    char *end = NULL;
+    unsigned product = strlen(hid) == 7 ? (unsigned)strtoul(hid + 3, &end, 16) : 0;
 
     put_name(b, "_HID");
-    if (strlen(hid) != 7 || sscanf(hid + 3, "%4x", &product) != 1) {
+    if (!end || *end != '\0') {
         put8(b, AML_STRING);
         put(b, hid, strlen(hid) + 1);
         return;
@@ -303,6 +304,13 @@ static uint8_t checksum(const uint8_t *data, size_t len)
     return (uint8_t)-sum;
 }
 
+/* Letters without a 0 behind them: fields of headers are full. */
+static void mark(uint8_t *at, const char *letters, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        at[i] = (uint8_t)letters[i];
+}
+
 /* Room of so many bytes, 64-byte aligned; its address. The bytes are 0. */
 static gpa_t room(struct layout *l, size_t size)
 {
@@ -327,12 +335,12 @@ static gpa_t table_add(struct layout *l, const char *name, unsigned revision,
     l->full |= body->full;
     if (l->full)
         return 0;
-    memcpy(at, name, 4);
+    mark(at, name, 4);
     le_put32(at + 4, (uint32_t)size);
     at[8] = (uint8_t)revision;
-    memcpy(at + 10, "TOLLGTTOLLGATE ", 14);
+    mark(at + 10, "TOLLGTTOLLGATE ", 14);
     le_put32(at + 24, 1);
-    memcpy(at + 28, "TLGT", 4);
+    mark(at + 28, "TLGT", 4);
     le_put32(at + 32, 1);
     memcpy(at + HEADER_SIZE, body->data, body->len);
     at[9] = checksum(at, size);
@@ -341,8 +349,8 @@ static gpa_t table_add(struct layout *l, const char *name, unsigned revision,
 
 static void rsdp_fill(uint8_t *at, gpa_t xsdt)
 {
-    memcpy(at, "RSD PTR ", 8);
-    memcpy(at + 9, "TOLLGT", 6);
+    mark(at, "RSD PTR ", 8);
+    mark(at + 9, "TOLLGT", 6);
     at[15] = 2;
     le_put32(at + 20, RSDP_SIZE);
     le_put64(at + 24, xsdt);
@@ -360,7 +368,7 @@ size_t acpi_build(struct vm *vm, gpa_t gpa, uint8_t *out, size_t max)
     room(&l, RSDP_SIZE);
     facs = room(&l, FACS_SIZE);
     if (!l.full) {
-        memcpy(out + (facs - gpa), "FACS", 4);
+        mark(out + (facs - gpa), "FACS", 4);
         le_put32(out + (facs - gpa) + 4, FACS_SIZE);
         out[facs - gpa + 32] = 2;
     }

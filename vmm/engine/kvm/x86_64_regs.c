@@ -3,6 +3,7 @@
 #include "vmm/engine/kvm/x86_64.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -237,7 +238,7 @@ unsigned kvm_registers(struct hart *hart, struct hart_register *list)
     unsigned n = 0;
 
     for (; n < sizeof(general) / sizeof(general[0]); n++) {
-        strcpy(list[n].name, general[n].name);
+        snprintf(list[n].name, sizeof(list[n].name), "%s", general[n].name);
         list[n].value = general[n].value;
     }
     if (ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
@@ -260,7 +261,7 @@ unsigned kvm_registers(struct hart *hart, struct hart_register *list)
         {"idt",    s.idt.base   },
     };
     for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++, n++) {
-        strcpy(list[n].name, system[i].name);
+        snprintf(list[n].name, sizeof(list[n].name), "%s", system[i].name);
         list[n].value = system[i].value;
     }
     return n;

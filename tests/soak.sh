@@ -357,11 +357,11 @@ prepare_stress() {
 total_stress() { echo 1; }
 
 item_stress() {
-	local log=$soak/stress.log status=0 run
-	run="stress-ng --verify --timeout $((stress * 60))s --cpu 1 --matrix 1 --vm 1 --vm-bytes 64M --mmap 1 --mmap-bytes 64M"
-	run+=" --fork 1 --pipe 1 --futex 1 --switch 1 --atomic 1 --fp 1 --memcpy 1 --timer 1"
+	local log=$soak/stress.log status=0 work
+	work="stress-ng --verify --timeout $((stress * 60))s --cpu 1 --matrix 1 --vm 1 --vm-bytes 64M --mmap 1 --mmap-bytes 64M"
+	work+=" --fork 1 --pipe 1 --futex 1 --switch 1 --atomic 1 --fp 1 --memcpy 1 --timer 1"
 	timeout --foreground -k 5 $((stress * 60 + boot_limit)) "${run[@]}" -c 4 -m 1G -i build/stress.cpio \
-		-p "console=hvc0 tg.run=\"$run\"" "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
+		-p "console=hvc0 tg.run=\"$work\"" "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	if [ "$status" -eq 0 ] && grep -aq 'TOLLGATE-STATUS 0' "$log" && grep -aq 'failed: 0' "$log" &&
 		! grep -aqE 'Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task' "$log"; then

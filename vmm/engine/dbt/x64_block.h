@@ -45,6 +45,7 @@ enum cold_kind {
     COLD_STEP,  /* the instruction by the interpreter, then back */
     COLD_JUMP,  /* a branch that is taken */
     COLD_FP,    /* the FPU is not the guest's yet */
+    COLD_GUESS, /* a guessed addend was another's: the true one, and back */
     COLD_GROUP, /* loads and stores that share a look, each with its own */
     COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
 };
@@ -61,6 +62,10 @@ struct cold {
     uint8_t after[16];
     int32_t target;               /* offset from the page's start */
     unsigned slot, length, steps; /* of the instruction */
+    unsigned guess;               /* COLD_GUESS: which one, and what it is for */
+    enum x64_op access;
+    unsigned reg;
+    struct x64_mem at;
 };
 
 #define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
@@ -102,6 +107,7 @@ struct target_block {
     const struct rv_op *group, *group_first;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
+    bool behind;               /* the block is there: what is lowered is cold */
     bool fp_on;                /* FS was tested in this block */
     bool fp_dirty;             /* and is dirty since */
     bool fp_live;              /* the FPU has been the guest's since */
@@ -191,6 +197,26 @@ void x64_group_begin(struct target_block *b);
 bool x64_group_access(struct target_block *b);
 /* Behind an instruction: it may have been the last. */
 void x64_group_end(struct target_block *b);
+
+/* A load or store of an x register: by which instruction of the host. */
+struct x64_access {
+    enum x64_op op;
+    unsigned size;
+    bool store;
+};
+bool x64_access(unsigned id, struct x64_access *access); /* false: it is none */
+
+/* --- x64_guess.c --- */
+
+/* Is the load one that guesses? */
+bool x64_guesses(const struct target_block *b, const struct rv_op *load);
+/*
+ * op reg, at, where `at` is made of the true addend, in rdx: with one that is guessed before that
+ * has been read. Uses rcx.
+ */
+void x64_guess(struct target_block *b, enum x64_op op, unsigned reg, struct x64_mem at);
+/* The cold part of it. */
+void x64_guess_wrong(struct target_block *b, const struct cold *cold);
 
 /* --- x64_fuse.c --- */
 

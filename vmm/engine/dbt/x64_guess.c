@@ -1,0 +1,172 @@
+/* x64_guess.c: loads on the way from one address to the next guess where their page lies. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/dbt/x64_block.h"
+
+/*
+ * Which loads guess. The addend of a TLB entry waits for the address, and the access for the
+ * addend, so a list takes twelve cycles an element: rorx, and, the addend, the load. What the
+ * same instruction found the last time (rv_hart.guess) waits for nothing, and leaves the load
+ * alone on the way: five. The look goes on beside it: the tag is compared as ever, and then the
+ * entry's addend with the guess, before the access. So a guess decides nothing but how soon the
+ * address is there.
+ *
+ * It costs an instruction more, and 20 cycles when it is wrong. So only loads guess whose value
+ * soon makes an address, and a place that was wrong too often guesses no more for a while.
+ */
+
+/* Instructions from a load to the access that its value leads to. */
+#define GUESS_AHEAD 16u
+
+static bool is_of(uint64_t set, unsigned x)
+{
+    return x < 32 && set >> x & 1;
+}
+
+/* The registers that hold what an instruction made of those in the set, added to it. */
+static uint64_t carry(uint64_t set, const struct rv_op *op)
+{
+    bool made = false;
+
+    switch (op->code >> 1) {
+    case RV_INSN_add:
+    case RV_INSN_sub:
+    case RV_INSN_or:
+    case RV_INSN_and:
+    case RV_INSN_xor:
+    case RV_INSN_sh1add:
+    case RV_INSN_sh2add:
+    case RV_INSN_sh3add:
+    case RV_INSN_add_uw: made = is_of(set, (unsigned)op->imm); /* fall through */
+    case RV_INSN_addi:
+    case RV_INSN_andi:
+    case RV_INSN_ori:
+    case RV_INSN_slli:
+    case RV_INSN_srli:
+    case RV_INSN_addw:
+    case RV_INSN_addiw: made |= is_of(set, op->rs1); break;
+    default: break;
+    }
+    if (op->rd >= 32)
+        return set;
+    return made ? set | 1ull << op->rd : set & ~(1ull << op->rd);
+}
+
+/* The instruction that most likely follows in the page, or NULL. */
+static const struct rv_op *follow(const struct target_block *b, const struct rv_op *op)
+{
+    const struct rv_op *next = op + (op->code & 1 ? 1 : 2);
+
+    switch (op->code >> 1) {
+    case OP_jal_near: next = op->rd == RV_REG_SINK ? op + op->imm / (int)sizeof(*op) : NULL; break;
+    case OP_beq_near:
+    case OP_bne_near:
+    case OP_blt_near:
+    case OP_bge_near:
+    case OP_bltu_near:
+    case OP_bgeu_near: next = op->imm < 0 ? op + op->imm / (int)sizeof(*op) : next; break;
+    case RV_INSN_jal:
+    case RV_INSN_jalr: next = NULL; break;
+    default: break;
+    }
+    if (!next || next >= &b->page->op[PAGE_SLOTS])
+        return NULL;
+    if (next->code >> 1 == OP_undecoded)
+        code_decode(next);
+    return next;
+}
+
+static bool is_branch(const struct rv_op *op)
+{
+    switch (op->code >> 1) {
+    case RV_INSN_beq:
+    case RV_INSN_bne:
+    case RV_INSN_blt:
+    case RV_INSN_bge:
+    case RV_INSN_bltu:
+    case RV_INSN_bgeu:
+    case OP_beq_near:
+    case OP_bne_near:
+    case OP_blt_near:
+    case OP_bge_near:
+    case OP_bltu_near:
+    case OP_bgeu_near: return true;
+    default: return false;
+    }
+}
+
+#include <stdlib.h>
+bool x64_guesses(const struct target_block *b, const struct rv_op *load)
+{
+    const struct rv_op *op = load;
+    uint64_t set = 1ull << load->rd;
+    struct x64_access access;
+    static int mode = -1;
+    if (mode<0) mode = getenv("GUESS") ? atoi(getenv("GUESS")) : 1;
+    if (mode == 0) return false;
+
+    if (load->rd >= 32 || b->behind || (b->dbt->without & WITHOUT_GUESSES))
+        return false;
+    if (mode == 2) return true;
+    for (unsigned n = 0; n < GUESS_AHEAD && set; n++) {
+        op = follow(b, op);
+        if (!op)
+            return false;
+        if (x64_access(op->code >> 1, &access)) {
+            if (is_of(set, op->rs1))
+                return true;
+            if (access.store)
+                continue;
+        }
+        if (!is_branch(op))
+            set = carry(set, op);
+    }
+    return false;
+}
+
+static struct x64_mem guess_at(unsigned n, size_t member)
+{
+    return HART_AT(guess, n * sizeof(struct rv_guess) + member);
+}
+
+void x64_guess(struct target_block *b, enum x64_op op, unsigned reg, struct x64_mem at)
+{
+    unsigned guess = b->dbt->guesses = (b->dbt->guesses + 1) % RV_GUESSES;
+    struct x64_mem guessed = at;
+    struct x64_code *c = &b->code;
+    struct cold *cold;
+
+    guessed.index = RCX;
+    x64_rm(c, X64_MOV, RCX, guess_at(guess, offsetof(struct rv_guess, addend)));
+    x64_rr(c, X64_CMP, RCX, RDX);
+    cold = x64_cold(b, COLD_GUESS, x64_jcc(c, CC_NE, NULL));
+    x64_rm(c, op, reg, guessed);
+    cold->guess = guess;
+    cold->access = op;
+    cold->reg = reg;
+    cold->at = at;
+    cold->back = c->at;
+}
+
+/*
+ * The access with what is true, which the next guess will be, unless it has been wrong too often:
+ * then it is one that always is, which costs the jumps here and back.
+ */
+void x64_guess_wrong(struct target_block *b, const struct cold *cold)
+{
+    struct x64_mem addend = guess_at(cold->guess, offsetof(struct rv_guess, addend));
+    struct x64_mem left = guess_at(cold->guess, offsetof(struct rv_guess, left));
+    struct x64_code *c = &b->code;
+    uint8_t *tired, *last;
+
+    x64_land(b, cold->site);
+    x64_mi(c, ALU_CMP, true, left, 0);
+    tired = x64_jcc(c, CC_E, NULL);
+    x64_rm(c, X64_STORE, RDX, addend);
+    x64_mi(c, ALU_SUB, true, left, 1);
+    last = x64_jcc(c, CC_NE, NULL);
+    x64_store_imm(c, true, addend, RV_GUESS_NONE);
+    x64_land(b, last);
+    x64_land(b, tired);
+    x64_rm(c, cold->access, cold->reg, cold->at);
+    x64_jmp(c, cold->back);
+}

@@ -122,7 +122,8 @@ void x64_rorx(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned
 void x64_round(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned mode);
 /* pclmulqdq of the lower halves of xmm registers. */
 void x64_clmul(struct x64_code *c, unsigned reg, unsigned rm);
-/* vcvtph2ps and vcvtps2ph of xmm registers: four halves, in the lower half, and four singles. */
+/* vcvtph2ps and vcvtps2ph of xmm registers: four halves, in the lower half, and four singles.
+ */
 void x64_half_widen(struct x64_code *c, unsigned to, unsigned from);
 void x64_half_narrow(struct x64_code *c, unsigned to, unsigned from, unsigned mode);
 void x64_bit(struct x64_code *c, enum x64_bit bit, unsigned reg, unsigned number);

@@ -106,7 +106,7 @@ struct target_block {
     bool fp_on;                /* FS was tested in this block */
     bool fp_dirty;             /* and is dirty since */
     bool fp_live;              /* the FPU has been the guest's since */
-    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
+    uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
@@ -142,8 +142,11 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 void x64_fp_begin(struct target_block *b);
 /* Floating point that the target has code for, but loads and stores. */
 bool x64_is_float(unsigned id);
-/* The register holds a boxed single from here on, or may not. */
+/* The register holds a boxed single from here on, or may not. A boxed half is one, too. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+void x64_boxed_half(struct target_block *b, unsigned f);
+bool x64_is_boxed(const struct target_block *b, unsigned f);
+bool x64_is_half(const struct target_block *b, unsigned f);
 
 /* The xmm register that holds an f register, which is loaded if need be. */
 unsigned x64_f(struct target_block *b, unsigned f);

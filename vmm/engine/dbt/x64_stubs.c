@@ -30,7 +30,8 @@ int target_probe(char *why, size_t size)
         __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") &&
         __builtin_cpu_supports("pclmul") && has_more())
         return 0;
-    snprintf(why, size, "this processor lacks BMI1, BMI2, F16C, FMA, LZCNT, PCLMULQDQ or POPCNT");
+    snprintf(why, size,
+             "this processor lacks BMI1, BMI2, F16C, FMA, LZCNT, PCLMULQDQ or POPCNT");
     return -ENOTSUP;
 }
 

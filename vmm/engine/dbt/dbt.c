@@ -21,8 +21,8 @@
 #define RUN_ON_SLACK (2 * PAGE_SLOTS)
 
 /*
- * So often may a place be wrong in so many steps. All of them together then take 2 % of the time:
- * 20 cycles each.
+ * So often may a place be wrong in so many steps. All of them together then take 2 % of the
+ * time: 20 cycles each.
  */
 #define GUESS_WRONG 64
 #define GUESS_STEPS (4u << 20)
@@ -128,7 +128,7 @@ static uint64_t step_ahead(struct rv_hart *h)
     if (steps_rest(h) < dbt_of(h)->block_steps)
         return STEP_LEAVE;
     page = interp_fetch_hit(h);
-    if (!page && !dbt_of(h)->plain)
+    if (!page && !(dbt_of(h)->without & WITHOUT_SYSTEM))
         page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
@@ -151,7 +151,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    if (LIKELY(way && !dbt_of(h)->plain)) {
+    if (LIKELY(way && !(dbt_of(h)->without & WITHOUT_SYSTEM))) {
         h->left = left - 1;
         switch (way(h, op)) {
         case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
@@ -284,6 +284,7 @@ static int dbt_hart_create(struct hart *hart)
     d->in->translator = d;
     d->heat = BLOCK_HEAT;
     d->block_steps = BLOCK_STEPS_MAX;
+    guesses_renew(&d->in->hart);
     d->map = hart->vm->engine_state;
     target_stubs(d);
     if (d->map)

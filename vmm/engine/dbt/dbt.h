@@ -26,7 +26,9 @@
 #define WITHOUT_FUSION  0x4u  /* each instruction is lowered by itself */
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
-#define WITHOUT_GUESSES 0x20u /* no load guesses the addend of its page */
+#define WITHOUT_SYSTEM  0x20u /* privileged work by the interpreter alone, but bits of sstatus \
+                               */
+#define WITHOUT_GUESSES 0x40u /* no load guesses the addend of its page */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the

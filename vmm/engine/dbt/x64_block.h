@@ -111,7 +111,7 @@ struct target_block {
     bool fp_on;                /* FS was tested in this block */
     bool fp_dirty;             /* and is dirty since */
     bool fp_live;              /* the FPU has been the guest's since */
-    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
+    uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
@@ -147,8 +147,11 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 void x64_fp_begin(struct target_block *b);
 /* Floating point that the target has code for, but loads and stores. */
 bool x64_is_float(unsigned id);
-/* The register holds a boxed single from here on, or may not. */
+/* The register holds a boxed single from here on, or may not. A boxed half is one, too. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+void x64_boxed_half(struct target_block *b, unsigned f);
+bool x64_is_boxed(const struct target_block *b, unsigned f);
+bool x64_is_half(const struct target_block *b, unsigned f);
 
 /* The xmm register that holds an f register, which is loaded if need be. */
 unsigned x64_f(struct target_block *b, unsigned f);
@@ -211,8 +214,8 @@ bool x64_access(unsigned id, struct x64_access *access); /* false: it is none */
 /* Is the load one that guesses? */
 bool x64_guesses(const struct target_block *b, const struct rv_op *load);
 /*
- * op reg, at, where `at` is made of the true addend, in rdx: with one that is guessed before that
- * has been read. Uses rcx.
+ * op reg, at, where `at` is made of the true addend, in rdx: with one that is guessed before
+ * that has been read. Uses rcx.
  */
 void x64_guess(struct target_block *b, enum x64_op op, unsigned reg, struct x64_mem at);
 /* The cold part of it. */

@@ -123,7 +123,7 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
             if (op->rs1 != base)
                 break;
             extend(x, &access, op->imm);
-            x->guess |= !access.store && x64_guesses(b, op);
+            x->guess = x->guess || (!access.store && x64_guesses(b, op));
             last = op;
             if (!access.store && op->rd == base)
                 break;
@@ -166,7 +166,8 @@ void x64_group_begin(struct target_block *b)
     const struct rv_op *last;
     struct x64_access access;
 
-    if (b->group || (b->dbt->without & WITHOUT_GROUPS) || !x64_access(b->op->code >> 1, &access))
+    if (b->group || (b->dbt->without & WITHOUT_GROUPS) ||
+        !x64_access(b->op->code >> 1, &access))
         return;
     last = scan(b, &x);
     if (x.n < 2 || x.high - x.low >= (int32_t)MEM_PAGE_SIZE)

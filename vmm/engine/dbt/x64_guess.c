@@ -17,21 +17,27 @@
 /* Instructions from a load to the access that its value leads to. */
 #define GUESS_AHEAD 16u
 
-static bool is_of(uint64_t set, unsigned x)
+static bool is_of(uint32_t set, unsigned x)
 {
     return x < 32 && set >> x & 1;
 }
 
-/* The registers that hold what an instruction made of those in the set, added to it. */
-static uint64_t carry(uint64_t set, const struct rv_op *op)
+/* The registers that hold one of those in the set, or what was made of them. */
+static uint32_t carry(uint32_t set, const struct rv_op *op)
 {
     bool made = false;
 
     switch (op->code >> 1) {
+    case OP_beq_near:
+    case OP_bne_near:
+    case OP_blt_near:
+    case OP_bge_near:
+    case OP_bltu_near:
+    case OP_bgeu_near: return set; /* they write none */
     case RV_INSN_add:
     case RV_INSN_sub:
-    case RV_INSN_or:
     case RV_INSN_and:
+    case RV_INSN_or:
     case RV_INSN_xor:
     case RV_INSN_sh1add:
     case RV_INSN_sh2add:
@@ -48,22 +54,33 @@ static uint64_t carry(uint64_t set, const struct rv_op *op)
     }
     if (op->rd >= 32)
         return set;
-    return made ? set | 1ull << op->rd : set & ~(1ull << op->rd);
+    return made ? set | 1u << op->rd : set & ~(1u << op->rd);
 }
 
-/* The instruction that most likely follows in the page, or NULL. */
+static const struct rv_op *target_of(const struct rv_op *op)
+{
+    return op + op->imm / (int32_t)sizeof(*op);
+}
+
+/* What most likely comes next, in this page: branches backward are taken. Or NULL. */
 static const struct rv_op *follow(const struct target_block *b, const struct rv_op *op)
 {
-    const struct rv_op *next = op + (op->code & 1 ? 1 : 2);
+    const struct rv_op *next = op + op_length(op) / 2;
 
     switch (op->code >> 1) {
-    case OP_jal_near: next = op->rd == RV_REG_SINK ? op + op->imm / (int)sizeof(*op) : NULL; break;
+    case OP_jal_near: next = op->rd == RV_REG_SINK ? target_of(op) : NULL; break;
     case OP_beq_near:
     case OP_bne_near:
     case OP_blt_near:
     case OP_bge_near:
     case OP_bltu_near:
-    case OP_bgeu_near: next = op->imm < 0 ? op + op->imm / (int)sizeof(*op) : next; break;
+    case OP_bgeu_near: next = op->imm < 0 ? target_of(op) : next; break;
+    case RV_INSN_beq: /* to another page, from where nothing comes back soon */
+    case RV_INSN_bne:
+    case RV_INSN_blt:
+    case RV_INSN_bge:
+    case RV_INSN_bltu:
+    case RV_INSN_bgeu:
     case RV_INSN_jal:
     case RV_INSN_jalr: next = NULL; break;
     default: break;
@@ -75,50 +92,25 @@ static const struct rv_op *follow(const struct target_block *b, const struct rv_
     return next;
 }
 
-static bool is_branch(const struct rv_op *op)
-{
-    switch (op->code >> 1) {
-    case RV_INSN_beq:
-    case RV_INSN_bne:
-    case RV_INSN_blt:
-    case RV_INSN_bge:
-    case RV_INSN_bltu:
-    case RV_INSN_bgeu:
-    case OP_beq_near:
-    case OP_bne_near:
-    case OP_blt_near:
-    case OP_bge_near:
-    case OP_bltu_near:
-    case OP_bgeu_near: return true;
-    default: return false;
-    }
-}
-
-#include <stdlib.h>
 bool x64_guesses(const struct target_block *b, const struct rv_op *load)
 {
     const struct rv_op *op = load;
-    uint64_t set = 1ull << load->rd;
     struct x64_access access;
-    static int mode = -1;
-    if (mode<0) mode = getenv("GUESS") ? atoi(getenv("GUESS")) : 1;
-    if (mode == 0) return false;
+    uint32_t set;
 
     if (load->rd >= 32 || b->behind || (b->dbt->without & WITHOUT_GUESSES))
         return false;
-    if (mode == 2) return true;
+    set = 1u << load->rd;
     for (unsigned n = 0; n < GUESS_AHEAD && set; n++) {
         op = follow(b, op);
         if (!op)
             return false;
-        if (x64_access(op->code >> 1, &access)) {
-            if (is_of(set, op->rs1))
-                return true;
-            if (access.store)
-                continue;
-        }
-        if (!is_branch(op))
+        if (!x64_access(op->code >> 1, &access))
             set = carry(set, op);
+        else if (is_of(set, op->rs1))
+            return true;
+        else if (!access.store)
+            set &= ~(op->rd < 32 ? 1u << op->rd : 0);
     }
     return false;
 }
@@ -148,8 +140,8 @@ void x64_guess(struct target_block *b, enum x64_op op, unsigned reg, struct x64_
 }
 
 /*
- * The access with what is true, which the next guess will be, unless it has been wrong too often:
- * then it is one that always is, which costs the jumps here and back.
+ * The access with what is true, which the next guess will be, unless it has been wrong too
+ * often: then it is one that always is, which costs the jumps here and back.
  */
 void x64_guess_wrong(struct target_block *b, const struct cold *cold)
 {

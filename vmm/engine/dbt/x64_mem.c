@@ -195,27 +195,34 @@ static bool lower_fence(struct target_block *b)
 }
 
 /*
- * cbo.zero, with which Linux clears pages. menvcfg has to allow it below M-mode, senvcfg in
- * U-mode; M-mode without menvcfg's leave takes the slow way.
+ * rax = the host address of the block at rs1. menvcfg has to allow the instruction below
+ * M-mode, senvcfg in U-mode; M-mode without menvcfg's leave takes the slow way.
  */
-static void lower_zero(struct target_block *b)
+static void place_block(struct target_block *b, int32_t field, size_t table)
 {
-    enum { XMM0 };
     struct x64_code *c = &b->code;
     uint8_t *above;
 
-    x64_test_imm(c, HART(menvcfg), RV_ENVCFG_CBZE);
+    x64_test_imm(c, HART(menvcfg), field);
     x64_step_if(b, CC_E);
     x64_rm(c, X64_MOVZX8, RAX, HART(priv));
     x64_rr(c, X64_TEST, RAX, RAX);
     above = x64_jcc(c, CC_NE, NULL);
-    x64_test_imm(c, HART(senvcfg), RV_ENVCFG_CBZE);
+    x64_test_imm(c, HART(senvcfg), field);
     x64_step_if(b, CC_E);
-    if (!c->full)
-        x64_link(above, c->at);
+    x64_land(b, above);
     x64_get(b, RAX, b->op->rs1);
     x64_ri(c, ALU_AND, true, RAX, -(int32_t)PLAT_CACHE_BLOCK);
-    x64_rm(c, X64_LEA, RAX, look(b, RAX, 0, PLAT_CACHE_BLOCK, X64_TABLE_STORE));
+    x64_rm(c, X64_LEA, RAX, look(b, RAX, 0, PLAT_CACHE_BLOCK, table));
+}
+
+/* cbo.zero, with which Linux clears pages. */
+static void lower_zero(struct target_block *b)
+{
+    enum { XMM0 };
+    struct x64_code *c = &b->code;
+
+    place_block(b, RV_ENVCFG_CBZE, X64_TABLE_STORE);
     x64_rr(c, X64_XORPS, XMM0, XMM0);
     for (int32_t at = 0; at < (int32_t)PLAT_CACHE_BLOCK; at += 16)
         x64_rm(c, X64_STOREUPS, XMM0, X64_MEM(RAX, at));
@@ -225,11 +232,14 @@ bool x64_lower_mem(struct target_block *b)
 {
     unsigned id = b->op->code >> 1;
 
-    if (id == RV_INSN_fence)
-        return lower_fence(b);
-    if (id == RV_INSN_cbo_zero) {
-        lower_zero(b);
-        return true;
+    switch (id) {
+    case RV_INSN_fence: return lower_fence(b);
+    case RV_INSN_cbo_zero: lower_zero(b); return true;
+    /* Caches are coherent with everything: there is nothing to do but to ask. */
+    case RV_INSN_cbo_inval: place_block(b, RV_ENVCFG_CBIE, X64_TABLE_LOAD); return true;
+    case RV_INSN_cbo_clean:
+    case RV_INSN_cbo_flush: place_block(b, RV_ENVCFG_CBCFE, X64_TABLE_LOAD); return true;
+    default: break;
     }
     return lower_integer(b, id) || lower_float(b, id);
 }

@@ -153,7 +153,7 @@ struct rv_space {
  * What a load of translated code takes for its page's addend until the TLB says so. `left`: how
  * often it may still be wrong before it is RV_GUESS_NONE, which no addend is.
  */
-#define RV_GUESSES    128
+#define RV_GUESSES    256
 #define RV_GUESS_NONE 1
 struct rv_guess {
     uintptr_t addend;

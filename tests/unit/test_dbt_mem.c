@@ -38,8 +38,10 @@ static void begin(struct machine *m, const struct way *way)
     machine_use(way->dbt ? MACHINE_DBT : MACHINE_INTERP);
     machine_init(m, START_FIRMWARE, 1);
     m->s.x[A1] = 0; /* it was the device tree's */
-    if (way->dbt)
+    if (way->dbt) {
         dbt_in(m)->without = way->without;
+        dbt_in(m)->heat = 2; /* what has not run is no loop */
+    }
 }
 
 /* --- lists: 8 pages of S-mode, scattered over memory --- */

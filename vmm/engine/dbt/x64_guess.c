@@ -25,8 +25,14 @@ static bool is_of(uint32_t set, unsigned x)
 /* The registers that hold one of those in the set, or what was made of them. */
 static uint32_t carry(uint32_t set, const struct rv_op *op)
 {
+    struct x64_access access;
     bool made = false;
 
+    if (x64_access(op->code >> 1, &access)) {
+        if (access.store)
+            return set;
+        made = is_of(set, op->rs1);
+    }
     switch (op->code >> 1) {
     case OP_beq_near:
     case OP_bne_near:
@@ -85,17 +91,12 @@ static const struct rv_op *follow(const struct target_block *b, const struct rv_
     case RV_INSN_jalr: next = NULL; break;
     default: break;
     }
-    if (!next || next >= &b->page->op[PAGE_SLOTS])
-        return NULL;
-    if (next->code >> 1 == OP_undecoded)
-        code_decode(next);
-    return next;
+    return next && next < &b->page->op[PAGE_SLOTS] ? next : NULL;
 }
 
 bool x64_guesses(const struct target_block *b, const struct rv_op *load)
 {
     const struct rv_op *op = load;
-    struct x64_access access;
     uint32_t set;
 
     if (load->rd >= 32 || b->behind || (b->dbt->without & WITHOUT_GUESSES))
@@ -103,14 +104,11 @@ bool x64_guesses(const struct target_block *b, const struct rv_op *load)
     set = 1u << load->rd;
     for (unsigned n = 0; n < GUESS_AHEAD && set; n++) {
         op = follow(b, op);
-        if (!op)
+        if (!op || op->code >> 1 == OP_undecoded) /* no loop that runs */
             return false;
-        if (!x64_access(op->code >> 1, &access))
-            set = carry(set, op);
-        else if (is_of(set, op->rs1))
-            return true;
-        else if (!access.store)
-            set &= ~(op->rd < 32 ? 1u << op->rd : 0);
+        if (op == load)
+            return is_of(set, op->rs1);
+        set = carry(set, op);
     }
     return false;
 }

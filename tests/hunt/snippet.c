@@ -115,6 +115,25 @@ static void put_copy(struct pen *p)
     put(p, AS_B(bne, T2, ZERO, -16));
 }
 
+/* Through a ring of two elements, in one page or two, one of them perhaps over a page's end. */
+static void put_ring(struct pen *p)
+{
+    unsigned at = random_below(2) ? A5 : T0; /* with a register of the host, or without */
+    int one = -(int)random_below(512) * 4, two = (int)random_below(508) * 4;
+    int member = (int)random_below(8);
+
+    put(p, AS_I(addi, at, S0, one));
+    put(p, AS_I(addi, T1, S0, two));
+    put(p, AS_S(sd, at, S0, two));
+    put(p, AS_S(sd, T1, S0, one));
+    put(p, AS_I(addi, T2, ZERO, (int)(2 + random_below(40))));
+    put(p, random_below(2) ? AS_I(lbu, A0, at, member) : AS_I(addi, T1, at, 0));
+    put(p, random_below(4) ? AS_NOP : AS_S(sb, T2, at, 16));
+    put(p, AS_I(ld, at, at, 0));
+    put(p, AS_I(addi, T2, T2, -1));
+    put(p, AS_B(bne, T2, ZERO, -16));
+}
+
 /* --- code --- */
 
 /* Another word of the program to where it comes next, with a fence.i, or without. */
@@ -313,11 +332,11 @@ static void put_wait(struct pen *p)
 void snippets_put(struct scene *scene)
 {
     static void (*const kinds[])(struct pen *) = {
-        put_loop,    put_loop,        put_loop,   put_call,     put_calls,
-        put_switch,  put_reservation, put_copy,   put_crossing, put_rewrite,
-        put_return,  put_to_user,     put_status, put_status,   put_page_change,
-        put_satp,    put_time,        put_device, put_rounding, put_rewrite_far,
-        put_to_user, put_wait,        put_csr,    put_csr,      put_csr,
+        put_loop,        put_loop,        put_loop,        put_call,    put_calls,  put_switch,
+        put_reservation, put_copy,        put_crossing,    put_rewrite, put_return, put_to_user,
+        put_status,      put_status,      put_page_change, put_satp,    put_time,   put_device,
+        put_rounding,    put_rewrite_far, put_to_user,     put_wait,    put_csr,    put_csr,
+        put_csr,         put_ring,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

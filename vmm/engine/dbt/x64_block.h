@@ -211,7 +211,7 @@ bool x64_access(unsigned id, struct x64_access *access); /* false: it is none */
 
 /* --- x64_guess.c --- */
 
-/* Is the load one that guesses? */
+/* Does the load guess: is its address made of what it has loaded, round a loop? */
 bool x64_guesses(const struct target_block *b, const struct rv_op *load);
 /*
  * op reg, at, where `at` is made of the true addend, in rdx: with one that is guessed before

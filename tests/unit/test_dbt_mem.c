@@ -1,4 +1,4 @@
-/* test_dbt_mem.c: loads of translated code that guess where their page lies. */
+/* test_dbt_mem.c: loads that guess where their page lies, groups off registers that move. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <CUnit/CUnit.h>
 #include "tests/unit/machine.h"
@@ -268,6 +268,53 @@ static void test_across(void)
         }
 }
 
+/* --- groups off a register that moves --- */
+
+/* Up and down over the borders of pages, of which the last may be absent. */
+static void put_moving(struct machine *m, bool whole)
+{
+    pages_map(m);
+    if (!whole)
+        *machine_pte(m, PAGE_OF(PAGES - 1), 0) = 0;
+    m->s.medeleg = 0;
+    m->s.x[A0] = PAGE_OF(0) + 64;
+    m->s.x[S4] = PAGE_OF(PAGES - 2) + 4;
+    m->s.x[T6] = PAGE_OF(PAGES) - 64;
+    m->s.x[T5] = 77;
+    PUT(m, HANDLER, AS_SELF);
+    PUT(m, CODE, AS_I(lw, A1, A0, 4), AS_I(addi, A0, A0, 12), AS_R(add, A2, A2, A1),
+        AS_S(sw, A2, A0, -4), AS_I(addi, A0, A0, 5), AS_B(beq, A1, T5, 40),
+        AS_S(sd, A0, A0, 16), AS_I(addi, A2, A2, 1), AS_I(ld, A3, A0, -16),
+        AS_I(lhu, A4, S4, 0), AS_I(addi, S4, S4, -6), AS_S(sb, A3, S4, 6),
+        AS_R(xor, A2, A2, A3), AS_I(ld, S4, S4, 0), AS_R(sub, S4, S4, S4),
+        AS_R(add, S4, A0, ZERO), AS_B(bltu, A0, T6, -64), AS_SELF);
+}
+
+static void moving(bool whole, uint64_t steps)
+{
+    struct hart_state first;
+    struct machine m;
+
+    for (unsigned w = 0; w < WAYS; w++) {
+        begin(&m, &ways[w]);
+        put_moving(&m, whole);
+        machine_go(&m, PRIV_S, V_CODE, steps);
+        if (w == 0)
+            first = m.s;
+        CU_ASSERT_EQUAL(memcmp(&first, &m.s, sizeof(first)), 0);
+        CU_ASSERT_EQUAL(m.s.mcause, whole ? 0 : RV_STORE_PAGE);
+        CU_ASSERT_EQUAL(m.s.pc, whole ? V_CODE + 68 : HANDLER);
+        CU_ASSERT(whole || (m.s.mtval == PAGE_OF(PAGES - 1) + 2 && m.s.mepc == V_CODE + 24));
+        machine_destroy(&m);
+    }
+}
+
+static void test_moving(void)
+{
+    moving(true, 40000);
+    moving(false, 40000);
+}
+
 #endif
 
 void suite_dbt_mem(void)
@@ -281,5 +328,6 @@ void suite_dbt_mem(void)
     CU_add_test(suite, "a page that is mapped elsewhere", test_remapped);
     CU_add_test(suite, "a list that leads astray", test_faults);
     CU_add_test(suite, "an element across pages", test_across);
+    CU_add_test(suite, "a group off a register that moves", test_moving);
 #endif
 }

@@ -103,8 +103,9 @@ struct target_block {
     unsigned slot, length, steps;
     unsigned count; /* of the block so far, with it */
     /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
-     * host's address of what the register points to. */
+     * host's address of what the register pointed to before it moved. */
     const struct rv_op *group, *group_first;
+    int32_t group_moved;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
     bool behind;               /* the block is there: what is lowered is cold */

@@ -87,6 +87,12 @@ static bool is_forward(const struct rv_op *op)
     }
 }
 
+/* Does the register only move, by a constant? */
+static bool is_move(const struct rv_op *op, unsigned base)
+{
+    return op->code >> 1 == RV_INSN_addi && op->rd == base && op->rs1 == base;
+}
+
 /* The bytes that the group touches, as offsets from the register. */
 struct extent {
     int32_t low, high;
@@ -111,6 +117,7 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
     unsigned base = b->op->rs1, slot = b->slot, rest = b->dbt->block_steps - b->count;
     const struct rv_op *last = b->op;
     struct x64_access access;
+    int32_t moved = 0;
 
     for (unsigned n = 0; n <= rest && n < GROUP_LENGTH_MAX && slot < PAGE_SLOTS; n++) {
         const struct rv_op *op = &b->page->op[slot];
@@ -122,11 +129,13 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
         if (x64_access(op->code >> 1, &access)) {
             if (op->rs1 != base)
                 break;
-            extend(x, &access, op->imm);
+            extend(x, &access, op->imm + moved);
             x->guess = x->guess || (!access.store && x64_guesses(b, op));
             last = op;
             if (!access.store && op->rd == base)
                 break;
+        } else if (is_move(op, base)) {
+            moved += op->imm;
         } else if (!is_forward(op) && (!is_bystander(op) || op->rd == base)) {
             break;
         }
@@ -175,6 +184,7 @@ void x64_group_begin(struct target_block *b)
     look(b, &x, last);
     b->group = last;
     b->group_first = b->op;
+    b->group_moved = 0;
 }
 
 bool x64_group_access(struct target_block *b)
@@ -186,7 +196,7 @@ bool x64_group_access(struct target_block *b)
 
     if (!b->group || !x64_access(b->op->code >> 1, &access))
         return false;
-    at = X64_MEM(RDX, b->op->imm);
+    at = X64_MEM(RDX, b->op->imm + b->group_moved);
     if (access.store) {
         reg = x64_source(b, b->op->rd, RCX);
         x64_rm(c, access.op, reg, at);
@@ -200,6 +210,8 @@ bool x64_group_access(struct target_block *b)
 
 void x64_group_end(struct target_block *b)
 {
+    if (b->group && is_move(b->op, b->group_first->rs1))
+        b->group_moved += b->op->imm;
     if (b->op != b->group)
         return;
     for (unsigned i = 0; i < b->ncold; i++)

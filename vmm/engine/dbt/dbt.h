@@ -26,8 +26,9 @@
 #define WITHOUT_FUSION  0x4u  /* each instruction is lowered by itself */
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
-#define WITHOUT_SYSTEM  0x20u /* privileged work by the interpreter alone, but bits of sstatus \
-                               */
+#define WITHOUT_SYSTEM                                                                         \
+    0x20u /* privileged work by the interpreter alone, but bits of sstatus                     \
+           */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the

@@ -110,7 +110,7 @@ static void put_words_of_group(struct machine *m)
     machine_paging(m, 3);
     m->s.x[S0] = V_DATA + MEM_PAGE_SIZE - 8;
     m->s.x[S4] = 0x180000000;
-    PUT(m, CODE, AS_R(add, A0, A0, S4), AS_S(sd, A0, S0, 0), AS_I(addiw, A1, A0, 0),
+    PUT(m, CODE, AS_R(add, A0, A0, S4), AS_S(sd, A5, S0, 0), AS_I(addiw, A1, A0, 0),
         AS_I(ld, A2, S0, 8), AS_R(add, S9, S9, A1), AS_I(addiw, A0, A0, 1),
         AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -28), AS_SELF);
     m->s.x[S5] = 4;
@@ -264,14 +264,14 @@ static void test_reserved(void)
 }
 
 /*
- * SEIP that M-mode has set itself: sret, sie and sstatus let it in at once. The handler sums up
- * how far S-mode came, and turns it off.
+ * SEIP that M-mode has set itself: sie, sstatus and sret let it in at once, also where all code
+ * is there. The handler sums up how far S-mode came, and turns it off.
  */
 static void put_external(struct machine *m)
 {
     m->s.mideleg = 1u << IRQ_S_EXT;
     m->s.x[S2] = 1u << IRQ_S_EXT;
-    m->s.x[S3] = CODE + 0x100;
+    m->s.x[S3] = CODE + 0x200;
     m->s.x[S4] = RV_MPP;
     m->s.x[S5] = 1ull << RV_MPP_SHIFT;
     m->s.x[S6] = CODE + 0x12c;
@@ -286,9 +286,10 @@ static void put_external(struct machine *m)
     PUT(m, CODE + 0x12c, AS_I(addi, A0, ZERO, 256), AS_CSR(csrrs, ZERO, SIE, S2),
         AS_CSR(csrrs, ZERO, SSTATUS, S7), AS_I(addi, A3, A3, 1), AS_B(beq, A3, S8, 16),
         AS_CSR(csrrci, ZERO, SSTATUS, RV_SIE), AS_CSRW(SEPC, S10), AS_N(sret), AS_SELF);
-    m->s.x[S8] = 2;
+    m->s.x[S8] = 3;
     m->s.x[S10] = CODE + 0x200;
-    PUT(m, CODE + 0x200, AS_I(addi, A0, A0, 1), AS_SELF);
+    m->s.x[S11] = CODE + 0x100;
+    PUT(m, CODE + 0x200, AS_I(addi, A0, A0, 1), AS_I(jalr, ZERO, S11, 0));
     PUT(m, S_HANDLER, AS_R(add, S9, S9, A0), AS_CSR(csrrc, ZERO, SIE, S2), AS_N(sret));
 }
 
@@ -421,7 +422,7 @@ static void put_own_fence(struct machine *m)
     for (unsigned page = 0; page < 2; page++)
         PUT(m, CODE + 0x2000 * page, AS_R(xor, S1, S1, S2), AS_S(sd, S1, S0, 0),
             AS_I(addi, A0, ZERO, 1), AS_I(addi, A1, ZERO, 0), AS_I(addi, A2, S3, 0),
-            AS_U(lui, A3, 0x1000), AS_N(ecall), AS_I(addi, S9, S9, page ? 256 : 1),
+            AS_U(lui, A3, 1), AS_N(ecall), AS_I(addi, S9, S9, page ? 256 : 1),
             AS_I(addi, S4, S4, 1), AS_B(bltu, S4, S5, -36), AS_SELF);
 }
 

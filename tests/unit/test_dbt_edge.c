@@ -192,16 +192,16 @@ static void test_unboxing_step(void)
 
 /* Between loads, stores and arithmetic; the handler turns it on again and skips. */
 static void put_fs_off(struct machine *m, unsigned csr, unsigned cause, unsigned epc,
-                       unsigned status, uint32_t ret)
+                       uint32_t ret, bool arithmetic)
 {
+    uint32_t add = arithmetic ? AS_R(fadd_d, 3, 1, 2) | DYNAMIC : AS_S(fsd, 2, S1, 16);
+
     PUT(m, CODE, AS_I(fld, 1, S1, 0), AS_CSR(csrrc, ZERO, csr, S2), AS_I(fld, 2, S1, 0),
-        AS_S(fsd, 1, S1, 8), AS_CSR(csrrc, ZERO, csr, S2), AS_S(fsd, 1, S1, 8),
-        AS_R(fadd_d, 3, 1, 2) | DYNAMIC, AS_CSR(csrrc, ZERO, csr, S2),
-        AS_R(fadd_d, 3, 1, 2) | DYNAMIC, AS_R(fadd_d, 3, 1, 2) | DYNAMIC,
-        AS_CSR(csrrc, ZERO, csr, S2), AS_I(fld, 1, S1, 0), AS_I(addi, A3, A3, 1),
-        AS_B(bltu, A3, S5, -52), AS_SELF);
+        AS_S(fsd, 1, S1, 8), AS_CSR(csrrc, ZERO, csr, S2), AS_S(fsd, 1, S1, 8), add,
+        AS_CSR(csrrc, ZERO, csr, S2), add, add, AS_CSR(csrrc, ZERO, csr, S2),
+        AS_I(fld, 1, S1, 0), AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -52), AS_SELF);
     for (unsigned i = 0; i < 2; i++)
-        PUT(m, i ? S_HANDLER : HANDLER, AS_CSR(csrrs, ZERO, status, S2), AS_CSRR(T0, epc),
+        PUT(m, i ? S_HANDLER : HANDLER, AS_CSR(csrrs, ZERO, csr, S2), AS_CSRR(T0, epc),
             AS_R(xor, S9, S9, T0), AS_I(slli, S9, S9, 1), AS_I(addi, T0, T0, 4),
             AS_CSRW(epc, T0), AS_CSRR(T1, cause), AS_R(add, S9, S9, T1), ret);
     m->s.medeleg = 1u << RV_ILLEGAL;
@@ -210,14 +210,24 @@ static void put_fs_off(struct machine *m, unsigned csr, unsigned cause, unsigned
     m->s.x[S5] = 3;
 }
 
-static void put_fs_off_machine(struct machine *m)
+static void put_machine_off(struct machine *m)
 {
-    put_fs_off(m, MSTATUS, MCAUSE, MEPC, MSTATUS, AS_N(mret));
+    put_fs_off(m, MSTATUS, MCAUSE, MEPC, AS_N(mret), true);
 }
 
-static void put_fs_off_supervisor(struct machine *m)
+static void put_machine_off_memory(struct machine *m)
 {
-    put_fs_off(m, SSTATUS, SCAUSE, SEPC, SSTATUS, AS_N(sret));
+    put_fs_off(m, MSTATUS, MCAUSE, MEPC, AS_N(mret), false);
+}
+
+static void put_supervisor_off(struct machine *m)
+{
+    put_fs_off(m, SSTATUS, SCAUSE, SEPC, AS_N(sret), true);
+}
+
+static void put_supervisor_off_memory(struct machine *m)
+{
+    put_fs_off(m, SSTATUS, SCAUSE, SEPC, AS_N(sret), false);
 }
 
 /* What the handlers make of the places: each trap's, in this order. */
@@ -235,9 +245,14 @@ static void test_fs_off(void)
     static const unsigned slots[] = {2, 5, 8, 11};
     uint64_t want = traps_sum(slots, 4, 3);
 
-    check_guest(&(struct guest){put_fs_off_machine, START_FIRMWARE, PRIV_M, CODE, 150}, want);
-    check_guest(&(struct guest){put_fs_off_supervisor, START_FIRMWARE, PRIV_S, CODE, 150},
-                want);
+    void (*const machine[])(struct machine *) = {put_machine_off, put_machine_off_memory};
+    void (*const supervisor[])(struct machine *) = {put_supervisor_off,
+                                                    put_supervisor_off_memory};
+
+    for (unsigned i = 0; i < 2; i++) {
+        check_guest(&(struct guest){machine[i], START_FIRMWARE, PRIV_M, CODE, 150}, want);
+        check_guest(&(struct guest){supervisor[i], START_FIRMWARE, PRIV_S, CODE, 150}, want);
+    }
 }
 
 /* --- traps and interrupts --- */
@@ -295,7 +310,8 @@ static void put_external(struct machine *m)
 
 static void test_external(void)
 {
-    check_guest(&(struct guest){put_external, START_FIRMWARE, PRIV_M, CODE, 60}, 1 + 16 + 256);
+    check_guest(&(struct guest){put_external, START_FIRMWARE, PRIV_M, CODE, 120},
+                2 * (1 + 16 + 256) + 1 + 16);
 }
 
 /* A store to a device that interrupts: no instruction comes between. */

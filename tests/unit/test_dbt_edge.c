@@ -7,6 +7,7 @@
 #ifdef TOLLGATE_DBT
 
 #include <string.h>
+#include "vmm/bus.h"
 #include "vmm/engine/dbt/dbt.h"
 
 #define FS_DIRTY 0x6000u
@@ -145,6 +146,83 @@ static void test_moving_base(void)
     /* 0 to 15, each before, behind and 16 times */
     check_guest(&(struct guest){put_moving_base, START_FIRMWARE, PRIV_M, CODE, 177},
                 120 * (1 + 1 + 16));
+}
+
+/* --- code that a device writes --- */
+
+/* virtio-mmio (VIRTIO 1.2, section 4.2.2). */
+enum {
+    DEVICE_ID = 8,
+    DRIVER = 0x20,
+    DRIVER_SEL = 0x24,
+    QUEUE_NUM = 0x38,
+    QUEUE_READY = 0x44,
+    NOTIFY = 0x50,
+    STATUS = 0x70,
+    DESC = 0x80,
+    AVAIL = 0x90,
+    USED = 0xa0
+};
+enum { ID_ENTROPY = 4, READY = 15, F_WRITE = 2 };
+
+static uint64_t device(struct machine *m, gpa_t gpa, bool write, uint64_t value)
+{
+    CU_ASSERT_FATAL(bus_access(&m->vm, &m->vm.hart[0], gpa, 4, write, &value) >= 0);
+    return value;
+}
+
+static gpa_t entropy_at(struct machine *m)
+{
+    gpa_t at = PLAT_VIRTIO_BASE;
+
+    while (device(m, at + DEVICE_ID, false, 0) != ID_ENTROPY)
+        at += PLAT_VIRTIO_SIZE;
+    return at;
+}
+
+/* A device of random numbers that writes one byte to where it is told, when it is notified. */
+static gpa_t put_entropy(struct machine *m, gpa_t to)
+{
+    const gpa_t desc = DATA + 0x1000, avail = DATA + 0x1400, used = DATA + 0x1800;
+    const gpa_t at = entropy_at(m);
+
+    device(m, at + STATUS, true, 3);
+    device(m, at + DRIVER_SEL, true, 1);
+    device(m, at + DRIVER, true, 1); /* VIRTIO_F_VERSION_1 */
+    device(m, at + STATUS, true, READY & ~4);
+    device(m, at + QUEUE_NUM, true, 8);
+    device(m, at + DESC, true, desc);
+    device(m, at + AVAIL, true, avail);
+    device(m, at + USED, true, used);
+    device(m, at + QUEUE_READY, true, 1);
+    device(m, at + STATUS, true, READY);
+    machine_poke(m, desc, to);
+    machine_poke(m, desc + 8, 1 | (uint64_t)F_WRITE << 32);
+    machine_poke(m, avail, 1ull << 16);
+    return at;
+}
+
+/*
+ * The immediate of an instruction of a loop that has run, and was linked to itself, becomes
+ * another: after the guest's fence.i, which comes after the device's write, not before.
+ */
+static void put_device_code(struct machine *m)
+{
+    const gpa_t loop = CODE + MEM_PAGE_SIZE;
+
+    m->mock.random = 0x2b; /* 0x2c comes next: of rs1 c, of the immediate 2 */
+    m->s.x[S0] = put_entropy(m, loop + 6);
+    m->s.x[S1] = loop;
+    PUT(m, loop, AS_I(addi, A1, ZERO, 10), AS_I(addi, S9, S9, 1), AS_I(addi, A1, A1, -1),
+        AS_B(bne, A1, ZERO, -8), AS_I(jalr, ZERO, RA, 0));
+    PUT(m, CODE, AS_I(jalr, RA, S1, 0), AS_S(sw, ZERO, S0, NOTIFY), AS_N(fence_i),
+        AS_I(jalr, RA, S1, 0), AS_SELF);
+}
+
+static void test_device_code(void)
+{
+    check_guest(&(struct guest){put_device_code, START_FIRMWARE, PRIV_M, CODE, 69},
+                10 + 10 * 2);
 }
 
 /* --- behind calls and steps --- */
@@ -458,6 +536,7 @@ void suite_dbt_edge(void)
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
     CU_add_test(suite, "what is known of registers in a group", test_words_of_group);
     CU_add_test(suite, "a group whose register is written", test_moving_base);
+    CU_add_test(suite, "code that a device writes", test_device_code);
     CU_add_test(suite, "what is known of registers behind a call", test_function);
     CU_add_test(suite, "and behind a step of the interpreter", test_unboxing_step);
     CU_add_test(suite, "floating point turned off", test_fs_off);

@@ -98,9 +98,8 @@ struct target_block {
     unsigned slot, length, steps;
     unsigned count; /* of the block so far, with it */
     /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
-     * host's address of the byte at group_low from the register. */
+     * host's address of what the register points to. */
     const struct rv_op *group, *group_first;
-    int32_t group_low;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
     bool fp_on;                /* FS was tested in this block */
@@ -210,11 +209,22 @@ bool x64_is_word(const struct target_block *b, unsigned x);
 #define X64_TABLE_LOAD  offsetof(struct rv_tlb, load)
 #define X64_TABLE_STORE offsetof(struct rv_tlb, store)
 
+#define X64_ADDEND offsetof(struct rv_tlb_entry, addend)
+
 /*
- * rax = the host address of [rs1 + imm, +size), found in that table of the TLB, or the
- * interpreter does the instruction. Uses rcx and rdx.
+ * Compares the tag of the entry of base + low, in that table of the TLB, with the page of base
+ * + high: equal when [base + low, base + high] lies in the page that the entry is of. rcx =
+ * where the entry stands in a table, rdx = the page. base is neither of the two.
  */
-void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table);
+void x64_tag(struct target_block *b, unsigned base, int32_t low, int32_t high, size_t table);
+
+/*
+ * The host's place of [rs1 + imm, +size), found in that table of the TLB, or the interpreter
+ * does the instruction. It is made of rdx and of rax or a guest's register; uses rcx.
+ */
+struct x64_mem x64_look(struct target_block *b, unsigned size, size_t table);
+/* rax = the host address of [rs1, +size), found in the same way. */
+void x64_place(struct target_block *b, unsigned size, size_t table);
 
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);

@@ -47,14 +47,15 @@ enum cold_kind {
     COLD_FP,    /* the FPU is not the guest's yet */
     COLD_GROUP, /* loads and stores that share a look, each with its own */
     COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
+    COLD_CHAIN, /* a jump to another page that leads elsewhere than it is linked to */
 };
 
 struct cold {
     enum cold_kind kind;
     uint8_t *site;    /* the jump that leads here */
-    uint8_t *more[2]; /* COLD_GROUP: and others, or NULL */
-    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
-    uint8_t *back;    /* COLD_STEP, COLD_GROUP */
+    uint8_t *more[2]; /* COLD_GROUP, COLD_CHAIN: and others, or NULL */
+    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL; COLD_CHAIN: it */
+    uint8_t *back;    /* COLD_STEP, COLD_GROUP; COLD_CHAIN: of a call, or NULL */
     const struct rv_op *op;
     const struct rv_op *last; /* COLD_GROUP */
     uint8_t held[16]; /* COLD_STEP: x64_floats.held where it is left and where it goes on */
@@ -102,6 +103,7 @@ struct target_block {
     const struct rv_op *group, *group_first;
     int32_t group_low;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
+    int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
     bool fp_on;                /* FS was tested in this block */
     bool fp_dirty;             /* and is dirty since */
@@ -183,6 +185,17 @@ void x64_lookup(const struct dbt *d, struct x64_code *c);
  * privilege included, and goes on in translated code.
  */
 void x64_calls_forget(struct x64_code *c);
+
+/* --- x64_chain.c --- */
+
+/* A jump to another page, or a call of it with the return address in rcx, as x64_jump. */
+void x64_chain(struct target_block *b, int32_t target, unsigned steps, bool call);
+/* Emits a COLD_CHAIN. */
+void x64_chain_cold(struct target_block *b, const struct cold *cold);
+
+/* rcx = where the fetch table of the privilege has an entry for the address in rax. */
+void x64_fetch_entry(struct x64_code *c);
+#define X64_ENTRY(member) X64_MEM(RCX, offsetof(struct rv_fetch_entry, member))
 
 /* --- x64_group.c --- */
 

@@ -96,13 +96,31 @@ static bool fuse_lui(struct target_block *b, const struct rv_op *next)
     return true;
 }
 
+/*
+ * auipc and jalr: a jump to an address that is known, which x64_jump.c makes of the second. The
+ * first is done by itself when its register is not the second's.
+ */
+static bool fuse_far_jump(struct target_block *b, const struct rv_op *next, int64_t offset)
+{
+    if (next->rd != b->op->rd) {
+        x64_address(b, x64_target(b->op->rd, RAX), offset - next->imm);
+        x64_put(b, b->op->rd, x64_target(b->op->rd, RAX));
+    }
+    b->fused_target = (int32_t)offset & -2;
+    return true;
+}
+
 /* auipc and addi: an address. */
 static bool fuse_auipc(struct target_block *b, const struct rv_op *next)
 {
     int64_t offset = (int64_t)b->slot * 2 + b->op->imm + next->imm;
     unsigned to = x64_target(next->rd, RAX);
 
-    if (next->code >> 1 != RV_INSN_addi || next->rs1 != b->op->rd || offset != (int32_t)offset)
+    if (next->rs1 != b->op->rd || offset != (int32_t)offset)
+        return false;
+    if (next->code >> 1 == RV_INSN_jalr)
+        return fuse_far_jump(b, next, offset);
+    if (next->code >> 1 != RV_INSN_addi || next->rd != b->op->rd)
         return false;
     x64_address(b, to, offset);
     x64_put(b, next->rd, to);
@@ -128,7 +146,7 @@ bool x64_lower_fused(struct target_block *b)
     default: return false;
     }
     next = next_op(b);
-    if (!next || next->rd != b->op->rd)
+    if (!next || (next->rd != b->op->rd && b->op->code >> 1 != RV_INSN_auipc))
         return false;
     switch (b->op->code >> 1) {
     case RV_INSN_slli: fused = fuse_slli(b, next); break;

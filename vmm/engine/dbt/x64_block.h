@@ -105,10 +105,14 @@ struct target_block {
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
-    bool fp_on;                /* FS was tested in this block */
-    bool fp_dirty;             /* and is dirty since */
-    bool fp_live;              /* the FPU has been the guest's since */
-    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
+    bool loose;                /* the result at work is right in its low half only */
+    /* The host's ZF says whether this x register is 0, while the code ends there. */
+    const uint8_t *zero_at;
+    unsigned zero_of;
+    bool fp_on;     /* FS was tested in this block */
+    bool fp_dirty;  /* and is dirty since */
+    bool fp_live;   /* the FPU has been the guest's since */
+    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
     struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
@@ -131,7 +135,7 @@ unsigned x64_target(unsigned guest, unsigned spare);
 void x64_put(struct target_block *b, unsigned guest, unsigned host);
 /* A guest register = a constant. */
 void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm);
-/* op host, guest register. */
+/* op host, guest register, which may be of fewer bits. */
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
 
 void x64_move(struct target_block *b, unsigned to, unsigned from);
@@ -214,6 +218,14 @@ bool x64_lower_fused(struct target_block *b);
 void x64_words(struct target_block *b);
 /* Does the register hold the sign extension of 32 bits? False: nobody knows. */
 bool x64_is_word(const struct target_block *b, unsigned x);
+/* The high half of the result at work need not be made, since the next instruction asks for the
+ * low one and writes the register. */
+bool x64_is_loose(struct target_block *b);
+/* ZF is that of the result at work, just stored; and, is it the register's? */
+void x64_zero_set(struct target_block *b);
+bool x64_zero_known(const struct target_block *b, unsigned x);
+/* Does the next instruction ask whether the result at work is 0? */
+bool x64_zero_asked(const struct target_block *b);
 
 /* --- x64_mem.c --- */
 

@@ -276,6 +276,8 @@ static enum x64_cond compare(struct target_block *b, enum x64_cond cc)
 {
     unsigned one = b->op->rs1, two = b->op->rd;
 
+    if (two == 0 && (cc == CC_E || cc == CC_NE) && x64_zero_known(b, one))
+        return cc;
     if (two == 0 && x64_pin(one) == NOT_PINNED) {
         x64_mi(&b->code, ALU_CMP, true, x64_guest(one), 0);
     } else if (two == 0) {

@@ -140,6 +140,23 @@ static void put_counter(struct machine *m, gpa_t at, unsigned reg, int back)
     PUT(m, at, AS_I(addi, reg, reg, 1), AS_J(ZERO, back - 4));
 }
 
+/*
+ * Rounds of TURN_STEPS: CODE does three instructions, then jumps four times to the page behind,
+ * which counts. The first of the four finds what the three have done, the others are linked.
+ */
+#define TURN_STEPS 21
+
+static void put_round(struct machine *m, uint32_t one, uint32_t two, uint32_t three)
+{
+    PUT(m, CODE, one, two, three, AS_I(addi, T0, ZERO, 4), AS_I(addi, T0, T0, -1),
+        AS_J(ZERO, 0x1000 - 20));
+}
+
+static void put_turn(struct machine *m, gpa_t at, unsigned reg)
+{
+    PUT(m, at, AS_I(addi, reg, reg, 1), AS_B(bne, T0, ZERO, -0xff4), AS_J(ZERO, -0x1008));
+}
+
 /* The page tables' entry of V_CODE's second page, as data at V_DATA; A0: its address. */
 static void put_entry(struct machine *m)
 {
@@ -155,43 +172,43 @@ static void put_entry(struct machine *m)
     m->s.x[A1] = PTE_OF(CODE + 0x1000, PTE_RX);
     m->s.x[A2] = PTE_OF(CODE + 0x1000, PTE_RX) ^ PTE_OF(CODE + 0x2000, PTE_RX);
     m->s.x[A5] = V_CODE + MEM_PAGE_SIZE;
-    m->s.x[T0] = 30;
-    put_counter(m, CODE + 0x1000, A3, -0x1000);
-    put_counter(m, CODE + 0x2000, A4, -0x1000);
+    put_turn(m, CODE + 0x1000, A3);
+    put_turn(m, CODE + 0x2000, A4);
 }
 
 static void check_turns(const struct machine *m)
 {
-    CU_ASSERT_EQUAL(m->s.x[A3], 100);
-    CU_ASSERT_EQUAL(m->s.x[A4], 100);
+    CU_ASSERT_EQUAL(m->s.x[A3], 200);
+    CU_ASSERT_EQUAL(m->s.x[A4], 200);
 }
 
-/* Another page is mapped there before each jump. */
+/* Another page is mapped there each round. */
 static void put_remapped(struct machine *m)
 {
     put_entry(m);
-    PUT(m, CODE, AS_R(xor, A1, A1, A2), AS_S(sd, A1, A0, 0), AS_R(sfence_vma, 0, ZERO, ZERO),
-        AS_J(ZERO, 0xff4));
+    put_round(m, AS_R(xor, A1, A1, A2), AS_S(sd, A1, A0, 0), AS_R(sfence_vma, 0, ZERO, ZERO));
 }
 
 /* The same with a fence of that page alone. */
 static void put_remapped_page(struct machine *m)
 {
     put_entry(m);
-    PUT(m, CODE, AS_R(xor, A1, A1, A2), AS_S(sd, A1, A0, 0), AS_R(sfence_vma, 0, A5, ZERO),
-        AS_J(ZERO, 0xff4));
+    put_round(m, AS_R(xor, A1, A1, A2), AS_S(sd, A1, A0, 0), AS_R(sfence_vma, 0, A5, ZERO));
 }
 
 static void test_remapped(void)
 {
-    same_each_way(&(struct guest){put_remapped, check_turns, PRIV_S, V_CODE}, 1200);
-    same_each_way(&(struct guest){put_remapped_page, check_turns, PRIV_S, V_CODE}, 1200);
+    same_each_way(&(struct guest){put_remapped, check_turns, PRIV_S, V_CODE}, 100 * TURN_STEPS);
+    same_each_way(&(struct guest){put_remapped_page, check_turns, PRIV_S, V_CODE},
+                  100 * TURN_STEPS);
 }
 
 /* After 30 rounds it is mapped no more: a fault at the target. */
 static void put_unmapped(struct machine *m)
 {
     put_entry(m);
+    m->s.x[T0] = 30;
+    put_counter(m, CODE + 0x1000, A3, -0x1000);
     PUT(m, CODE, AS_I(addi, T0, T0, -1), AS_B(bne, T0, ZERO, 12), AS_S(sd, ZERO, A0, 0),
         AS_R(sfence_vma, 0, A5, ZERO), AS_J(ZERO, 0xff0));
     PUT(m, HANDLER, AS_SELF);
@@ -226,7 +243,7 @@ static void put_aliases(struct machine *m)
 
 static void test_aliases(void)
 {
-    same_each_way(&(struct guest){put_aliases, check_turns, PRIV_S, V_CODE}, 800);
+    same_each_way(&(struct guest){put_aliases, check_turns, PRIV_S, V_CODE}, 1600);
 }
 
 /*
@@ -244,10 +261,10 @@ static void put_spaces(struct machine *m, uint64_t number)
     machine_poke(m, leaf, PTE_OF(CODE, PTE_RX));
     machine_poke(m, leaf + 8, PTE_OF(CODE + 0x2000, PTE_RX));
     m->s.satp |= number << 44;
-    m->s.x[T0] = 8ull << 60 | (number ? number + 1 : 0) << 44 | root >> 12;
-    PUT(m, CODE, AS_CSR(csrrw, T0, SATP, T0), AS_J(ZERO, 0xffc));
-    put_counter(m, CODE + 0x1000, A3, -0x1000);
-    put_counter(m, CODE + 0x2000, A4, -0x1000);
+    m->s.x[T1] = 8ull << 60 | (number ? number + 1 : 0) << 44 | root >> 12;
+    put_round(m, AS_CSR(csrrw, T1, SATP, T1), AS_NOP, AS_NOP);
+    put_turn(m, CODE + 0x1000, A3);
+    put_turn(m, CODE + 0x2000, A4);
 }
 
 static void put_numbered_spaces(struct machine *m)
@@ -262,23 +279,25 @@ static void put_plain_spaces(struct machine *m)
 
 static void test_spaces(void)
 {
-    same_each_way(&(struct guest){put_numbered_spaces, check_turns, PRIV_S, V_CODE}, 800);
-    same_each_way(&(struct guest){put_plain_spaces, check_turns, PRIV_S, V_CODE}, 800);
+    same_each_way(&(struct guest){put_numbered_spaces, check_turns, PRIV_S, V_CODE},
+                  100 * TURN_STEPS);
+    same_each_way(&(struct guest){put_plain_spaces, check_turns, PRIV_S, V_CODE},
+                  100 * TURN_STEPS);
 }
 
-/* The target is rewritten before each jump, with a fence.i. */
+/* The target is rewritten each round, with a fence.i. */
 static void put_rewritten(struct machine *m)
 {
     m->s.x[A0] = CODE + 0x1000;
     m->s.x[A1] = AS_I(addi, A3, A3, 1);
     m->s.x[A2] = AS_I(addi, A3, A3, 1) ^ AS_I(addi, A4, A4, 1);
-    PUT(m, CODE, AS_R(xor, A1, A1, A2), AS_S(sw, A1, A0, 0), AS_N(fence_i), AS_J(ZERO, 0xff4));
-    put_counter(m, CODE + 0x1000, A3, -0x1000);
+    put_round(m, AS_R(xor, A1, A1, A2), AS_S(sw, A1, A0, 0), AS_N(fence_i));
+    put_turn(m, CODE + 0x1000, A3);
 }
 
 static void test_rewritten(void)
 {
-    same_each_way(&(struct guest){put_rewritten, check_turns, PRIV_M, CODE}, 1200);
+    same_each_way(&(struct guest){put_rewritten, check_turns, PRIV_M, CODE}, 100 * TURN_STEPS);
 }
 
 /* --- privileges --- */
@@ -376,6 +395,53 @@ static void test_evicted(void)
     machine_destroy(&m);
 }
 
+/* The page at work loses its code, or the segment being filled has no room any more. */
+static void give_up(struct machine *m, uint64_t chance)
+{
+    struct rv_fetch_entry *entry = &m->h->fetch->entry[(m->h->pc >> 12) % RV_TLB_ENTRIES];
+    struct code_slot *slot = code_slot_of(interp_of(m->h), entry->page);
+
+    dbt_in(m)->cache.nsegments = 3;
+    if (chance >> 63)
+        dbt_in(m)->cache.used = dbt_in(m)->cache.segment_size;
+    if (chance >> 62 & 1) {
+        code_page_cold(interp_of(m->h), slot);
+        entry->stamp = slot->stamp;
+    }
+}
+
+/*
+ * Segments are given up at any time, so that pages which lose their code are linked from others
+ * that do not; what stands in the old place is another page's code then.
+ */
+static void test_segments_given_up(void)
+{
+    enum { PAGES = 24, RUNS = 300, STEPS = 400 };
+    uint64_t sum[2] = {0, 0}, chance = 1;
+    struct machine m;
+
+    for (unsigned w = 0; w < 2; w++) {
+        begin(&m, &ways[w ? WAYS - 1 : 0]);
+        for (int i = 0; i < PAGES; i++) {
+            int next = i + 1 < PAGES ? (int)MEM_PAGE_SIZE : -(PAGES - 1) * (int)MEM_PAGE_SIZE;
+
+            PUT(&m, DATA + (gpa_t)i * MEM_PAGE_SIZE, AS_I(addi, A0, A0, i),
+                AS_I(slli, A2, A1, 1), AS_R(add, A1, A1, A2), AS_R(xor, A1, A1, A0),
+                AS_J(ZERO, next - 16));
+        }
+        machine_go(&m, PRIV_M, DATA, STEPS);
+        for (unsigned i = 0; i < RUNS; i++) {
+            chance = chance * 6364136223846793005u + 1442695040888963407u;
+            if (w)
+                give_up(&m, chance);
+            machine_run(&m, STEPS);
+        }
+        sum[w] = m.s.x[A1] ^ m.s.pc;
+        machine_destroy(&m);
+    }
+    CU_ASSERT_EQUAL(sum[0], sum[1]);
+}
+
 /* A device, that is the host, has rewritten the target; and the pages were all dropped. */
 static void test_between_runs(void)
 {
@@ -404,7 +470,7 @@ static void test_stamps_used_up(void)
     begin(&m, &ways[WAYS - 1]);
     interp_of(m.h)->stamp = STAMP_LAST - 3;
     put_rewritten(&m);
-    machine_go(&m, PRIV_M, CODE, 1200);
+    machine_go(&m, PRIV_M, CODE, 100 * TURN_STEPS);
     check_turns(&m);
     CU_ASSERT_EQUAL(interp_of(m.h)->stamp, STAMP_LAST);
     CU_ASSERT(dbt_in(&m)->chained > 0);
@@ -429,6 +495,7 @@ void suite_dbt_chain(void)
     CU_add_test(suite, "S-mode and U-mode", test_privileges);
     CU_add_test(suite, "a target protected", test_protected);
     CU_add_test(suite, "a target evicted", test_evicted);
+    CU_add_test(suite, "segments given up at any time", test_segments_given_up);
     CU_add_test(suite, "targets that change between runs", test_between_runs);
     CU_add_test(suite, "no stamps left", test_stamps_used_up);
 #endif

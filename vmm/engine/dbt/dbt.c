@@ -111,7 +111,7 @@ static uint64_t step_ahead(struct rv_hart *h)
     if (steps_rest(h) < dbt_of(h)->block_steps)
         return STEP_LEAVE;
     page = interp_fetch_hit(h);
-    if (!page && !dbt_of(h)->plain)
+    if (!page && !(dbt_of(h)->without & WITHOUT_SYSTEM))
         page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
@@ -134,7 +134,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    if (LIKELY(way && !dbt_of(h)->plain)) {
+    if (LIKELY(way && !(dbt_of(h)->without & WITHOUT_SYSTEM))) {
         h->left = left - 1;
         switch (way(h, op)) {
         case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);

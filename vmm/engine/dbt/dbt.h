@@ -26,7 +26,9 @@
 #define WITHOUT_FUSION  0x4u  /* each instruction is lowered by itself */
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
-#define WITHOUT_CHAINS  0x40u /* jumps to other pages all go through the fetch table */
+/* privileged work by the interpreter alone, but bits of sstatus */
+#define WITHOUT_SYSTEM 0x20u
+#define WITHOUT_CHAINS 0x40u /* jumps to other pages all go through the fetch table */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -39,7 +41,6 @@ struct dbt {
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
     unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
-    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */

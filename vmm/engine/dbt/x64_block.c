@@ -156,7 +156,22 @@ void x64_fp_begin(struct target_block *b)
 
 void x64_boxed(struct target_block *b, unsigned f, bool boxed)
 {
-    b->boxed = (b->boxed & ~(1u << f)) | (uint32_t)boxed << f;
+    b->boxed = (b->boxed & ~(UINT64_C(0x100000001) << f)) | (uint64_t)boxed << f;
+}
+
+void x64_boxed_half(struct target_block *b, unsigned f)
+{
+    b->boxed |= UINT64_C(0x100000001) << f;
+}
+
+bool x64_is_boxed(const struct target_block *b, unsigned f)
+{
+    return b->boxed >> f & 1;
+}
+
+bool x64_is_half(const struct target_block *b, unsigned f)
+{
+    return b->boxed >> (32 + f) & 1;
 }
 
 unsigned x64_f_held(const struct target_block *b, unsigned f)

@@ -99,9 +99,8 @@ struct target_block {
     unsigned slot, length, steps;
     unsigned count; /* of the block so far, with it */
     /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
-     * host's address of the byte at group_low from the register. */
+     * host's address of what the register points to. */
     const struct rv_op *group, *group_first;
-    int32_t group_low;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
@@ -112,7 +111,7 @@ struct target_block {
     bool fp_on;     /* FS was tested in this block */
     bool fp_dirty;  /* and is dirty since */
     bool fp_live;   /* the FPU has been the guest's since */
-    uint32_t boxed; /* f registers that hold NaN-boxed singles, a bit each */
+    uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
@@ -148,8 +147,11 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 void x64_fp_begin(struct target_block *b);
 /* Floating point that the target has code for, but loads and stores. */
 bool x64_is_float(unsigned id);
-/* The register holds a boxed single from here on, or may not. */
+/* The register holds a boxed single from here on, or may not. A boxed half is one, too. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+void x64_boxed_half(struct target_block *b, unsigned f);
+bool x64_is_boxed(const struct target_block *b, unsigned f);
+bool x64_is_half(const struct target_block *b, unsigned f);
 
 /* The xmm register that holds an f register, which is loaded if need be. */
 unsigned x64_f(struct target_block *b, unsigned f);
@@ -232,11 +234,22 @@ bool x64_zero_asked(const struct target_block *b);
 #define X64_TABLE_LOAD  offsetof(struct rv_tlb, load)
 #define X64_TABLE_STORE offsetof(struct rv_tlb, store)
 
+#define X64_ADDEND offsetof(struct rv_tlb_entry, addend)
+
 /*
- * rax = the host address of [rs1 + imm, +size), found in that table of the TLB, or the
- * interpreter does the instruction. Uses rcx and rdx.
+ * Compares the tag of the entry of base + low, in that table of the TLB, with the page of base
+ * + high: equal when [base + low, base + high] lies in the page that the entry is of. rcx =
+ * where the entry stands in a table, rdx = the page. base is neither of the two.
  */
-void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table);
+void x64_tag(struct target_block *b, unsigned base, int32_t low, int32_t high, size_t table);
+
+/*
+ * The host's place of [rs1 + imm, +size), found in that table of the TLB, or the interpreter
+ * does the instruction. It is made of rdx and of rax or a guest's register; uses rcx.
+ */
+struct x64_mem x64_look(struct target_block *b, unsigned size, size_t table);
+/* rax = the host address of [rs1, +size), found in the same way. */
+void x64_place(struct target_block *b, unsigned size, size_t table);
 
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);

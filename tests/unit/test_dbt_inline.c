@@ -130,6 +130,36 @@ static void test_rows(void)
     CU_ASSERT(inline_rows > 250);
 }
 
+/* A block of nothing but one instruction, in any rounding mode, fits: it is translated once,
+ * and nothing is given up for it. */
+static void test_long_blocks(void)
+{
+    enum { WORDS = 2 * BLOCK_STEPS_MAX };
+    uint32_t code[WORDS + 1];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t word = word_of(&rows[i]);
+        bool rounds = (rows[i].mask & 0x7000) == 0 && (word & 0x7000) == 0x7000;
+        struct machine m;
+
+        if (is_other(&rows[i]) || is_stepped(rows[i].id))
+            continue;
+        for (unsigned n = 0; n < WORDS; n++)
+            code[n] = rounds && n % 2 ? word & ~0x7000u : word;
+        code[WORDS] = AS_J(ZERO, -4 * WORDS);
+        machine_init(&m, START_FIRMWARE, 1);
+        machine_put(&m, CODE, code, WORDS + 1);
+        put_floats(&m, rows[i].name);
+        m.s.menvcfg = RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBIE;
+        m.s.mstatus |= FS_DIRTY;
+        m.s.x[S0] = DATA;
+        machine_go(&m, PRIV_M, CODE, 10 * WORDS);
+        CU_ASSERT_EQUAL(dbt_of(m.h)->evictions, 0);
+        CU_ASSERT(dbt_of(m.h)->translations < 8);
+        machine_destroy(&m);
+    }
+}
+
 /* --- locks --- */
 
 /* Instructions of the host that are locked, in all that is translated. */
@@ -216,6 +246,7 @@ void suite_dbt_inline(void)
     CU_pSuite suite = CU_add_suite("dbt_inline", use_dbt, use_interp);
 
     CU_add_test(suite, "instructions with code of their own", test_rows);
+    CU_add_test(suite, "blocks of one instruction", test_long_blocks);
     CU_add_test(suite, "locks and fences", test_locks);
 #endif
 }

@@ -179,7 +179,7 @@ static void put_extensions(struct pen *p)
     for (unsigned i = 0; i < 4; i++) {
         unsigned to = A0 + random_below(6), from = A0 + random_below(6);
 
-        switch (random_below(8)) {
+        switch (random_below(9)) {
         case 0: put(p, AS_I(lwu, to, S0, (int)random_below(64))); break;
         case 1: put(p, AS_I(andi, to, from, (int)random_below(128) - 64)); break;
         case 2: put(p, AS_I(srli, to, from, (int)(30 + random_below(6)))); break;
@@ -187,6 +187,7 @@ static void put_extensions(struct pen *p)
         case 4: put(p, AS_R(and, to, from, A0 + random_below(6))); break;
         case 5: put(p, AS_R(sh3add, to, from, A0 + random_below(6))); break;
         case 6: put(p, AS_I(lw, to, S0, (int)random_below(64))); break;
+        case 7: put(p, AS_R(amocas_q, to & ~1u, S0, A2)); break; /* writes two */
         default: put(p, AS_R(subw, to, from, A0 + random_below(6))); break;
         }
         put(p, AS_I(addiw, A0 + random_below(6), random_below(2) ? to : from, 0));

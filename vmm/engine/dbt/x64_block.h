@@ -69,7 +69,8 @@ struct cold {
     struct x64_mem at;
 };
 
-/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own. */
+/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own.
+ */
 #define COLD_MAX (7 * BLOCK_STEPS_MAX + 8)
 
 /* Where a block may be entered beside its start: behind its calls. */

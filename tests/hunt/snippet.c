@@ -179,7 +179,7 @@ static void put_extensions(struct pen *p)
     for (unsigned i = 0; i < 4; i++) {
         unsigned to = A0 + random_below(6), from = A0 + random_below(6);
 
-        switch (random_below(8)) {
+        switch (random_below(9)) {
         case 0: put(p, AS_I(lwu, to, S0, (int)random_below(64))); break;
         case 1: put(p, AS_I(andi, to, from, (int)random_below(128) - 64)); break;
         case 2: put(p, AS_I(srli, to, from, (int)(30 + random_below(6)))); break;
@@ -187,6 +187,7 @@ static void put_extensions(struct pen *p)
         case 4: put(p, AS_R(and, to, from, A0 + random_below(6))); break;
         case 5: put(p, AS_R(sh3add, to, from, A0 + random_below(6))); break;
         case 6: put(p, AS_I(lw, to, S0, (int)random_below(64))); break;
+        case 7: put(p, AS_R(amocas_q, to & ~1u, S0, A2)); break; /* writes two */
         default: put(p, AS_R(subw, to, from, A0 + random_below(6))); break;
         }
         put(p, AS_I(addiw, A0 + random_below(6), random_below(2) ? to : from, 0));
@@ -204,6 +205,25 @@ static void put_copy(struct pen *p)
     put(p, AS_I(ld, T1, T0, (int)random_below(16)));
     put(p, AS_S(sd, T1, T0, 512 + (int)random_below(16)));
     put(p, AS_I(addi, T0, T0, 8));
+    put(p, AS_I(addi, T2, T2, -1));
+    put(p, AS_B(bne, T2, ZERO, -16));
+}
+
+/* Through a ring of two elements, in one page or two, one of them perhaps over a page's end. */
+static void put_ring(struct pen *p)
+{
+    unsigned at = random_below(2) ? A5 : T0; /* with a register of the host, or without */
+    int one = -(int)random_below(512) * 4, two = (int)random_below(508) * 4;
+    int member = (int)random_below(8);
+
+    put(p, AS_I(addi, at, S0, one));
+    put(p, AS_I(addi, T1, S0, two));
+    put(p, AS_S(sd, at, S0, two));
+    put(p, AS_S(sd, T1, S0, one));
+    put(p, AS_I(addi, T2, ZERO, (int)(2 + random_below(40))));
+    put(p, random_below(2) ? AS_I(lbu, A0, at, member) : AS_I(addi, T1, at, 0));
+    put(p, random_below(4) ? AS_NOP : AS_S(sb, T2, at, 16));
+    put(p, AS_I(ld, at, at, 0));
     put(p, AS_I(addi, T2, T2, -1));
     put(p, AS_B(bne, T2, ZERO, -16));
 }
@@ -411,7 +431,8 @@ void snippets_put(struct scene *scene)
         put_return,  put_to_user,     put_status,     put_status,   put_page_change,
         put_satp,    put_time,        put_device,     put_rounding, put_rewrite_far,
         put_to_user, put_wait,        put_csr,        put_csr,      put_csr,
-        put_members, put_members,     put_extensions, put_far,      put_far,
+        put_members, put_members,     put_extensions, put_ring,     put_far,
+        put_far,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

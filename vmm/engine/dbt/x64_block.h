@@ -64,7 +64,8 @@ struct cold {
     unsigned slot, length, steps; /* of the instruction */
 };
 
-/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own. */
+/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own.
+ */
 #define COLD_MAX (7 * BLOCK_STEPS_MAX + 8)
 
 /* Where a block may be entered beside its start: behind its calls. */

@@ -369,6 +369,7 @@ static void cold_emit(struct target_block *b, struct cold cold)
 {
     switch (cold.kind) {
     case COLD_STEP: cold_step(b, &cold); break;
+    case COLD_GUESS: x64_guess_wrong(b, &cold); break;
     case COLD_GROUP: cold_group(b, cold); break;
     case COLD_FP: cold_fp(b, cold); break;
     case COLD_JUMP:
@@ -393,6 +394,7 @@ uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
 
+    b->behind = true;
     /* They may add more of their kind. */
     for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
         const uint8_t *begin = b->code.at;

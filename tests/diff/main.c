@@ -88,7 +88,6 @@ static void way_prepare(const struct way *way, struct interp *in)
 
     if (!d)
         return;
-    d->plain = way->plain;
     if (!way->cold)
         d->heat = 0;
     if (way->plain)

@@ -38,7 +38,7 @@ struct way {
     bool drop;       /* the TLB emptied before each run */
     bool narrow;     /* a code cache of two small segments */
     unsigned evict;  /* code is forgotten before one run in so many */
-    bool plain;      /* without shortcuts past the interpreter's functions */
+    bool plain;      /* without shortcuts */
 };
 
 static const struct way ways[] = {
@@ -116,7 +116,6 @@ static void way_begin(const struct way *way, struct world *w)
     }
     d->heat = way->heat;
     d->block_steps = way->block_steps;
-    d->plain = way->plain;
     d->without = way->plain ? ~0u : 0;
     d->cache.segment = 0;
     d->cache.used = 0;

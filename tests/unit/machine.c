@@ -44,7 +44,7 @@ static void engine_prepare(struct machine *m)
             d->cache.nsegments = 2;
         }
         if (d)
-            d->plain = in_use == MACHINE_DBT_PLAIN;
+            d->without = in_use == MACHINE_DBT_PLAIN ? WITHOUT_SYSTEM : 0;
     }
 #else
     (void)m;

@@ -310,14 +310,14 @@ static void test_counter_near_overflow(void)
     machine_destroy(&m);
 }
 
-/* 100 calls from U-mode to a handler in S-mode and back. Only `plain` leaves the code for them.
- */
+/* 100 calls from U-mode to a handler in S-mode and back. Only where system instructions are the
+ * interpreter's is the code left for them. */
 static void check_user_calls(bool plain)
 {
     struct machine m;
 
     machine_init(&m, START_FIRMWARE, 1);
-    dbt_in(&m)->plain = plain;
+    dbt_in(&m)->without = plain ? WITHOUT_SYSTEM : 0;
     m.s.medeleg = 1u << RV_ECALL_U | 1u << RV_BREAKPOINT;
     PUT(&m, CODE, AS_I(addi, A1, ZERO, 100), AS_N(ecall), AS_N(ebreak), AS_I(addi, A1, A1, -1),
         AS_B(bne, A1, ZERO, -12), AS_SELF);

@@ -112,7 +112,7 @@ static uint64_t step_ahead(struct rv_hart *h)
     if (steps_rest(h) < dbt_of(h)->block_steps)
         return STEP_LEAVE;
     page = interp_fetch_hit(h);
-    if (!page && !dbt_of(h)->plain)
+    if (!page && !(dbt_of(h)->without & WITHOUT_SYSTEM))
         page = interp_fetch_again(h);
     code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
     if (!code)
@@ -135,7 +135,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 
     h->pc = h->page_va + 2 * slot;
     h->left = left;
-    if (LIKELY(way && !dbt_of(h)->plain)) {
+    if (LIKELY(way && !(dbt_of(h)->without & WITHOUT_SYSTEM))) {
         h->left = left - 1;
         switch (way(h, op)) {
         case CROSSED_ON: return LIKELY(h->fences == fences) ? STEP_ON : step_ahead(h);
@@ -171,10 +171,21 @@ static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
     return dbt_translate(d, page, slot);
 }
 
+/* The jump that left for want of code leads to the code from now on. */
+static void link_jump(struct dbt *d, const struct rv_hart *h, const struct code_page *page,
+                      uint32_t code)
+{
+    if (h->link) {
+        target_link(d, h->link, code);
+    } else if (page->stamp) {
+        target_chain(d, h->chain, code, page->stamp);
+        d->chained++;
+    }
+}
+
 /*
- * Runs code until it leaves for good. A jump within the page that had no code to go to is
- * linked to it when it has some now, which is so while neither the page nor its code were given
- * up.
+ * Runs code until it leaves for good. A jump that had no code to go to is linked to it when it
+ * has some now, which is so while neither the page nor its code were given up.
  */
 static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, uint32_t code)
 {
@@ -185,7 +196,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         d->leaving = false;
         d->entered++;
         target_enter(d, h, code);
-        if (!h->link || h->left <= 0)
+        if ((!h->link && !h->chain) || h->left <= 0)
             return !d->leaving && (h->left <= 0 || look(h));
         page = interp_fetch_hit(h);
         if (!page)
@@ -196,7 +207,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         if (!code)
             return interpret(h, page, slot);
         if (d->evictions == evictions)
-            target_link(d, h->link, code);
+            link_jump(d, h, page, code);
     }
 }
 

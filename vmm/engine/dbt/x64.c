@@ -219,6 +219,30 @@ void x64_round(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigne
     x64_byte(c, mode);
 }
 
+void x64_clmul(struct x64_code *c, unsigned reg, unsigned rm)
+{
+    prefixes(c, X64_66 | X64_0F3A, high_bits(reg, 0, rm), false);
+    x64_byte(c, 0x44);
+    modrm_reg(c, reg, rm);
+    x64_byte(c, 0);
+}
+
+void x64_half_widen(struct x64_code *c, unsigned to, unsigned from)
+{
+    vex(c, X64_66 | X64_0F38, high_bits(to, 0, from), 0);
+    x64_byte(c, 0x13);
+    modrm_reg(c, to, from);
+}
+
+/* The source stands where other instructions have the target. */
+void x64_half_narrow(struct x64_code *c, unsigned to, unsigned from, unsigned mode)
+{
+    vex(c, X64_66 | X64_0F3A, high_bits(from, 0, to), 0);
+    x64_byte(c, 0x1d);
+    modrm_reg(c, from, to);
+    x64_byte(c, mode);
+}
+
 void x64_bit(struct x64_code *c, enum x64_bit bit, unsigned reg, unsigned number)
 {
     prefixes(c, X64_W | X64_0F, high_bits(0, 0, reg), false);

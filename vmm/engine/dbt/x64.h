@@ -120,6 +120,12 @@ void x64_rorx(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned
 #define ROUND_MXCSR 4u /* the mode at hand */
 #define ROUND_QUIET 8u /* raises no PE */
 void x64_round(struct x64_code *c, bool wide, unsigned reg, unsigned rm, unsigned mode);
+/* pclmulqdq of the lower halves of xmm registers. */
+void x64_clmul(struct x64_code *c, unsigned reg, unsigned rm);
+/* vcvtph2ps and vcvtps2ph of xmm registers: four halves, in the lower half, and four singles.
+ */
+void x64_half_widen(struct x64_code *c, unsigned to, unsigned from);
+void x64_half_narrow(struct x64_code *c, unsigned to, unsigned from, unsigned mode);
 void x64_bit(struct x64_code *c, enum x64_bit bit, unsigned reg, unsigned number);
 void x64_unary(struct x64_code *c, enum x64_unary unary, bool wide, unsigned reg);
 void x64_bswap(struct x64_code *c, unsigned reg);

@@ -20,7 +20,7 @@ static void lower_aligned(struct target_block *b, bool wide, size_t table)
     x64_move(b, RCX, base);
     x64_ri(&b->code, ALU_AND, false, RCX, wide ? 7 : 3);
     x64_step_if(b, CC_NE);
-    x64_place(b, 0, wide ? 8 : 4, table);
+    x64_place(b, wide ? 8 : 4, table);
 }
 
 static void put_old(struct target_block *b, unsigned host, bool wide)

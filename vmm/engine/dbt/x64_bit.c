@@ -1,6 +1,9 @@
-/* x64_bit.c: bit manipulation and conditional zeros (Zba, Zbb, Zbs, Zicond) in x86-64. */
+/* x64_bit.c: bit manipulation, conditional zeros and may-be-operations in x86-64. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/x64_block.h"
+
+/* Free within an instruction. */
+enum { XMM0, XMM1 };
 
 static unsigned rs2(const struct target_block *b)
 {
@@ -121,7 +124,6 @@ static void lower_rev8(struct target_block *b)
 /* 0xff for each byte that is not 0. */
 static void lower_orc(struct target_block *b)
 {
-    enum { XMM0, XMM1 };
     struct x64_code *c = &b->code;
     unsigned from = x64_source(b, b->op->rs1, RAX);
 
@@ -159,14 +161,113 @@ static bool lower_zbb(struct target_block *b, unsigned id)
     case RV_INSN_roriw: lower_rotate_imm(b, false); return true;
     case RV_INSN_rev8: lower_rev8(b); return true;
     case RV_INSN_orc_b: lower_orc(b); return true;
-    case RV_INSN_packw: /* zext.h is its only common use */
-        if (rs2(b) != 0)
-            return false;
-        lower_unary(b, X64_MOVZX16);
-        return true;
     default: return false;
     }
 }
+
+/* --- Zbkb and Zbkx --- */
+
+/* The lower `bits` of rs1, and of rs2 above them; of words their sign extension. */
+static void lower_pack(struct target_block *b, enum x64_op part, unsigned bits, bool word)
+{
+    struct x64_code *c = &b->code;
+
+    x64_rr(c, part, RAX, x64_source(b, b->op->rs1, RAX));
+    if (rs2(b) != 0) {
+        x64_rr(c, part, RCX, x64_source(b, rs2(b), RCX));
+        x64_shift(c, SHIFT_SHL, true, RCX, bits);
+        x64_rr(c, X64_OR, RAX, RCX);
+    }
+    if (word)
+        put_word(b, RAX);
+    else
+        x64_put(b, b->op->rd, RAX);
+}
+
+/* Neighbours, pairs and halves of the bits of each byte change places. */
+static void lower_brev8(struct target_block *b)
+{
+    static const uint64_t lower[] = {0x5555555555555555, 0x3333333333333333,
+                                     0x0f0f0f0f0f0f0f0f};
+    struct x64_code *c = &b->code;
+
+    x64_get(b, RAX, b->op->rs1);
+    for (unsigned i = 0; i < 3; i++) {
+        x64_mov_imm(c, RCX, lower[i]);
+        x64_vrr(c, X64_ANDN, RDX, RCX, RAX);
+        x64_rr(c, X64_AND, RAX, RCX);
+        x64_shift(c, SHIFT_SHR, true, RDX, 1u << i);
+        x64_shift(c, SHIFT_SHL, true, RAX, 1u << i);
+        x64_rr(c, X64_OR, RAX, RDX);
+    }
+    x64_put(b, b->op->rd, RAX);
+}
+
+/* The host has a table of 16 bytes, of which 8 are 0, and gives 0 for indices from 128 on. */
+static void lower_xperm8(struct target_block *b)
+{
+    const uint64_t up = 0x7070707070707070; /* 16 becomes 128, and the lower 15 stay below */
+    struct x64_code *c = &b->code;
+
+    x64_mov_imm(c, RAX, up);
+    x64_rr(c, X64_MOVQ_TO, XMM0, RAX);
+    x64_rr(c, X64_MOVQ_TO, XMM1, x64_source(b, rs2(b), RAX));
+    x64_rr(c, X64_PADDUSB, XMM1, XMM0);
+    x64_rr(c, X64_MOVQ_TO, XMM0, x64_source(b, b->op->rs1, RAX));
+    x64_rr(c, X64_PSHUFB, XMM0, XMM1);
+    x64_rr(c, X64_MOVQ_FROM, XMM0, RAX);
+    x64_put(b, b->op->rd, RAX);
+}
+
+static bool lower_zbk(struct target_block *b, unsigned id)
+{
+    switch (id) {
+    case RV_INSN_pack: lower_pack(b, X64_MOV32, 32, false); return true;
+    case RV_INSN_packh: lower_pack(b, X64_MOVZX8, 8, false); return true;
+    case RV_INSN_packw: lower_pack(b, X64_MOVZX16, 16, rs2(b) != 0); return true; /* zext.h */
+    case RV_INSN_brev8: lower_brev8(b); return true;
+    case RV_INSN_xperm8: lower_xperm8(b); return true;
+    default: return false;
+    }
+}
+
+/* --- Zbc --- */
+
+/* Which bits of the 127 of the product. */
+enum product { PRODUCT_LOW, PRODUCT_HIGH, PRODUCT_MIDDLE };
+
+static void lower_clmul(struct target_block *b, enum product product)
+{
+    struct x64_code *c = &b->code;
+
+    x64_rr(c, X64_MOVQ_TO, XMM0, x64_source(b, b->op->rs1, RAX));
+    x64_rr(c, X64_MOVQ_TO, XMM1, x64_source(b, rs2(b), RAX));
+    x64_clmul(c, XMM0, XMM1);
+    if (product != PRODUCT_HIGH)
+        x64_rr(c, X64_MOVQ_FROM, XMM0, RAX);
+    if (product != PRODUCT_LOW) {
+        x64_rr(c, X64_PUNPCKHQDQ, XMM0, XMM0);
+        x64_rr(c, X64_MOVQ_FROM, XMM0, RCX);
+    }
+    if (product == PRODUCT_MIDDLE) { /* 126 to 63 */
+        x64_rr(c, X64_ADD, RCX, RCX);
+        x64_shift(c, SHIFT_SHR, true, RAX, 63);
+        x64_rr(c, X64_OR, RCX, RAX);
+    }
+    x64_put(b, b->op->rd, product == PRODUCT_LOW ? RAX : RCX);
+}
+
+static bool lower_zbc(struct target_block *b, unsigned id)
+{
+    switch (id) {
+    case RV_INSN_clmul: lower_clmul(b, PRODUCT_LOW); return true;
+    case RV_INSN_clmulh: lower_clmul(b, PRODUCT_HIGH); return true;
+    case RV_INSN_clmulr: lower_clmul(b, PRODUCT_MIDDLE); return true;
+    default: return false;
+    }
+}
+
+/* --- Zbs --- */
 
 /* The host takes the number of a bit in a register modulo 64 too. */
 static void lower_bit(struct target_block *b, enum x64_op op)
@@ -233,9 +334,13 @@ bool x64_lower_bit(struct target_block *b)
 {
     unsigned id = b->op->code >> 1;
 
-    if (id == RV_INSN_czero_eqz || id == RV_INSN_czero_nez) {
-        lower_czero(b, id == RV_INSN_czero_eqz ? X64_CMOVE : X64_CMOVNE);
-        return true;
+    switch (id) {
+    case RV_INSN_czero_eqz: lower_czero(b, X64_CMOVE); return true;
+    case RV_INSN_czero_nez: lower_czero(b, X64_CMOVNE); return true;
+    case RV_INSN_mop_r:
+    case RV_INSN_mop_rr: x64_put_imm(b, b->op->rd, 0); return true;
+    default: break;
     }
-    return lower_zba(b, id) || lower_zbb(b, id) || lower_zbs(b, id);
+    return lower_zba(b, id) || lower_zbb(b, id) || lower_zbk(b, id) || lower_zbc(b, id) ||
+           lower_zbs(b, id);
 }

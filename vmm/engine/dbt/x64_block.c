@@ -156,7 +156,22 @@ void x64_fp_begin(struct target_block *b)
 
 void x64_boxed(struct target_block *b, unsigned f, bool boxed)
 {
-    b->boxed = (b->boxed & ~(1u << f)) | (uint32_t)boxed << f;
+    b->boxed = (b->boxed & ~(UINT64_C(0x100000001) << f)) | (uint64_t)boxed << f;
+}
+
+void x64_boxed_half(struct target_block *b, unsigned f)
+{
+    b->boxed |= UINT64_C(0x100000001) << f;
+}
+
+bool x64_is_boxed(const struct target_block *b, unsigned f)
+{
+    return b->boxed >> f & 1;
+}
+
+bool x64_is_half(const struct target_block *b, unsigned f)
+{
+    return b->boxed >> (32 + f) & 1;
 }
 
 unsigned x64_f_held(const struct target_block *b, unsigned f)
@@ -369,6 +384,7 @@ static void cold_emit(struct target_block *b, struct cold cold)
         x64_address(b, RAX, cold.target);
         x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
         break;
+    case COLD_CHAIN: x64_chain_cold(b, &cold); break;
     }
 }
 

@@ -47,14 +47,15 @@ enum cold_kind {
     COLD_FP,    /* the FPU is not the guest's yet */
     COLD_GROUP, /* loads and stores that share a look, each with its own */
     COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
+    COLD_CHAIN, /* a jump to another page that leads elsewhere than it is linked to */
 };
 
 struct cold {
     enum cold_kind kind;
     uint8_t *site;    /* the jump that leads here */
-    uint8_t *more[2]; /* COLD_GROUP: and others, or NULL */
-    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
-    uint8_t *back;    /* COLD_STEP, COLD_GROUP */
+    uint8_t *more[2]; /* COLD_GROUP, COLD_CHAIN: and others, or NULL */
+    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL; COLD_CHAIN: it */
+    uint8_t *back;    /* COLD_STEP, COLD_GROUP; COLD_CHAIN: of a call, or NULL */
     const struct rv_op *op;
     const struct rv_op *last; /* COLD_GROUP */
     uint8_t held[16]; /* COLD_STEP: x64_floats.held where it is left and where it goes on */
@@ -98,15 +99,19 @@ struct target_block {
     unsigned slot, length, steps;
     unsigned count; /* of the block so far, with it */
     /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
-     * host's address of the byte at group_low from the register. */
+     * host's address of what the register points to. */
     const struct rv_op *group, *group_first;
-    int32_t group_low;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
+    int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
-    bool fp_on;                /* FS was tested in this block */
-    bool fp_dirty;             /* and is dirty since */
-    bool fp_live;              /* the FPU has been the guest's since */
-    uint32_t boxed;            /* f registers that hold NaN-boxed singles, a bit each */
+    bool loose;                /* the result at work is right in its low half only */
+    /* The host's ZF says whether this x register is 0, while the code ends there. */
+    const uint8_t *zero_at;
+    unsigned zero_of;
+    bool fp_on;     /* FS was tested in this block */
+    bool fp_dirty;  /* and is dirty since */
+    bool fp_live;   /* the FPU has been the guest's since */
+    uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
     struct cold cold[COLD_MAX];
@@ -129,7 +134,7 @@ unsigned x64_target(unsigned guest, unsigned spare);
 void x64_put(struct target_block *b, unsigned guest, unsigned host);
 /* A guest register = a constant. */
 void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm);
-/* op host, guest register. */
+/* op host, guest register, which may be of fewer bits. */
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
 
 void x64_move(struct target_block *b, unsigned to, unsigned from);
@@ -142,8 +147,11 @@ void x64_step_if(struct target_block *b, enum x64_cond cc);
 void x64_fp_begin(struct target_block *b);
 /* Floating point that the target has code for, but loads and stores. */
 bool x64_is_float(unsigned id);
-/* The register holds a boxed single from here on, or may not. */
+/* The register holds a boxed single from here on, or may not. A boxed half is one, too. */
 void x64_boxed(struct target_block *b, unsigned f, bool boxed);
+void x64_boxed_half(struct target_block *b, unsigned f);
+bool x64_is_boxed(const struct target_block *b, unsigned f);
+bool x64_is_half(const struct target_block *b, unsigned f);
 
 /* The xmm register that holds an f register, which is loaded if need be. */
 unsigned x64_f(struct target_block *b, unsigned f);
@@ -184,6 +192,17 @@ void x64_lookup(const struct dbt *d, struct x64_code *c);
  */
 void x64_calls_forget(struct x64_code *c);
 
+/* --- x64_chain.c --- */
+
+/* A jump to another page, or a call of it with the return address in rcx, as x64_jump. */
+void x64_chain(struct target_block *b, int32_t target, unsigned steps, bool call);
+/* Emits a COLD_CHAIN. */
+void x64_chain_cold(struct target_block *b, const struct cold *cold);
+
+/* rcx = where the fetch table of the privilege has an entry for the address in rax. */
+void x64_fetch_entry(struct x64_code *c);
+#define X64_ENTRY(member) X64_MEM(RCX, offsetof(struct rv_fetch_entry, member))
+
 /* --- x64_group.c --- */
 
 /* Before an instruction: it may be the first of a group. */
@@ -201,17 +220,36 @@ bool x64_lower_fused(struct target_block *b);
 void x64_words(struct target_block *b);
 /* Does the register hold the sign extension of 32 bits? False: nobody knows. */
 bool x64_is_word(const struct target_block *b, unsigned x);
+/* The high half of the result at work need not be made, since the next instruction asks for the
+ * low one and writes the register. */
+bool x64_is_loose(struct target_block *b);
+/* ZF is that of the result at work, just stored; and, is it the register's? */
+void x64_zero_set(struct target_block *b);
+bool x64_zero_known(const struct target_block *b, unsigned x);
+/* Does the next instruction ask whether the result at work is 0? */
+bool x64_zero_asked(const struct target_block *b);
 
 /* --- x64_mem.c --- */
 
 #define X64_TABLE_LOAD  offsetof(struct rv_tlb, load)
 #define X64_TABLE_STORE offsetof(struct rv_tlb, store)
 
+#define X64_ADDEND offsetof(struct rv_tlb_entry, addend)
+
 /*
- * rax = the host address of [rs1 + imm, +size), found in that table of the TLB, or the
- * interpreter does the instruction. Uses rcx and rdx.
+ * Compares the tag of the entry of base + low, in that table of the TLB, with the page of base
+ * + high: equal when [base + low, base + high] lies in the page that the entry is of. rcx =
+ * where the entry stands in a table, rdx = the page. base is neither of the two.
  */
-void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table);
+void x64_tag(struct target_block *b, unsigned base, int32_t low, int32_t high, size_t table);
+
+/*
+ * The host's place of [rs1 + imm, +size), found in that table of the TLB, or the interpreter
+ * does the instruction. It is made of rdx and of rax or a guest's register; uses rcx.
+ */
+struct x64_mem x64_look(struct target_block *b, unsigned size, size_t table);
+/* rax = the host address of [rs1, +size), found in the same way. */
+void x64_place(struct target_block *b, unsigned size, size_t table);
 
 /* --- lowering: false when the instruction is none of theirs --- */
 bool x64_lower_jump(struct target_block *b, enum lowered *result);

@@ -99,15 +99,16 @@ static void need_exponent(struct target_block *b, unsigned from, struct to_int t
 /* The modes of the host by those of instructions: to nearest, to zero, down, up. */
 static const uint8_t host_modes[] = {0, 3, 1, 2};
 
-static void lower_to_int(struct target_block *b, struct to_int to, unsigned rm)
+unsigned x64_round_mode(unsigned rm)
+{
+    return rm == RM_DYNAMIC ? ROUND_MXCSR : host_modes[rm];
+}
+
+static void put_int(struct target_block *b, struct to_int to, unsigned from, unsigned rm)
 {
     struct x64_code *c = &b->code;
     int bits = to.word ? 32 : 64;
-    unsigned from;
 
-    if (!to.wide)
-        x64_need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
     if (!to.is_unsigned && (rm == RM_DYNAMIC || rm == RM_RTZ)) {
         to_signed(b, to, from, rm == RM_RTZ);
         x64_put(b, b->op->rd, RAX);
@@ -130,6 +131,19 @@ static void lower_to_int(struct target_block *b, struct to_int to, unsigned rm)
     x64_put(b, b->op->rd, RAX);
 }
 
+void x64_single_to_int(struct target_block *b, unsigned from, bool word, bool is_unsigned,
+                       unsigned rm)
+{
+    put_int(b, (struct to_int){.word = word, .is_unsigned = is_unsigned}, from, rm);
+}
+
+static void lower_to_int(struct target_block *b, struct to_int to, unsigned rm)
+{
+    if (!to.wide)
+        x64_need_boxed(b, b->op->rs1);
+    put_int(b, to, x64_f(b, b->op->rs1), rm);
+}
+
 static bool lower_int_result(struct target_block *b, unsigned id, unsigned rm)
 {
     switch (id) {
@@ -144,6 +158,9 @@ static bool lower_int_result(struct target_block *b, unsigned id, unsigned rm)
         TO_INT(lu_d, .wide = true, .is_unsigned = true)
         TO_INT(lu_s, .is_unsigned = true)
 #undef TO_INT
+    case RV_INSN_fcvtmod_w_d: /* towards zero; what does not fit is the interpreter's */
+        lower_to_int(b, (struct to_int){.wide = true, .word = true}, RM_RTZ);
+        return true;
     default: return false;
     }
 }
@@ -187,7 +204,6 @@ bool x64_convert_exact(struct target_block *b, unsigned id)
 /* To an integer of the format (Zfa). */
 static void lower_round(struct target_block *b, bool wide, bool inexact, unsigned rm)
 {
-    unsigned mode = rm == RM_DYNAMIC ? ROUND_MXCSR : host_modes[rm];
     unsigned from, to;
 
     if (!wide)
@@ -196,7 +212,7 @@ static void lower_round(struct target_block *b, bool wide, bool inexact, unsigne
     to = x64_f_target(b, b->op->rd);
     if (to != from) /* the upper part is kept: a box */
         x64_rr(&b->code, X64_MOVAPS, to, from);
-    x64_round(&b->code, wide, to, to, mode | (inexact ? 0 : ROUND_QUIET));
+    x64_round(&b->code, wide, to, to, x64_round_mode(rm) | (inexact ? 0 : ROUND_QUIET));
     x64_put_number(b, wide);
 }
 
@@ -215,30 +231,23 @@ static bool lower_integral(struct target_block *b, unsigned id, unsigned rm)
  * fclass, by the exponent. Of zero, subnormal, normal and infinite, 0 to 3, the bits of the
  * positive are 4 to 7 and those of the negative 3 to 0. NaNs are the interpreter's.
  */
-static void lower_class(struct target_block *b, bool wide)
+void x64_class(struct target_block *b, unsigned exponent)
 {
     struct x64_code *c = &b->code;
-    unsigned from;
 
-    if (!wide)
-        x64_need_boxed(b, b->op->rs1);
-    from = x64_f(b, b->op->rs1);
-    x64_rr(c, X64_MOVQ_FROM, from, RAX);
-    if (!wide)
-        x64_shift(c, SHIFT_SHL, true, RAX, 32);
     x64_rr(c, X64_MOV, RDX, RAX);
     x64_rr(c, X64_ADD, RAX, RAX); /* without the sign */
     x64_setcc(c, CC_NE, RCX);
     x64_rr(c, X64_MOVZX8, RCX, RCX);
     x64_shift(c, SHIFT_SAR, true, RDX, 63);
     x64_rr(c, X64_MOVQ_TO, XMM1, RDX);
-    x64_mov_imm(c, RDX, wide ? 0xffeull << 52 : 0xffull << 56); /* infinity */
+    x64_mov_imm(c, RDX, UINT64_MAX << (64 - exponent)); /* infinity */
     x64_rr(c, X64_CMP, RAX, RDX);
     x64_step_if(b, CC_A);
     x64_setcc(c, CC_E, RDX);
     x64_rr(c, X64_MOVZX8, RDX, RDX);
     x64_rr(c, X64_ADD32, RCX, RDX);
-    x64_shift(c, SHIFT_SHR, true, RAX, wide ? 53 : 56); /* the exponent */
+    x64_shift(c, SHIFT_SHR, true, RAX, 64 - exponent);
     x64_setcc(c, CC_NE, RDX);
     x64_rr(c, X64_MOVZX8, RDX, RDX);
     x64_rr(c, X64_ADD32, RCX, RDX);
@@ -248,6 +257,16 @@ static void lower_class(struct target_block *b, bool wide)
     x64_mov_imm(c, RAX, 1);
     x64_shift_cl(c, SHIFT_SHL, false, RAX);
     x64_put(b, b->op->rd, RAX);
+}
+
+static void lower_class(struct target_block *b, bool wide)
+{
+    if (!wide)
+        x64_need_boxed(b, b->op->rs1);
+    x64_rr(&b->code, X64_MOVQ_FROM, x64_f(b, b->op->rs1), RAX);
+    if (!wide)
+        x64_shift(&b->code, SHIFT_SHL, true, RAX, 32);
+    x64_class(b, wide ? 11 : 8);
 }
 
 bool x64_convert_class(struct target_block *b, unsigned id)

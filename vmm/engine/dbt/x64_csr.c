@@ -97,10 +97,11 @@ static bool lower_sstatus(struct target_block *b, unsigned id)
     uint32_t stub = is_write(id) ? b->dbt->stub_write
                     : is_set(id) ? b->dbt->stub_set
                                  : b->dbt->stub_clear;
+    bool plain = b->dbt->without & WITHOUT_SYSTEM;
 
-    if (is_write(id) && b->dbt->plain)
+    if (is_write(id) && plain)
         return false;
-    if (is_immediate(id) && !is_write(id) && b->op->rs1 == RV_SIE && !b->dbt->plain) {
+    if (is_immediate(id) && !is_write(id) && b->op->rs1 == RV_SIE && !plain) {
         lower_interrupts(b, is_set(id));
         return true;
     }
@@ -313,7 +314,7 @@ bool x64_lower_csr(struct target_block *b)
         return false;
     if (b->op->imm == CSR_SSTATUS)
         return lower_sstatus(b, id);
-    if (b->dbt->plain)
+    if (b->dbt->without & WITHOUT_SYSTEM)
         return false;
     switch (b->op->imm) {
     case CSR_FFLAGS: return lower_fflags(b, id);

@@ -35,7 +35,7 @@ static struct x64_mem freg(unsigned f)
 
 void x64_need_boxed(struct target_block *b, unsigned f)
 {
-    if (b->boxed >> f & 1)
+    if (x64_is_boxed(b, f))
         return;
     x64_mi(&b->code, ALU_CMP, false, HART_AT(f, 8 * f + 4), -1);
     x64_step_if(b, CC_NE);
@@ -267,6 +267,8 @@ static void lower_constant(struct target_block *b, unsigned bytes)
     x64_mov_imm(&b->code, RAX, interp_fli(bytes, b->op->rs1));
     x64_rr(&b->code, X64_MOVQ_TO, to, RAX);
     x64_f_put(b, b->op->rd, bytes == 4);
+    if (bytes == 2)
+        x64_boxed_half(b, b->op->rd);
 }
 
 static void lower_from_f(struct target_block *b, bool wide)
@@ -331,24 +333,7 @@ static bool lower_exact(struct target_block *b, unsigned id)
 
 bool x64_is_float(unsigned id)
 {
-    switch (id) {
-    case RV_INSN_fli_d:
-    case RV_INSN_fli_s:
-    case RV_INSN_fli_h:
-    case RV_INSN_fminm_s:
-    case RV_INSN_fmaxm_s:
-    case RV_INSN_fround_s:
-    case RV_INSN_froundnx_s:
-    case RV_INSN_fleq_s:
-    case RV_INSN_fltq_s:
-    case RV_INSN_fminm_d:
-    case RV_INSN_fmaxm_d:
-    case RV_INSN_fround_d:
-    case RV_INSN_froundnx_d:
-    case RV_INSN_fleq_d:
-    case RV_INSN_fltq_d: return true;
-    default: return id >= RV_INSN_fmadd_s && id <= RV_INSN_fmv_d_x;
-    }
+    return id >= RV_INSN_fmadd_s && id <= RV_INSN_fcvtmod_w_d;
 }
 
 /* The mode that the instruction names has to be the one at hand. */
@@ -369,16 +354,16 @@ bool x64_lower_float(struct target_block *b)
     if (!x64_is_float(id))
         return false;
     x64_fp_begin(b);
-    if (lower_exact(b, id) || x64_convert_class(b, id))
+    if (lower_exact(b, id) || x64_convert_class(b, id) || x64_half_exact(b, id))
         return true;
     if (rm > RM_LAST && rm != RM_DYNAMIC)
         return false;
-    if (x64_convert_exact(b, id))
+    if (x64_convert_exact(b, id) || x64_half_widening(b, id))
         return true;
     if (rm == RM_LAST) /* to nearest, ties away from zero: the host has no such mode */
         return false;
-    if (x64_convert_to_int(b, id, rm))
+    if (x64_convert_to_int(b, id, rm) || x64_half_to_int(b, id, rm))
         return true;
     need_mode(b, rm);
-    return lower_rounded(b, id) || x64_convert_from_int(b, id);
+    return lower_rounded(b, id) || x64_convert_from_int(b, id) || x64_half_rounded(b, id);
 }

@@ -32,4 +32,19 @@ bool x64_convert_to_int(struct target_block *b, unsigned id, unsigned rm);
 /* In the rounding mode at hand. */
 bool x64_convert_from_int(struct target_block *b, unsigned id);
 
+/* rd = the integer that the single in `from` rounds to. */
+void x64_single_to_int(struct target_block *b, unsigned from, bool word, bool is_unsigned,
+                       unsigned rm);
+/* For x64_round: of an instruction's mode, but ties away from zero. */
+unsigned x64_round_mode(unsigned rm);
+/* rd = the class of the number at the upper end of rax, with so many bits of exponent. */
+void x64_class(struct target_block *b, unsigned exponent);
+
+/* --- x64_half.c: the same of halves --- */
+
+bool x64_half_exact(struct target_block *b, unsigned id);
+bool x64_half_widening(struct target_block *b, unsigned id);
+bool x64_half_to_int(struct target_block *b, unsigned id, unsigned rm);
+bool x64_half_rounded(struct target_block *b, unsigned id);
+
 #endif

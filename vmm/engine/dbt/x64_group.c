@@ -14,10 +14,6 @@
 /* Instructions from the first to the last of a group. */
 #define GROUP_LENGTH_MAX 32u
 
-#define TABLE_LOAD  offsetof(struct rv_tlb, load)
-#define TABLE_STORE offsetof(struct rv_tlb, store)
-#define ADDEND      offsetof(struct rv_tlb_entry, addend)
-
 struct access {
     enum x64_op op;
     unsigned size;
@@ -146,32 +142,24 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
 
 static void look(struct target_block *b, const struct extent *x, const struct rv_op *last)
 {
-    size_t table = x->stores ? TABLE_STORE : TABLE_LOAD;
+    size_t table = x->stores ? X64_TABLE_STORE : X64_TABLE_LOAD;
     struct x64_code *c = &b->code;
     struct cold *cold;
     unsigned base = x64_source(b, b->op->rs1, RAX);
 
-    if (x->low)
-        x64_rm(c, X64_LEA, RAX, X64_MEM(base, x->low));
-    else
-        x64_move(b, RAX, base);
-    x64_rorx(c, false, RCX, RAX, 8);
-    x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
-    x64_rm(c, X64_LEA, RDX, X64_MEM(RAX, x->high - x->low));
-    x64_ri(c, ALU_AND, true, RDX, -(int32_t)MEM_PAGE_SIZE);
-    x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, table));
+    x64_tag(b, base, x->low, x->high, table);
     cold = x64_cold(b, COLD_GROUP, x64_jcc(c, CC_NE, NULL));
     cold->last = last;
     if (x->loads && x->stores) {
-        x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, TABLE_LOAD));
+        x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, X64_TABLE_LOAD));
         cold->more[0] = x64_jcc(c, CC_NE, NULL);
     }
-    x64_rm(c, X64_MOV, RDX, X64_INDEXED(REG_TLB, RCX, 0, table + ADDEND));
+    x64_rm(c, X64_MOV, RDX, X64_INDEXED(REG_TLB, RCX, 0, table + X64_ADDEND));
     if (x->loads && x->stores) { /* while the guest has not fenced, they may differ */
-        x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, TABLE_LOAD + ADDEND));
+        x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, X64_TABLE_LOAD + X64_ADDEND));
         cold->more[1] = x64_jcc(c, CC_NE, NULL);
     }
-    x64_rr(c, X64_ADD, RDX, RAX);
+    x64_rr(c, X64_ADD, RDX, base);
 }
 
 void x64_group_begin(struct target_block *b)
@@ -188,7 +176,6 @@ void x64_group_begin(struct target_block *b)
     look(b, &x, last);
     b->group = last;
     b->group_first = b->op;
-    b->group_low = x.low;
 }
 
 bool x64_group_access(struct target_block *b)
@@ -200,7 +187,7 @@ bool x64_group_access(struct target_block *b)
 
     if (!b->group || !access_of(b->op->code >> 1, &access))
         return false;
-    at = X64_MEM(RDX, b->op->imm - b->group_low);
+    at = X64_MEM(RDX, b->op->imm);
     if (access.store) {
         reg = x64_source(b, b->op->rd, RCX);
         x64_rm(c, access.op, reg, at);

@@ -4,56 +4,66 @@
 
 #include "guest/abi/platform.h"
 
-/*
- * rax = the host address of [rax, +size), or the interpreter does the instruction. The
- * tag is compared with the page of the last byte, so what crosses a page misses. Nothing but an
- * entry that matched makes an address of the host: no guest address reaches the monitor's
- * memory.
- */
-static void lower_lookup(struct target_block *b, unsigned size, size_t table)
+/* rcx = where the entry of an address stands in its table. */
+static void base_index(struct x64_code *c, unsigned reg)
+{
+    x64_rorx(c, false, RCX, reg, 8); /* the page's number, times the 16 bytes of an entry */
+    x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
+}
+
+void x64_tag(struct target_block *b, unsigned base, int32_t low, int32_t high, size_t table)
 {
     struct x64_code *c = &b->code;
 
-    x64_rorx(c, false, RCX, RAX, 8); /* the page's number, times the 16 bytes of an entry */
-    x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
-    if (size > 1)
-        x64_rm(c, X64_LEA, RDX, X64_MEM(RAX, size - 1));
+    if (low) {
+        x64_rm(c, X64_LEA, RCX, X64_MEM(base, low));
+        base_index(c, RCX);
+    } else {
+        base_index(c, base);
+    }
+    if (high)
+        x64_rm(c, X64_LEA, RDX, X64_MEM(base, high));
     else
-        x64_rr(c, X64_MOV, RDX, RAX);
+        x64_rr(c, X64_MOV, RDX, base);
     x64_ri(c, ALU_AND, true, RDX, -(int32_t)MEM_PAGE_SIZE);
     x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, table));
-    x64_step_if(b, CC_NE);
-    x64_rm(c, X64_ADD, RAX,
-           X64_INDEXED(REG_TLB, RCX, 0, table + offsetof(struct rv_tlb_entry, addend)));
 }
 
-void x64_place(struct target_block *b, int32_t imm, unsigned size, size_t table)
+static struct x64_mem look(struct target_block *b, unsigned base, int32_t imm, unsigned size,
+                           size_t table)
+{
+    x64_tag(b, base, imm, imm + (int32_t)size - 1, table);
+    x64_step_if(b, CC_NE);
+    x64_rm(&b->code, X64_MOV, RDX, X64_INDEXED(REG_TLB, RCX, 0, table + X64_ADDEND));
+    return X64_INDEXED(base, RDX, 0, imm);
+}
+
+struct x64_mem x64_look(struct target_block *b, unsigned size, size_t table)
+{
+    return look(b, x64_source(b, b->op->rs1, RAX), b->op->imm, size, table);
+}
+
+void x64_place(struct target_block *b, unsigned size, size_t table)
 {
     unsigned base = x64_source(b, b->op->rs1, RAX);
 
-    if (imm)
-        x64_rm(&b->code, X64_LEA, RAX, X64_MEM(base, imm));
-    else
-        x64_move(b, RAX, base);
-    lower_lookup(b, size, table);
+    x64_rm(&b->code, X64_LEA, RAX, look(b, base, 0, size, table));
 }
 
 static void lower_load(struct target_block *b, enum x64_op load, unsigned size)
 {
     unsigned to = x64_target(b->op->rd, RAX);
+    struct x64_mem at = x64_look(b, size, X64_TABLE_LOAD);
 
-    x64_place(b, b->op->imm, size, X64_TABLE_LOAD);
-    x64_rm(&b->code, load, to, X64_MEM(RAX, 0));
+    x64_rm(&b->code, load, to, at);
     x64_put(b, b->op->rd, to);
 }
 
 static void lower_store(struct target_block *b, enum x64_op store, unsigned size)
 {
-    unsigned from;
+    struct x64_mem at = x64_look(b, size, X64_TABLE_STORE);
 
-    x64_place(b, b->op->imm, size, X64_TABLE_STORE);
-    from = x64_source(b, b->op->rd, RCX);
-    x64_rm(&b->code, store, from, X64_MEM(RAX, 0));
+    x64_rm(&b->code, store, x64_source(b, b->op->rd, RCX), at);
 }
 
 static bool lower_integer(struct target_block *b, unsigned id)
@@ -124,15 +134,16 @@ static void fp_test(struct target_block *b, bool dirties)
 
 static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
 {
+    struct x64_mem at;
     unsigned to;
 
     fp_test(b, true);
-    x64_place(b, b->op->imm, size, X64_TABLE_LOAD);
+    at = x64_look(b, size, X64_TABLE_LOAD);
     to = x64_f_target(b, b->op->rd);
     if (size == 8) {
-        x64_rm(&b->code, X64_MOVSD, to, X64_MEM(RAX, 0));
+        x64_rm(&b->code, X64_MOVSD, to, at);
     } else { /* NaN-boxed */
-        x64_rm(&b->code, load, RAX, X64_MEM(RAX, 0));
+        x64_rm(&b->code, load, RAX, at);
         x64_mov_imm(&b->code, RCX, UINT64_MAX << 8 * size);
         x64_rr(&b->code, X64_OR, RAX, RCX);
         x64_rr(&b->code, X64_MOVQ_TO, to, RAX);
@@ -142,17 +153,18 @@ static void lower_fload(struct target_block *b, enum x64_op load, unsigned size)
 
 static void lower_fstore(struct target_block *b, enum x64_op store, unsigned size)
 {
+    struct x64_mem at;
     unsigned xmm;
 
     fp_test(b, false);
-    x64_place(b, b->op->imm, size, X64_TABLE_STORE);
+    at = x64_look(b, size, X64_TABLE_STORE);
     xmm = x64_f_held(b, b->op->rd);
     if (xmm && size > 2) {
-        x64_rm(&b->code, size == 8 ? X64_STORESD : X64_STORESS, xmm, X64_MEM(RAX, 0));
+        x64_rm(&b->code, size == 8 ? X64_STORESD : X64_STORESS, xmm, at);
         return;
     }
     x64_rm(&b->code, X64_MOV, RCX, HART_AT(f, 8 * b->op->rd));
-    x64_rm(&b->code, store, RCX, X64_MEM(RAX, 0));
+    x64_rm(&b->code, store, RCX, at);
 }
 
 static bool lower_float(struct target_block *b, unsigned id)
@@ -180,27 +192,34 @@ static bool lower_fence(struct target_block *b)
 }
 
 /*
- * cbo.zero, with which Linux clears pages. menvcfg has to allow it below M-mode, senvcfg in
- * U-mode; M-mode without menvcfg's leave takes the slow way.
+ * rax = the host address of the block at rs1. menvcfg has to allow the instruction below
+ * M-mode, senvcfg in U-mode; M-mode without menvcfg's leave takes the slow way.
  */
-static void lower_zero(struct target_block *b)
+static void place_block(struct target_block *b, int32_t field, size_t table)
 {
-    enum { XMM0 };
     struct x64_code *c = &b->code;
     uint8_t *above;
 
-    x64_test_imm(c, HART(menvcfg), RV_ENVCFG_CBZE);
+    x64_test_imm(c, HART(menvcfg), field);
     x64_step_if(b, CC_E);
     x64_rm(c, X64_MOVZX8, RAX, HART(priv));
     x64_rr(c, X64_TEST, RAX, RAX);
     above = x64_jcc(c, CC_NE, NULL);
-    x64_test_imm(c, HART(senvcfg), RV_ENVCFG_CBZE);
+    x64_test_imm(c, HART(senvcfg), field);
     x64_step_if(b, CC_E);
-    if (!c->full)
-        x64_link(above, c->at);
+    x64_land(b, above);
     x64_get(b, RAX, b->op->rs1);
     x64_ri(c, ALU_AND, true, RAX, -(int32_t)PLAT_CACHE_BLOCK);
-    lower_lookup(b, PLAT_CACHE_BLOCK, X64_TABLE_STORE);
+    x64_rm(c, X64_LEA, RAX, look(b, RAX, 0, PLAT_CACHE_BLOCK, table));
+}
+
+/* cbo.zero, with which Linux clears pages. */
+static void lower_zero(struct target_block *b)
+{
+    enum { XMM0 };
+    struct x64_code *c = &b->code;
+
+    place_block(b, RV_ENVCFG_CBZE, X64_TABLE_STORE);
     x64_rr(c, X64_XORPS, XMM0, XMM0);
     for (int32_t at = 0; at < (int32_t)PLAT_CACHE_BLOCK; at += 16)
         x64_rm(c, X64_STOREUPS, XMM0, X64_MEM(RAX, at));
@@ -210,11 +229,14 @@ bool x64_lower_mem(struct target_block *b)
 {
     unsigned id = b->op->code >> 1;
 
-    if (id == RV_INSN_fence)
-        return lower_fence(b);
-    if (id == RV_INSN_cbo_zero) {
-        lower_zero(b);
-        return true;
+    switch (id) {
+    case RV_INSN_fence: return lower_fence(b);
+    case RV_INSN_cbo_zero: lower_zero(b); return true;
+    /* Caches are coherent with everything: there is nothing to do but to ask. */
+    case RV_INSN_cbo_inval: place_block(b, RV_ENVCFG_CBIE, X64_TABLE_LOAD); return true;
+    case RV_INSN_cbo_clean:
+    case RV_INSN_cbo_flush: place_block(b, RV_ENVCFG_CBCFE, X64_TABLE_LOAD); return true;
+    default: break;
     }
     return lower_integer(b, id) || lower_float(b, id);
 }

@@ -11,20 +11,27 @@
 static const uint8_t kept[] = {RBX, RBP, R12, R13, R14, R15};
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
-/* LZCNT is bit 5 of ecx (SDM volume 2, CPUID); not every compiler has a name for it. */
-static bool has_lzcnt(void)
+/*
+ * F16C is bit 29 of ecx in one leaf, LZCNT bit 5 in another (SDM volume 2, CPUID); not every
+ * compiler has names for them.
+ */
+static bool has_more(void)
 {
     unsigned a, b, c, d;
 
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 29))
+        return false;
     return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 5);
 }
 
 int target_probe(char *why, size_t size)
 {
     if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-        __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") && has_lzcnt())
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt") &&
+        __builtin_cpu_supports("pclmul") && has_more())
         return 0;
-    snprintf(why, size, "this processor lacks BMI1, BMI2, FMA, LZCNT or POPCNT");
+    snprintf(why, size,
+             "this processor lacks BMI1, BMI2, F16C, FMA, LZCNT, PCLMULQDQ or POPCNT");
     return -ENOTSUP;
 }
 
@@ -389,7 +396,7 @@ void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
     void (*enter)(struct rv_hart *, const uint8_t *);
 
     memcpy(&enter, &stub, sizeof(enter));
-    h->link = NULL;
+    h->link = h->chain = NULL;
     h->code_base = (uintptr_t)d->cache.exec;
     h->page_va = h->pc & RV_PAGE_MASK;
     enter(h, d->cache.exec + code);

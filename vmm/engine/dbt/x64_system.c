@@ -203,7 +203,7 @@ bool x64_lower_system(struct target_block *b)
 {
     const struct dbt *d = b->dbt;
 
-    if (d->plain || d->in->program)
+    if ((d->without & WITHOUT_SYSTEM) || d->in->program)
         return false;
     /* Who watches is told by rv_trap and rv_sret. */
     if (hart_watched(d->in->hart.hart, WATCH_ENGINE))

@@ -97,8 +97,8 @@ $(B)/tollgate: $(B)/obj/vmm/main.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) $(LDEXPORT) -o $@ $< -Wl,--whole-archive $(B)/libtollgate.a \
 		-Wl,--no-whole-archive $(LIBS)
 
-# For tests that take a binary: the same with the translator.
-$(B)/tollgate-dbt: tests/tools/tollgate-dbt.sh $(B)/tollgate
+# For tests that take a binary: the same with one engine, whatever the default is.
+$(B)/tollgate-dbt $(B)/tollgate-interp $(B)/tollgate-kvm: tests/tools/tollgate-engine.sh $(B)/tollgate
 	install -m 755 $< $@
 
 $(B)/libtollgate.a: $(call obj,$(LIB_SRC)) $(B)/obj/gen/abi_table.o \

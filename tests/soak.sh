@@ -22,8 +22,9 @@
 #   stress       stress-ng --verify on 4 harts of a Debian kernel, SOAK_STRESS (10) minutes
 #   riscv-tests  the binaries in the folder RISCV_TESTS, when it is set
 #
-# SOAK_ENGINE (interp, dbt, ...) is the engine of boot, stress and riscv-tests; another one has results of its own. Stages hunt to
-# twins are left out where there is no translator.
+# SOAK_ENGINE (interp, dbt, ...) is the engine of boot, stress and riscv-tests; another one has results of its own. Without it stress has
+# the default, and of boot and riscv-tests every second item the interpreter. det always compares both. Stages hunt to twins
+# are left out where there is no translator.
 #
 # What is done stands in ${TOLLGATE_CACHE:-.cache}/soak/state, for the commit and the changes on top of it: a rerun goes on
 # behind the last finished item, or starts anew when they are others. Each item adds a line to results.jsonl there, with what
@@ -58,7 +59,6 @@ hunt_batch=10000000
 vectors_batch=1000000
 # The monitor with the engine that was asked for.
 run=(build/tollgate run ${engine:+--engine "$engine"})
-runs="build/tollgate run${engine:+ --engine $engine}"
 
 for number in "$inputs" "$calls" "$programs" "$hunt" "$vectors" "$boots" "$det" "$stress"; do
 	if ! [[ $number =~ ^[1-9][0-9]{0,9}$ ]]; then
@@ -292,18 +292,28 @@ prepare_boot() {
 
 total_boot() { echo "$boots"; }
 
+# engine_of ITEM: the one that was asked for, or the default and the interpreter in turns.
+engine_of() {
+	if [ -n "$engine" ]; then
+		echo "$engine"
+	else
+		[ $(($1 % 2)) -eq 0 ] && echo auto || echo interp
+	fi
+}
+
 item_boot() {
-	local log=$soak/boot.log status=0 start=$SECONDS
+	local log=$soak/boot.log status=0 start=$SECONDS with
 	local words="-c 4 -i build/initramfs.cpio -p 'console=hvc0 quiet tg.init=poweroff' $cache/debian-riscv64/Image"
-	timeout --foreground -k 5 "$boot_limit" "${run[@]}" -c 4 -i build/initramfs.cpio \
+	with=(build/tollgate run --engine "$(engine_of "$1")")
+	timeout --foreground -k 5 "$boot_limit" "${with[@]}" -c 4 -i build/initramfs.cpio \
 		-p 'console=hvc0 quiet tg.init=poweroff' "$cache/debian-riscv64/Image" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	if [ "$status" -eq 0 ] && grep -aq TOLLGATE-INIT-OK "$log"; then
-		record boot "$(($1 + 1)) of $boots ($((SECONDS - start)) s)" null 1 pass "$runs $words"
+		record boot "$(($1 + 1)) of $boots ($((SECONDS - start)) s)" null 1 pass "${with[*]} $words"
 	else
 		cp "$log" "$soak/boot-${key:0:12}-$(($1 + 1)).log"
 		record boot "$(($1 + 1)) of $boots (status $status, $((SECONDS - start)) s)" null 1 fail \
-			"$runs $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
+			"${with[*]} $words (see $soak/boot-${key:0:12}-$(($1 + 1)).log)"
 	fi
 }
 
@@ -326,10 +336,11 @@ total_det() { echo $((det * 2 * ${#det_builds[@]})); }
 # The first run of this commit on so many harts is the measure of the others.
 item_det() {
 	local build=${det_builds[$1 % ${#det_builds[@]}]} harts=$(($1 / ${#det_builds[@]} % 2 ? 4 : 1))
-	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure steps hash
+	local log=$soak/det.log report=$soak/det.json status=0 result=pass this measure steps hash extra=()
 	local words="--deterministic -m 512M -c $harts -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' $cache/debian-riscv64/Image"
+	[ "$build" = "${build%-debug}" ] || words="--engine interp $words" extra=(--engine interp)
 	rm -f "$report"
-	timeout --foreground -k 5 "$boot_limit" "build/det/$build/tollgate" run --report "$report" --deterministic -m 512M \
+	timeout --foreground -k 5 "$boot_limit" "build/det/$build/tollgate" run ${extra[@]+"${extra[@]}"} --report "$report" --deterministic -m 512M \
 		-c "$harts" -i build/initramfs.cpio -p 'console=hvc0 tg.init=poweroff' "$cache/debian-riscv64/Image" \
 		>"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
@@ -372,22 +383,25 @@ item_stress() {
 	fi
 }
 
-# The program for tests that take a binary.
-tollgate_with() { [ "$engine" = dbt ] && echo build/tollgate-dbt || echo build/tollgate; }
+# tollgate_with ITEM: the program for tests that take a binary.
+tollgate_with() { [ "$(engine_of "$1")" = auto ] && echo build/tollgate || echo "build/tollgate-$(engine_of "$1")"; }
 
 prepare_riscv-tests() {
-	make -s -j"$jobs" all "$(tollgate_with)"
+	make -s -j"$jobs" all "$(tollgate_with 0)" "$(tollgate_with 1)"
 }
 
-total_riscv-tests() { [ -n "${RISCV_TESTS:-}" ] && echo 1 || echo 0; }
+total_riscv-tests() {
+	if [ -z "${RISCV_TESTS:-}" ]; then echo 0; elif [ -n "$engine" ]; then echo 1; else echo 2; fi
+}
 
 item_riscv-tests() {
-	local log=$soak/riscv-tests.log status=0 count
-	bash tests/conformance/riscv-tests.sh "$(tollgate_with)" "$RISCV_TESTS" -j "$jobs" >"$log" 2>&1 </dev/null || status=$?
+	local log=$soak/riscv-tests.log status=0 count with
+	with=$(tollgate_with "$1")
+	bash tests/conformance/riscv-tests.sh "$with" "$RISCV_TESTS" -j "$jobs" >"$log" 2>&1 </dev/null || status=$?
 	[ "$interrupted" = 0 ] || return 0
 	count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log")
 	record riscv-tests "$(tail -n 1 "$log")" null "${count:-0}" "$([ "$status" -eq 0 ] && echo pass || echo fail)" \
-		"bash tests/conformance/riscv-tests.sh $(tollgate_with) $RISCV_TESTS"
+		"bash tests/conformance/riscv-tests.sh $with $RISCV_TESTS"
 }
 
 run_stage() {

@@ -12,9 +12,9 @@ const struct engine *const engine_list[] = {
 #if (defined(__riscv) && __riscv_xlen == 64) || (defined(__x86_64__) && defined(__linux__))
     &engine_kvm,
 #endif
-    &engine_interp,
 #ifdef TOLLGATE_DBT
-    &engine_dbt, /* until it has passed everything: only when asked for */
+    &engine_dbt,
 #endif
+    &engine_interp,
     NULL,
 };

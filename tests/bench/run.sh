@@ -4,6 +4,7 @@
 #
 #   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle; all but idle without arguments
 #
+# BENCH_ENGINE (auto) is Tollgate's engine; which one that is, stands in the output.
 # Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
 # time by Tollgate's, pair by pair: above 1 Tollgate is quicker. Machines are noisy: trust ratios, not times.
 set -eu
@@ -17,6 +18,7 @@ qemu=$cache/qemu/qemu-system-riscv64
 image=$cache/debian-riscv64/Image
 initrd=$build/bench/initramfs.cpio
 runs=${BENCH_RUNS:-5}
+engine=${BENCH_ENGINE:-auto}
 pin=()
 ! command -v taskset >/dev/null || pin=(taskset -c "${BENCH_CPU:-0}")
 work=$(mktemp -d)
@@ -42,7 +44,9 @@ seconds() {
 machine() {
 	printf 'machine: %s, %s CPUs, Linux %s\n' \
 		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$(uname -r)"
-	printf 'tollgate: %s, %s\n' "$("$tollgate" --version)" "$(git describe --always --dirty 2>/dev/null || echo no commit)"
+	"$tollgate" run --engine "$engine" --report "$work/report" "$build/guest/hello.elf" >/dev/null
+	printf 'tollgate: %s, %s, engine %s\n' "$("$tollgate" --version)" \
+		"$(git describe --always --dirty 2>/dev/null || echo no commit)" "$(sed -n 's/^  "engine": "\(.*\)",$/\1/p' "$work/report")"
 	[ ! -x "$qemu" ] || printf 'qemu: %s\n' "$("$qemu" --version | head -n 1)"
 	printf 'runs: %s of each, interleaved%s\n' "$runs" "${pin[0]:+, pinned to CPU ${BENCH_CPU:-0}}"
 }
@@ -54,7 +58,7 @@ compute() {
 	while read -r name rounds; do
 		: >"$work/mips"
 		for ((i = 0; i < runs; i++)); do
-			time=$(seconds CPU "$tollgate" run --report "$work/report" \
+			time=$(seconds CPU "$tollgate" run --engine "$engine" --report "$work/report" \
 				--program "$build/guest/bench-compute.elf" "$name" "$rounds")
 			instret=$(sed -n 's/.*"instret": \([0-9]*\).*/\1/p' "$work/report" | head -n 1)
 			awk "BEGIN { print $instret / $time / 1e6 }" >>"$work/mips"
@@ -107,7 +111,7 @@ qemu_base=("$qemu" -M virt -cpu rv64 -nographic -no-reboot -monitor none -bios d
 
 start() {
 	printf '\nstart: a tiny S-mode guest, from exec to exit\n'
-	marker=Hello versus hello "$tollgate" run -m 128M "$build/guest/hello.elf" \
+	marker=Hello versus hello "$tollgate" run --engine "$engine" -m 128M "$build/guest/hello.elf" \
 		-- "${qemu_base[@]}" -m 128M -kernel "$build/guest/hello.elf"
 }
 
@@ -122,7 +126,7 @@ boot() { # [HARTS...]
 	printf '\nboot: Debian %s to init and off again\n' "$(sed -n 's/^package linux-image-\([^ ]*\) .*/\1/p' "$cache/debian-riscv64/MANIFEST")"
 	for n in "${@:-1}"; do
 		marker=TOLLGATE-INIT-OK versus "$n hart(s)" \
-			"$tollgate" run -c "$n" -m 512M --console serial -p "$append" -i "$initrd" "$image" \
+			"$tollgate" run --engine "$engine" -c "$n" -m 512M --console serial -p "$append" -i "$initrd" "$image" \
 			-- "${qemu_base[@]}" -smp "$n" -m 512M -append "$append" -initrd "$initrd" -kernel "$image"
 	done
 }
@@ -133,7 +137,7 @@ null_call() {
 	shift
 	: >"$work/null"
 	for ((i = 0; i < runs; i++)); do
-		"${pin[@]}" "$tollgate" run "$@" "$build/guest/bench-null.elf" </dev/null >>"$work/null"
+		"${pin[@]}" "$tollgate" run --engine "$engine" "$@" "$build/guest/bench-null.elf" </dev/null >>"$work/null"
 	done
 	printf '  %-42s %6.2f ns\n' "$label" "$(tr -d '\r' <"$work/null" | median)"
 }
@@ -142,7 +146,7 @@ null_call() {
 policy() {
 	printf '\npolicy: a call by the wrapper alone, median of 201 rounds\n'
 	"${pin[@]}" "$build/bench-policy" "$work/policy.json"
-	printf '\npolicy: a null call on the interpreter, round trip, medians\n'
+	printf '\npolicy: a null call, round trip, medians\n'
 	printf '{"version": 1, "default": "deny", "rules": [{"allow": "sbi"}]}\n' >"$work/allow.json"
 	# The argument is what the last call left in a0: 0.
 	awk 'BEGIN {
@@ -168,7 +172,7 @@ idle() {
 	guest_files
 	printf '\nidle: four harts of Debian waiting, %s s\n' "$seconds"
 	mkfifo "$work/console"
-	"$tollgate" run -c 4 -m 512M -p 'console=hvc0 quiet tg.run="echo IDLE-NOW; sleep 100000"' -i "$initrd" "$image" \
+	"$tollgate" run --engine "$engine" -c 4 -m 512M -p 'console=hvc0 quiet tg.run="echo IDLE-NOW; sleep 100000"' -i "$initrd" "$image" \
 		</dev/null >"$work/console" &
 	pid=$!
 	while read -r line; do
@@ -187,7 +191,7 @@ idle() {
 
 # Privileged instructions in a bare kernel: medians of both, and the median of the pairs' ratios.
 priv() {
-	local i who engine=${BENCH_ENGINE:-auto}
+	local i who
 	local guest=$build/guest/bench-priv.elf
 	printf '\npriv: privileged instructions of a bare kernel, ns (engine %s)\n' "$engine"
 	: >"$work/priv"

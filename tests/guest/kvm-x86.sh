@@ -298,7 +298,7 @@ nested() {
 	judge lost
 	expect no-kvm 69 'cannot open /dev/kvm: No such file or directory'
 	expect no-kvm-auto 69 'kvm: cannot open /dev/kvm'
-	expect no-kvm-riscv 0 'engine interp'
+	expect no-kvm-riscv 0 'engine dbt' 'passed over: kvm: the guest is for riscv64'
 	if [ "$linux" = linux ]; then
 		expect linux 0 TOLLGATE-INIT-OK
 		expect linux-2-harts 0 'CPU1' 'IO-APIC' 'virtio' 'TOLLGATE-STATUS 0'

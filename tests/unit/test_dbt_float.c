@@ -92,6 +92,21 @@ static void put_steps(struct machine *m)
         F_R(fadd_d, 27, 0, 26), F_R(fmul_d, 28, 27, 31), AS_J(ZERO, -140));
 }
 
+/* The clock is asked between sums: what is held is lost, but nowhere else. */
+static void put_clock(struct machine *m)
+{
+    put_numbers(m);
+    PUT(m, CODE, F_R(fadd_d, 3, 2, 31), F_R(fdiv_d, 4, 3, 30), AS_CSRR(T0, TIME),
+        F_R(fmul_d, 5, 4, 3), F_R(fadd_d, 2, 5, 4), AS_CSRR(A2, TIME), F_R(fsub_d, 6, 2, 5),
+        AS_CSRR(A3, FCSR_FLAGS), AS_CSRR(T1, TIME), F_R(fadd_d, 31, 6, 3), AS_J(ZERO, -40));
+}
+
+static void test_clock(void)
+{
+    for (uint64_t steps = 1; steps < 140; steps++)
+        same_after(put_clock, steps);
+}
+
 static void test_steps(void)
 {
     for (uint64_t steps = 1; steps < 140; steps++)
@@ -147,6 +162,7 @@ void suite_dbt_float(void)
 #ifdef TOLLGATE_DBT
     CU_pSuite suite = CU_add_suite("dbt_float", NULL, back_to_interp);
 
+    CU_add_test(suite, "the clock between sums", test_clock);
     CU_add_test(suite, "f registers across steps of the interpreter", test_steps);
     CU_add_test(suite, "flags", test_flags);
     CU_add_test(suite, "modes and conversions", test_modes);

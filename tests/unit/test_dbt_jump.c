@@ -20,6 +20,7 @@ static const struct way {
     {true,  WITHOUT_GROUPS },
     {true,  WITHOUT_FUSION },
     {true,  WITHOUT_ALONE  },
+    {true,  WITHOUT_TIME   },
     {true,  WITHOUT_SYSTEM },
     {true,  0              }, /* last: what is left behind is looked at */
 };
@@ -520,6 +521,51 @@ static void test_words(void)
     same_each_way(put_words, PRIV_M, CODE, 3400, check_words);
 }
 
+/* --- the clock --- */
+
+#define TIMES 40
+
+/* Reads the clock between sums of all registers that the host's hold; traps are skipped. */
+static void put_clock(struct machine *m)
+{
+    mock_advance(&m->mock, 123456789);
+    PUT(m, CODE, AS_CSRR(T0, TIME), AS_R(add, A0, A0, T0), AS_R(add, A2, A2, A0),
+        AS_CSRR(A3, TIME), AS_R(add, A4, A4, A3), AS_R(add, A5, A5, A4), AS_CSRR(ZERO, TIME),
+        AS_R(add, S0, S0, A5), AS_R(xor, S1, S1, S0), AS_CSRR(SP, TIME), AS_I(addi, A1, A1, -1),
+        AS_B(bne, A1, ZERO, -44), AS_SELF);
+    PUT(m, HANDLER, AS_CSRR(T1, MEPC), AS_I(addi, T1, T1, 4), AS_CSRW(MEPC, T1), AS_N(mret));
+    m->s.x[A0] = 0;
+    m->s.x[A1] = TIMES;
+    m->s.mcounteren = m->s.scounteren = 2;
+}
+
+static void put_clock_denied(struct machine *m)
+{
+    put_clock(m);
+    m->s.scounteren = 0;
+}
+
+static void check_clock(const struct machine *m)
+{
+    CU_ASSERT_EQUAL(m->s.x[A1], 0);
+    CU_ASSERT_EQUAL(m->s.x[A0], TIMES * clock_ticks(&m->vm.clock));
+    CU_ASSERT_EQUAL(m->s.x[SP], clock_ticks(&m->vm.clock));
+}
+
+static void check_clock_denied(const struct machine *m)
+{
+    CU_ASSERT_EQUAL(m->s.x[A1], 0);
+    CU_ASSERT_EQUAL(m->s.mcause, RV_ILLEGAL);
+}
+
+static void test_clock(void)
+{
+    same_each_way(put_clock, PRIV_M, CODE, TIMES * 12 + 5, check_clock);
+    same_each_way(put_clock, PRIV_U, CODE, TIMES * 12 + 5, check_clock);
+    same_each_way(put_clock_denied, PRIV_S, CODE, TIMES * 12 + 5, check_clock);
+    same_each_way(put_clock_denied, PRIV_U, CODE, TIMES * (12 + 4 * 4) + 5, check_clock_denied);
+}
+
 #endif
 
 void suite_dbt_jump(void)
@@ -544,5 +590,6 @@ void suite_dbt_jump(void)
     CU_add_test(suite, "low halves of words", test_low_halves);
     CU_add_test(suite, "branches on a result of 0", test_zeros);
     CU_add_test(suite, "words", test_words);
+    CU_add_test(suite, "the clock", test_clock);
 #endif
 }

@@ -248,8 +248,124 @@ static void test_device_moves(void)
     machine_destroy(&m);
 }
 
+/* The table of V_DATA in space 1 gives way to that of space 2, at one of the levels above. */
+static void table_move(struct machine *m, unsigned level)
+{
+    unsigned shift = 12 + 9 * level;
+    gpa_t to = SPACES_AT + (gpa_t)(2 * 3 + 3 - level) * MEM_PAGE_SIZE;
+
+    table_at(m, 1, 2 - level)[V_DATA >> shift & 511] = PTE_OF(to, PTE_V);
+}
+
+/*
+ * A walk that has led to the table of V_DATA leads there again for the page behind. Then a
+ * table on the way is another, a fence comes: which must the second page be?
+ */
+static void check_steps(uint32_t fence, const struct hart_fence *remote, bool whole, bool anew)
+{
+    for (unsigned level = 1; level <= 2; level++) {
+        struct machine m;
+
+        setup(&m, 1, 2);
+        m.h->whole_walks = whole;
+        leaf(&m, 1)[1] = PTE_OF(frame(1, 1), PTE_RW);
+        leaf(&m, 2)[1] = PTE_OF(frame(2, 1), PTE_RW);
+        PUT(&m, CODE, AS_CSRW(SATP, S2), AS_I(ld, A0, T0, 0), fence, AS_I(ld, A1, T3, 0));
+        machine_go(&m, PRIV_S, V_CODE, 2);
+        table_move(&m, level);
+        if (remote)
+            m.vm.engine->fence(&m.vm.hart[0], remote);
+        machine_run(&m, 2);
+        CU_ASSERT_EQUAL(m.s.x[A0], 101);
+        CU_ASSERT_EQUAL(m.s.x[A1], anew ? 302 : 301);
+        machine_destroy(&m);
+    }
+}
+
+static void test_steps(void)
+{
+    static const struct hart_fence remote[] = {
+        {FENCE_VMA,      0,             UINT64_MAX, 0},
+        {FENCE_VMA,      V_DATA,        8192,       0},
+        {FENCE_VMA_ASID, 0,             UINT64_MAX, 1},
+        {FENCE_VMA_ASID, V_DATA + 4096, 1,          1},
+    };
+    static const struct hart_fence other = {FENCE_VMA_ASID, 0, UINT64_MAX, 2};
+
+    check_steps(AS_NOP, NULL, false, false);
+    check_steps(AS_NOP, NULL, true, true);
+    check_steps(AS_R(sfence_vma, ZERO, ZERO, ZERO), NULL, false, true);
+    check_steps(AS_R(sfence_vma, ZERO, ZERO, T1), NULL, false, true);
+    check_steps(AS_R(sfence_vma, ZERO, ZERO, T2), NULL, false, false);
+    check_steps(AS_R(sfence_vma, ZERO, T3, ZERO), NULL, false, true);
+    check_steps(AS_R(sfence_vma, ZERO, T3, T1), NULL, false, true);
+    check_steps(AS_R(sfence_vma, ZERO, T3, T2), NULL, false, false);
+    check_steps(AS_R(sinval_vma, ZERO, T3, T1), NULL, false, true);
+    check_steps(AS_NOP, &other, false, false);
+    for (size_t i = 0; i < COUNT(remote); i++)
+        check_steps(AS_NOP, &remote[i], false, true);
+}
+
+/* Back in a space, with a number of its own and without: 0 begins anew, each time. */
+static void check_steps_switch(uint64_t asid, uint64_t want)
+{
+    struct machine m;
+
+    setup(&m, asid, 2);
+    leaf(&m, 1)[1] = PTE_OF(frame(1, 1), PTE_RW);
+    leaf(&m, 2)[1] = PTE_OF(frame(2, 1), PTE_RW);
+    PUT(&m, CODE, AS_CSRW(SATP, S2), AS_I(ld, A0, T0, 0), AS_CSRW(SATP, S3),
+        AS_I(ld, A1, T3, 0), AS_CSRW(SATP, S2), AS_I(ld, A2, T3, 0));
+    machine_go(&m, PRIV_S, V_CODE, 4);
+    table_move(&m, 1);
+    machine_run(&m, 2);
+    CU_ASSERT_EQUAL(m.s.x[A0], 101);
+    CU_ASSERT_EQUAL(m.s.x[A1], 302);
+    CU_ASSERT_EQUAL(m.s.x[A2], want);
+    machine_destroy(&m);
+}
+
+static void test_steps_switch(void)
+{
+    check_steps_switch(1, 301);
+    check_steps_switch(0, 302);
+}
+
+/* M-mode takes the table away, or a piece of it: walks fault there at once, and only there. */
+static void check_steps_pmp(bool before, unsigned size, uint64_t offset, bool faults)
+{
+    const gpa_t table = SPACES_AT + 5 * MEM_PAGE_SIZE;
+    struct machine m;
+
+    setup(&m, 1, 2);
+    leaf(&m, 1)[1] = PTE_OF(frame(1, 1), PTE_RW);
+    m.s.x[T4] = (table + offset) >> 2 | (size / 8 - 1);
+    m.s.x[T5] = 0x18; /* NAPOT, nothing allowed */
+    m.s.satp = m.s.x[S2];
+    m.s.mstatus |= RV_MPRV | 1ull << RV_MPP_SHIFT; /* loads are S-mode's */
+    PUT(&m, CODE, before ? AS_NOP : AS_I(ld, A0, T0, 0), AS_CSRW(PMPADDR0, T4),
+        AS_CSRW(PMPCFG0, T5), before ? AS_I(ld, A0, T0, 0) : AS_NOP, AS_I(ld, A1, T3, 0));
+    machine_go(&m, PRIV_M, CODE, 5);
+    CU_ASSERT_EQUAL(m.s.x[A0], 101);
+    CU_ASSERT(faults ? machine_trapped(&m, RV_LOAD_ACCESS, V_DATA + MEM_PAGE_SIZE, CODE + 16)
+                     : m.s.x[A1] == 301);
+    machine_destroy(&m);
+}
+
+static void test_steps_pmp(void)
+{
+    check_steps_pmp(false, MEM_PAGE_SIZE, 0, true);
+    for (unsigned before = 0; before < 2; before++) {
+        check_steps_pmp(before, 8, 8, true);
+        check_steps_pmp(before, 8, 16, false);
+    }
+}
+
 void interp_space_tests(struct CU_Suite *suite)
 {
+    CU_add_test(suite, "steps of walks and fences", test_steps);
+    CU_add_test(suite, "steps of walks and switches", test_steps_switch);
+    CU_add_test(suite, "steps of walks and PMP", test_steps_pmp);
     CU_add_test(suite, "a switch of address spaces", test_switch);
     CU_add_test(suite, "fences of address spaces", test_fences);
     CU_add_test(suite, "two spaces with one number", test_shared_number);

@@ -168,6 +168,11 @@ static enum crossed cross_csr(struct rv_hart *h, const struct rv_op *op)
     return CROSSED_AHEAD;
 }
 
+uint64_t dbt_time(const struct rv_hart *h)
+{
+    return clock_ticks(&h->vm->clock);
+}
+
 static enum crossed cross_sfence(struct rv_hart *h, const struct rv_op *op)
 {
     if (interp_sfence(h, op) != 0)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "vmm/engine/dbt/engine.h"
 #include "vmm/engine/dbt/map.h"
 
@@ -270,9 +271,20 @@ static int dbt_run(struct hart *hart)
     return 0;
 }
 
+/* Processors lack instructions; hosts forbid code that is made at run time, or limit memory. */
 static int dbt_probe(char *why, size_t size)
 {
-    return target_probe(why, size);
+    int rc = target_probe(why, size);
+    struct cache cache;
+
+    if (rc != 0)
+        return rc;
+    rc = cache_create(&cache, TARGET_STUBS, SEGMENT_SIZE, SEGMENTS);
+    if (rc == 0)
+        cache_destroy(&cache);
+    else
+        snprintf(why, size, "no memory for code can be had from this host: %s", strerror(-rc));
+    return rc;
 }
 
 static int dbt_hart_create(struct hart *hart)

@@ -35,8 +35,9 @@
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
 /* privileged work by the interpreter alone, but bits of sstatus */
 #define WITHOUT_SYSTEM  0x20u
-#define WITHOUT_CHAINS  0x40u /* jumps to other pages all go through the fetch table */
-#define WITHOUT_GUESSES 0x80u /* no load guesses the addend of its page */
+#define WITHOUT_CHAINS  0x40u  /* jumps to other pages all go through the fetch table */
+#define WITHOUT_GUESSES 0x80u  /* no load guesses the addend of its page */
+#define WITHOUT_TIME    0x100u /* the clock is asked by a step */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -66,6 +67,7 @@ struct dbt {
     uint32_t stub_set;   /* sets bits of sstatus; the other clears them */
     uint32_t stub_clear;
     uint32_t stub_write;
+    uint32_t stub_time;  /* rax = the clock's ticks */
     uint32_t stub_ecall; /* x64_system.c */
     uint32_t stub_ebreak, stub_sret;
     const uint8_t *flags; /* of the target: a table among its stubs */
@@ -97,6 +99,9 @@ static inline bool dbt_quiet(const struct rv_hart *h)
     return LIKELY(atomic_load_explicit(&h->hart->requests, memory_order_relaxed) == 0 &&
                   !(rv_mip(h) & h->mie) && !h->hpm.look);
 }
+
+/* The `time` CSR; h->left is exact. */
+uint64_t dbt_time(const struct rv_hart *h);
 
 /* --- block.c --- */
 

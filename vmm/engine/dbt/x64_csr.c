@@ -211,22 +211,15 @@ static bool lower_satp(struct target_block *b, unsigned id)
     return true;
 }
 
-/*
- * cycle and instret: what is written to them, and the instructions retired before this one
- * (csr.c, counter_read), unless they are kept from this privilege or stand still.
- */
-static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem base)
+/* The counter of the instruction, unless it is kept from this privilege. Uses rax. */
+static void demand_counter(struct target_block *b)
 {
     struct x64_code *c = &b->code;
     int32_t bit = 1 << (b->op->imm & 31);
     uint8_t *above;
 
-    if (!only_reads(b, id))
-        return false;
     x64_test_imm(c, HART(mcounteren), bit);
     x64_step_if(b, CC_E);
-    x64_test_imm(c, HART(mcountinhibit), bit);
-    x64_step_if(b, CC_NE);
     x64_rm(c, X64_MOVZX8, RAX, HART(priv));
     x64_rr(c, X64_TEST, RAX, RAX);
     above = x64_jcc(c, CC_NE, NULL);
@@ -234,6 +227,21 @@ static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem ba
     x64_step_if(b, CC_E);
     if (!c->full)
         x64_link(above, c->at);
+}
+
+/*
+ * cycle and instret: what is written to them, and the instructions retired before this one
+ * (csr.c, counter_read), unless they are kept from this privilege or stand still.
+ */
+static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem base)
+{
+    struct x64_code *c = &b->code;
+
+    if (!only_reads(b, id))
+        return false;
+    x64_test_imm(c, HART(mcountinhibit), 1 << (b->op->imm & 31));
+    x64_step_if(b, CC_NE);
+    demand_counter(b);
     x64_rm(c, X64_MOV, RAX, HART(steps));
     x64_rm(c, X64_ADD, RAX, HART(chunk));
     x64_rr(c, X64_SUB, RAX, REG_LEFT);
@@ -241,6 +249,20 @@ static bool lower_counter(struct target_block *b, unsigned id, struct x64_mem ba
     x64_rm(c, X64_ADD, RAX, base);
     if (b->steps > 1)
         x64_ri(c, ALU_ADD, true, RAX, (int32_t)b->steps - 1);
+    x64_put(b, b->op->rd, RAX);
+    return true;
+}
+
+/* The host's clock, by a call: what it shows is what timers are compared with, so it is asked
+ * by the same function (docs/translator.md). */
+static bool lower_time(struct target_block *b, unsigned id)
+{
+    if (!only_reads(b, id) || b->dbt->without & WITHOUT_TIME)
+        return false;
+    demand_counter(b);
+    x64_rm(&b->code, X64_LEA, RDX, X64_MEM(REG_LEFT, -(int32_t)b->steps));
+    x64_call(&b->code, x64_at(b, b->dbt->stub_time));
+    x64_f_forget(b);
     x64_put(b, b->op->rd, RAX);
     return true;
 }
@@ -306,6 +328,7 @@ bool x64_lower_csr(struct target_block *b)
     case CSR_SIP: return lower_sip(b, id);
     case CSR_SATP: return lower_satp(b, id);
     case CSR_CYCLE: return lower_counter(b, id, HART(cycle_base));
+    case CSR_TIME: return lower_time(b, id);
     case CSR_INSTRET: return lower_counter(b, id, HART(instret_base));
     case CSR_MSCRATCH: return lower_plain(b, id, HART(mscratch), PRIV_M, -1);
     case CSR_MEPC: return lower_plain(b, id, HART(mepc), PRIV_M, -2);

@@ -250,6 +250,37 @@ static void emit_keep(struct dbt *d, struct x64_code *c)
     x64_ret(c);
 }
 
+/*
+ * Called with h->left in rdx: rax = the clock's ticks. No step, since all that the clock may
+ * look at is the steps taken, and it has no business with the FPU but that xmm registers are
+ * lost. Registers that C keeps are not saved.
+ */
+static void emit_time(struct dbt *d, struct x64_code *c)
+{
+    uint64_t (*time)(const struct rv_hart *) = dbt_time;
+    uint64_t address;
+
+    memcpy(&address, &time, sizeof(address)); /* ISO C has no such conversion */
+    d->stub_time = x64_offset(d, c);
+    x64_rm(c, X64_STORE, RDX, HART(left));
+#define X64_PIN(guest, host)                                                                   \
+    if (!memchr(kept, host, KEPT))                                                             \
+        x64_rm(c, X64_STORE, host, x64_guest(guest));
+    X64_PINS
+#undef X64_PIN
+    x64_rm(c, X64_LEA, RDI, X64_MEM(REG_HART, -HART_BIAS));
+    x64_push(c, RAX); /* the stack aligned */
+    x64_mov_imm(c, RAX, address);
+    x64_call_reg(c, RAX);
+    x64_pop(c, RCX);
+#define X64_PIN(guest, host)                                                                   \
+    if (!memchr(kept, host, KEPT))                                                             \
+        x64_rm(c, X64_MOV, host, x64_guest(guest));
+    X64_PINS
+#undef X64_PIN
+    x64_ret(c);
+}
+
 enum x64_sstatus { SSTATUS_SET, SSTATUS_CLEAR, SSTATUS_REPLACE };
 
 /* The bits that are written. */
@@ -355,6 +386,7 @@ void target_stubs(struct dbt *d)
     emit_sstatus(&c, SSTATUS_REPLACE);
     emit_step(d, &c);
     emit_keep(d, &c);
+    emit_time(d, &c);
     x64_system_stubs(d, &c);
 }
 

@@ -114,6 +114,86 @@ static void note_large(struct rv_hart *h, uint64_t va, unsigned shift)
         large->size = size;
 }
 
+/* The place of an entry that walks may read, or NULL. */
+static uint8_t *entry_find(const struct rv_hart *h, gpa_t at)
+{
+    uint8_t *host = mem_ptr(&h->vm->mem, at, 8);
+
+    return host && (h->pmp_open || rv_pmp_allows(h, at, 8, PRIV_S, RV_LOAD)) ? host : NULL;
+}
+
+/* A walk on its way to the table of a level, and the entries that have led it there. */
+struct walk {
+    int level;
+    gpa_t table;
+    uint8_t *host; /* of the table, where all of it may be read; else each entry is looked up */
+    unsigned way;
+    const uint64_t *from[RV_STEP_WAY];
+    uint64_t entry[RV_STEP_WAY];
+};
+
+/* Begins at the last table that an earlier walk to va has left, or at the root. */
+static void walk_begin(struct rv_hart *h, uint64_t va, unsigned levels, struct walk *w)
+{
+    for (unsigned level = 0; level < RV_STEP_LEVEL; level++) {
+        const struct rv_step *step = rv_step_place(h->space, va, level);
+
+        if (step->tag != va >> (21 + 9 * level) || h->whole_walks)
+            continue;
+        w->level = (int)level;
+        w->table = step->table;
+        w->host = step->host;
+        w->way = step->way;
+        for (unsigned i = 0; level > 0 && i < step->way; i++) { /* from 0 no step leads on */
+            w->from[i] = step->from[i];
+            w->entry[i] = step->entry[i];
+        }
+        return;
+    }
+    w->level = (int)levels - 1;
+    w->table = SATP_PPN(h->satp) << 12;
+    w->host = NULL;
+    w->way = 0;
+}
+
+/*
+ * Goes on to the table that an entry points to, and leaves that for later walks. Fetches leave
+ * only those of the last level: where they lead to large pages there are few of them, and one
+ * comes behind each fence.
+ */
+static void walk_step(struct rv_hart *h, uint64_t va, enum rv_access access,
+                      const uint8_t *host, uint64_t pte, struct walk *w)
+{
+    unsigned level = (unsigned)--w->level, i;
+    struct rv_step *step;
+
+    w->table = PTE_PPN(pte) << 12;
+    w->host = NULL;
+    if (w->level < 0)
+        return;
+    w->from[w->way] = (const uint64_t *)(const void *)host;
+    w->entry[w->way++] = pte;
+    if (level >= (access == RV_FETCH ? 1 : RV_STEP_LEVEL) || h->whole_walks ||
+        (!h->pmp_open && (!rv_pmp_uniform(h, w->table) ||
+                          !rv_pmp_allows(h, w->table, MEM_PAGE_SIZE, PRIV_S, RV_LOAD))))
+        return;
+    w->host = mem_ptr(&h->vm->mem, w->table, MEM_PAGE_SIZE);
+    if (!w->host)
+        return;
+    step = rv_step_place(h->space, va, level);
+    i = (unsigned)(step - &h->space->steps.step[0][0]);
+    step->tag = va >> (21 + 9 * level);
+    step->table = w->table;
+    step->host = w->host;
+    step->way = w->way;
+    for (unsigned k = 0; k < w->way; k++) { /* no memcpy: its loads would wait for our stores */
+        step->from[k] = w->from[k];
+        step->entry[k] = w->entry[k];
+    }
+    h->space->steps.filled |= 1ull << i;
+    h->space->filled = true;
+}
+
 /* Walks the tables of satp (privileged specification, section "Virtual Address Translation
  * Process"). */
 static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access access,
@@ -121,18 +201,19 @@ static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access ac
 {
     unsigned levels = (unsigned)SATP_MODE(h->satp) - 8 + 3;
     unsigned va_bits = 12 + 9 * levels;
-    gpa_t table = SATP_PPN(h->satp) << 12;
+    struct walk w;
     uint64_t offset;
 
     if ((uint64_t)((int64_t)(va << (64 - va_bits)) >> (64 - va_bits)) != va)
         return page_fault(h, access, va);
-    for (int level = (int)levels - 1; level >= 0; level--) {
-        unsigned shift = 12 + 9 * (unsigned)level;
-        gpa_t at = table + 8 * ((va >> shift) & 0x1ff);
-        uint8_t *host = mem_ptr(&h->vm->mem, at, 8);
+    walk_begin(h, va, levels, &w);
+    while (w.level >= 0) {
+        unsigned shift = 12 + 9 * (unsigned)w.level;
+        uint64_t place = 8 * ((va >> shift) & 0x1ff);
+        uint8_t *host = w.host ? w.host + place : entry_find(h, w.table + place);
         uint64_t pte;
 
-        if (!host || !rv_pmp_allows(h, at, 8, PRIV_S, RV_LOAD))
+        if (!host)
             return access_fault(h, access, va);
         pte = __atomic_load_n((const uint64_t *)(const void *)host, __ATOMIC_ACQUIRE);
         if (!(pte & PTE_V) || (pte & (PTE_R | PTE_W)) == PTE_W || (pte & PTE_RESERVED))
@@ -140,13 +221,13 @@ static int walk(struct rv_hart *h, uint64_t va, unsigned priv, enum rv_access ac
         if (!(pte & (PTE_R | PTE_X))) {
             if (pte & (PTE_A | PTE_D | PTE_U | PTE_PBMT | PTE_N))
                 return page_fault(h, access, va);
-            table = PTE_PPN(pte) << 12;
+            walk_step(h, va, access, host, pte, &w);
             continue;
         }
         shift = leaf_shift(pte, shift);
         if (!shift || !leaf_type_legal(h, pte) || !leaf_permits(h, pte, priv, access))
             return page_fault(h, access, va);
-        switch (leaf_update(h, at, host, pte, access)) {
+        switch (leaf_update(h, w.table + place, host, pte, access)) {
         case LEAF_READY: break;
         case LEAF_CHANGED: return walk(h, va, priv, access, gpa);
         case LEAF_FAULT: return page_fault(h, access, va);

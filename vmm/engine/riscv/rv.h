@@ -115,6 +115,33 @@ struct rv_large {
     uint64_t size;        /* of the largest leaf */
 };
 
+/*
+ * Where entries of page tables that are no leaves have led walks to: the tables of the last
+ * level, each of which maps 2 MiB, and those above them, 1 GiB. Only tables in RAM all of whose
+ * bytes walks may read (PMP) are kept, with the entries on the way there: the fence of an
+ * address, which need not order changes of these (privileged specification, section
+ * "Supervisor Memory-Management Fence Instruction"), looks whether they are still the same,
+ * since there are guests that rely on it.
+ */
+#define RV_STEPS      32 /* kept of each of the two */
+#define RV_STEP_LEVEL 2
+#define RV_STEP_WAY   4 /* Sv57: entries above the last level */
+
+struct rv_step {
+    uint64_t tag; /* the address by what the table maps; UINT64_MAX: none */
+    gpa_t table;
+    uint8_t *host;
+    unsigned way;
+    const uint64_t *from[RV_STEP_WAY];
+    uint64_t entry[RV_STEP_WAY];
+};
+
+struct rv_steps {
+    struct rv_step step[RV_STEP_LEVEL][RV_STEPS];
+    uint64_t filled; /* a bit for each */
+};
+_Static_assert(RV_STEP_LEVEL *RV_STEPS <= 64, "a bit for each");
+
 struct code_page;
 
 /*
@@ -150,6 +177,7 @@ struct rv_space {
     uint64_t used;            /* the last switch to it, in switches */
     bool filled;              /* something was entered since all was dropped */
     struct rv_large large[2]; /* in the lower and the upper half of the address space */
+    struct rv_steps steps;
     struct rv_tlb tlb[RV_SPACE_TLBS];
     struct rv_fetch fetch[RV_SPACE_FETCHES];
 };
@@ -233,6 +261,7 @@ struct rv_hart {
 
     void *loop; /* the engine's own, beside the shared state */
     uint64_t space_clock;
+    bool whole_walks;    /* every walk begins at the root, for tests */
     struct rv_tlb tlb_m; /* of M-mode, where nothing is translated */
     struct rv_fetch fetch_m;
     struct rv_space spaces[RV_SPACES];
@@ -352,6 +381,12 @@ static inline void rv_tlb_fill(struct rv_hart *h, struct rv_filled *filled, uint
     filled->words |= 1ull << i / 64;
     filled->place[i / 64] |= 1ull << i % 64;
     h->space->filled = true;
+}
+
+/* The place of a step to the table of a level, 0 or 1, that maps va. */
+static inline struct rv_step *rv_step_place(struct rv_space *space, uint64_t va, unsigned level)
+{
+    return &space->steps.step[level][va >> (21 + 9 * level) & (RV_STEPS - 1)];
 }
 
 /* Drops everything, of M-mode and of fetches too. */

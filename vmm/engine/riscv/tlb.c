@@ -41,6 +41,26 @@ static void fetch_clear(struct rv_fetch *fetch)
         fetch->entry[i].tag = RV_TLB_EMPTY;
 }
 
+static void steps_clear(struct rv_steps *steps)
+{
+    for (; steps->filled; steps->filled &= steps->filled - 1)
+        (&steps->step[0][0])[__builtin_ctzll(steps->filled)].tag = UINT64_MAX;
+}
+
+/* Drops the steps to the tables of va that are no more what a walk from the root would find. */
+static void steps_check(struct rv_space *space, uint64_t va)
+{
+    for (unsigned level = 0; level < RV_STEP_LEVEL; level++) {
+        struct rv_step *step = rv_step_place(space, va, level);
+
+        if (step->tag != va >> (21 + 9 * level))
+            continue;
+        for (unsigned i = 0; i < step->way; i++)
+            if (__atomic_load_n(step->from[i], __ATOMIC_ACQUIRE) != step->entry[i])
+                step->tag = UINT64_MAX;
+    }
+}
+
 static void space_clear(struct rv_space *space)
 {
     if (!space->filled)
@@ -52,6 +72,7 @@ static void space_clear(struct rv_space *space)
         fetch_clear(&space->fetch[i]);
     for (unsigned half = 0; half < 2; half++)
         space->large[half] = (struct rv_large){.first = UINT64_MAX};
+    steps_clear(&space->steps);
 }
 
 /* Memory that holds anything: all of it may be entries. */
@@ -70,6 +91,7 @@ static void space_begin(struct rv_space *space)
         filled_all(&space->tlb[i].filled);
     for (unsigned i = 0; i < RV_SPACE_FETCHES; i++)
         filled_all(&space->fetch[i].filled);
+    space->steps.filled = UINT64_MAX;
 }
 
 void rv_tlb_init(struct rv_hart *h)
@@ -211,6 +233,7 @@ static void space_drop_page(struct rv_space *space, uint64_t va)
     const struct rv_large *large = &space->large[va >> 63];
     unsigned at = (unsigned)(va >> 12) % RV_TLB_ENTRIES;
 
+    steps_check(space, va);
     /* The leaf at va may have been a large one, whose pieces lie anywhere in its range. */
     if (va >= large->first && va <= large->last) {
         space_drop_range(space, va, large->size);
@@ -231,7 +254,7 @@ void rv_tlb_fence(struct rv_hart *h, uint64_t va, uint64_t asid)
     for (unsigned i = 0; i < RV_SPACES; i++) {
         struct rv_space *space = &h->spaces[i];
 
-        if (space->satp == SPACE_FREE ||
+        if (!space->filled || space->satp == SPACE_FREE ||
             (asid != RV_ANY && SATP_ASID(space->satp) != (asid & 0xffff)))
             continue;
         if (va == RV_ANY)

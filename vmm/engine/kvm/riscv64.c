@@ -4,7 +4,6 @@
 #include "vmm/engine/kvm/riscv64.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 #include "vmm/engine/kvm/engine.h"
 #include "vmm/host.h"
 #include "vmm/phases.h"
-
-#define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
 
 /*
  * SBI extensions that the kernel can let a guest have. All others it answers with NOT_SUPPORTED
@@ -49,52 +46,18 @@ static struct kvm_vm *kvm_vm_of(struct vm *vm)
 
 /* --- probe --- */
 
-/* Opens /dev/kvm, or says why it cannot be used. The descriptor or -errno. */
-static int kvm_open(char *why, size_t size)
-{
-    static const struct {
-        int cap;
-        const char *name;
-    } needed[] = {
-        {KVM_CAP_USER_MEMORY,    "memory slots"   },
-        {KVM_CAP_ONE_REG,        "register access"},
-        {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
-        {KVM_CAP_MP_STATE,       "states of harts"},
-    };
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-    if (fd < 0) {
-        int error = errno;
-        snprintf(why, size, "cannot open /dev/kvm: %s%s", strerror(error),
-                 error == ENOENT
-                     ? " (is the module kvm loaded, and has this CPU the H extension?)"
-                 : error == EACCES ? " (usually the group kvm may)"
-                                   : "");
-        return -error;
-    }
-    if (kvm_ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
-        snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
-        close(fd);
-        return -ENOTSUP;
-    }
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (kvm_ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
-            continue;
-        snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
-        close(fd);
-        return -ENOTSUP;
-    }
-    return fd;
-}
+static const struct kvm_need needs[] = {
+    {KVM_CAP_USER_MEMORY,    "memory slots"   },
+    {KVM_CAP_ONE_REG,        "register access"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
+    {KVM_CAP_MP_STATE,       "states of harts"},
+    {0,                      NULL             },
+};
+static const char absent[] = " (is the module kvm loaded, and has this CPU the H extension?)";
 
 static int kvm_probe(char *why, size_t size)
 {
-    int fd = kvm_open(why, size);
-
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
+    return kvm_check(needs, absent, why, size);
 }
 
 /* --- the VM --- */
@@ -118,42 +81,9 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_state = NULL;
 }
 
-static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_slot *slot,
-                    uint32_t flags)
-{
-    struct kvm_userspace_memory_region region = {
-        .slot = number,
-        .flags = flags,
-        .guest_phys_addr = slot->gpa,
-        .memory_size = slot->size,
-        .userspace_addr = (uintptr_t)slot->host,
-    };
-
-    return kvm_ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
-}
-
-/* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
-static int rom_set(const struct kvm_vm *kv, const struct vm *vm)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < vm->mem.nrom; i++)
-        rc = slot_set(kv, MEM_SLOTS_MAX + i, &vm->mem.rom[i], KVM_MEM_READONLY);
-    return rc;
-}
-
-static int slots_set(const struct kvm_vm *kv, const struct vm *vm)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < vm->mem.nslots; i++)
-        rc = slot_set(kv, i, &vm->mem.slot[i], 0);
-    return rc == 0 ? rom_set(kv, vm) : rc;
-}
-
 static int kvm_rom_moved(struct vm *vm)
 {
-    return rom_set(kvm_vm_of(vm), vm);
+    return kvm_rom_set(kvm_vm_of(vm)->vm_fd, vm);
 }
 
 /* What the kernel says it has at most; `usual` where it does not say. */
@@ -189,7 +119,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     char why[160];
     int size, rc;
 
-    kv->kvm_fd = kvm_open(why, sizeof(why));
+    kv->kvm_fd = kvm_open(needs, absent, why, sizeof(why));
     if (kv->kvm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
     kv->vm_fd = kvm_ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
@@ -201,7 +131,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     rc = limits_check(kv, vm, err);
     if (rc < 0)
         return rc;
-    rc = slots_set(kv, vm);
+    rc = kvm_slots_set(kv->vm_fd, vm);
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
                          strerror(-rc));
@@ -282,7 +212,6 @@ static int hart_fill(struct kvm_hart *k)
 {
     struct kvm_vm *kv = k->vm;
     struct vm *vm = k->hart->vm;
-    void *run;
     int rc;
 
     k->walker = calloc(1, sizeof(*k->walker));
@@ -298,10 +227,9 @@ static int hart_fill(struct kvm_hart *k)
     }
     if (k->fd < 0)
         return -errno;
-    run = mmap(NULL, kv->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
-    if (run == MAP_FAILED)
+    k->run = kvm_run_map(k->fd, kv->run_size);
+    if (!k->run)
         return -errno;
-    k->run = run;
     kvm_isa_restrict(kv, k->fd);
     rc = sbi_choose(kv, vm, k->fd);
     if (rc == 0 && kv->aia_fd >= 0 && k->hart->index + 1 == vm->config->nharts)
@@ -328,24 +256,6 @@ static int kvm_hart_create(struct hart *hart)
 
 /* --- run --- */
 
-/* False: leave. Fences are the kernel's business: nobody posts any here. */
-static bool attend(struct hart *hart)
-{
-    uint32_t requests = atomic_load(&hart->requests);
-
-    if (requests & HART_REQ_FENCES)
-        hart_take_fences(hart);
-    if (requests & HART_REQ_WAKE)
-        atomic_fetch_and(&hart->requests, ~HART_REQ_WAKE);
-    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK));
-}
-
-/*
- * A kick is never lost and never waits: who kicks has set a request, then sets immediate_exit,
- * then signals. Here immediate_exit is cleared before the requests are read, so either the
- * request is seen, or immediate_exit is set again after that and KVM_RUN returns at once, or
- * the signal finds the thread in KVM_RUN and ends it.
- */
 static int kvm_run(struct hart *hart)
 {
     struct kvm_hart *k = kvm_hart_of(hart);
@@ -355,9 +265,8 @@ static int kvm_run(struct hart *hart)
     while (gate == GATE_CONTINUE) {
         int error;
 
-        __atomic_store_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-        atomic_thread_fence(memory_order_seq_cst);
-        if (!attend(hart))
+        kvm_kick_clear(k->run);
+        if (!kvm_attend(hart, HART_REQ_STOP | HART_REQ_RESTART | HART_REQ_TICK))
             break;
         phase_end(hart);
         if (k->vm->debug)
@@ -378,14 +287,9 @@ static int kvm_run(struct hart *hart)
 static void kvm_kick(struct hart *hart)
 {
     struct kvm_hart *k = kvm_hart_of(hart);
-    int thread;
 
-    if (!k || !k->run)
-        return;
-    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    thread = atomic_load(&k->thread);
-    if (thread != 0)
-        host_thread_kick(thread);
+    if (k && k->run)
+        kvm_kick_send(k->run, &k->thread);
 }
 
 /* Only the external interrupt comes from outside; software and timer interrupts are the

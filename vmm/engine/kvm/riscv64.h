@@ -3,17 +3,9 @@
 #ifndef VMM_ENGINE_KVM_RISCV64_H
 #define VMM_ENGINE_KVM_RISCV64_H
 
-#include <asm/ptrace.h> /* linux/kvm.h needs its structures */
-#include <errno.h>
-#include <linux/kvm.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/ioctl.h>
+#include "vmm/engine/kvm/common.h"
 #include "vmm/engine/riscv/decode.h"
 #include "vmm/engine/riscv/rv.h"
-#include "vmm/vm.h"
 
 #define KVM_ISA_NAMES 64
 
@@ -59,22 +51,6 @@ struct kvm_hart {
 static inline struct kvm_hart *kvm_hart_of(struct hart *hart)
 {
     return hart->engine_state;
-}
-
-/*
- * ioctl of anything but KVM_RUN, which a signal may interrupt too (KVM_CREATE_VM waits for
- * locks): goes on then. As ioctl(2).
- */
-#define kvm_ioctl(fd, request, arg) kvm_ioctl_again(fd, request, (uintptr_t)(arg))
-
-static inline int kvm_ioctl_again(int fd, unsigned long request, uintptr_t arg)
-{
-    int rc;
-
-    do
-        rc = ioctl(fd, request, arg);
-    while (rc < 0 && errno == EINTR);
-    return rc;
 }
 
 /* --- riscv64_regs.c --- */

@@ -36,10 +36,7 @@ void kvm_finish(struct kvm_hart *k)
     if (k->pending == PENDING_NONE)
         return;
     k->pending = PENDING_NONE;
-    /* A kick may set it too: who clears it looks at the requests afterwards (kvm_run). */
-    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    ioctl(k->fd, KVM_RUN, 0); /* EINTR, as asked */
-    __atomic_store_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    kvm_run_nothing(k->fd, k->run);
 }
 
 void kvm_undo(struct kvm_hart *k)
@@ -296,17 +293,11 @@ static void mmio_fault(struct kvm_hart *k, gpa_t gpa, bool write)
 static enum gate mmio_deliver(struct kvm_hart *k)
 {
     struct kvm_run *run = k->run;
-    struct vm_exit exit = {.kind = EXIT_MMIO};
+    struct vm_exit exit;
     enum gate gate;
 
-    exit.mmio.gpa = run->mmio.phys_addr;
-    exit.mmio.size = (uint8_t)run->mmio.len;
-    exit.mmio.write = run->mmio.is_write;
-    if (exit.mmio.write)
-        memcpy(&exit.mmio.data, run->mmio.data, exit.mmio.size);
     k->pending = PENDING_MMIO;
-    phase_gate(k->hart, &exit);
-    gate = vm_gate(k->hart, &exit);
+    gate = kvm_mmio_gate(k->hart, run, &exit);
     if (k->pending == PENDING_NONE)
         return gate;
     if (exit.mmio.failed)

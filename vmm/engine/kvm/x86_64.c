@@ -3,19 +3,15 @@
 #include "vmm/engine/kvm/x86_64.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "vmm/engine/kvm/engine.h"
 #include "vmm/host.h"
 #include "vmm/phases.h"
 #include "vmm/x86/x86.h"
-
-#define KVM_VERSION 12 /* the only one there ever was (Linux, kvm/api.rst, section 4.1) */
 
 /* Three pages and one that KVM wants on Intel's processors, in the hole, below the 4 GiB. */
 #define KVM_IDENTITY_MAP UINT64_C(0xfffbc000)
@@ -28,55 +24,22 @@ static struct kvm_vm *kvm_vm_of(struct vm *vm)
 
 /* --- probe --- */
 
-/* Opens /dev/kvm, or says why it cannot be used. The descriptor or -errno. */
-static int kvm_open(char *why, size_t size)
-{
-    static const struct {
-        int cap;
-        const char *name;
-    } needed[] = {
-        {KVM_CAP_USER_MEMORY,    "memory slots"            },
-        {KVM_CAP_IRQCHIP,        "interrupt controllers"   },
-        {KVM_CAP_PIT2,           "a timer (i8254)"         },
-        {KVM_CAP_EXT_CPUID,      "CPUID of its own"        },
-        {KVM_CAP_SYNC_REGS,      "shared registers"        },
-        {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"         },
-        {KVM_CAP_READONLY_MEM,   "memory that is read-only"},
-    };
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-    if (fd < 0) {
-        int error = errno;
-        snprintf(why, size, "cannot open /dev/kvm: %s%s", strerror(error),
-                 error == ENOENT
-                     ? " (is the module kvm_intel or kvm_amd loaded, and are VMX or SVM on?)"
-                 : error == EACCES ? " (usually the group kvm may)"
-                                   : "");
-        return -error;
-    }
-    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_VERSION) {
-        snprintf(why, size, "/dev/kvm does not speak version %d of the interface", KVM_VERSION);
-        close(fd);
-        return -ENOTSUP;
-    }
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
-            continue;
-        snprintf(why, size, "this kernel's KVM lacks %s", needed[i].name);
-        close(fd);
-        return -ENOTSUP;
-    }
-    return fd;
-}
+static const struct kvm_need needs[] = {
+    {KVM_CAP_USER_MEMORY,    "memory slots"            },
+    {KVM_CAP_IRQCHIP,        "interrupt controllers"   },
+    {KVM_CAP_PIT2,           "a timer (i8254)"         },
+    {KVM_CAP_EXT_CPUID,      "CPUID of its own"        },
+    {KVM_CAP_SYNC_REGS,      "shared registers"        },
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"         },
+    {KVM_CAP_READONLY_MEM,   "memory that is read-only"},
+    {0,                      NULL                      },
+};
+static const char absent[] =
+    " (is the module kvm_intel or kvm_amd loaded, and are VMX or SVM on?)";
 
 static int kvm_probe(char *why, size_t size)
 {
-    int fd = kvm_open(why, size);
-
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
+    return kvm_check(needs, absent, why, size);
 }
 
 /* --- the VM --- */
@@ -96,37 +59,11 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_state = NULL;
 }
 
-static int slot_set(const struct kvm_vm *kv, unsigned number, const struct mem_slot *slot,
-                    uint32_t flags)
-{
-    struct kvm_userspace_memory_region region = {
-        .slot = number,
-        .flags = flags,
-        .guest_phys_addr = slot->gpa,
-        .memory_size = slot->size,
-        .userspace_addr = (uintptr_t)slot->host,
-    };
-
-    return ioctl(kv->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
-}
-
-/* Stores to a read-only slot come out as KVM_EXIT_MMIO, and the bus refuses them. */
-static int slots_set(const struct kvm_vm *kv, const struct vm *vm)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < vm->mem.nslots; i++)
-        rc = slot_set(kv, i, &vm->mem.slot[i], 0);
-    for (unsigned i = 0; rc == 0 && i < vm->mem.nrom; i++)
-        rc = slot_set(kv, MEM_SLOTS_MAX + i, &vm->mem.rom[i], KVM_MEM_READONLY);
-    return rc;
-}
-
 /* Do the machine's sizes fit what this kernel can do? */
 static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
 {
-    int harts = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    int slots = ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+    int harts = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    int slots = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
 
     if (harts > 0 && vm->config->nharts > (unsigned)harts)
         return error_set(err, STATUS_UNAVAILABLE,
@@ -144,10 +81,10 @@ static int chips_create(const struct kvm_vm *kv)
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 
     /* Both are for Intel's processors only, and absent where they mean nothing. */
-    ioctl(kv->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-    ioctl(kv->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS);
-    if (ioctl(kv->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0 ||
-        ioctl(kv->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+    kvm_ioctl(kv->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+    kvm_ioctl(kv->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS);
+    if (kvm_ioctl(kv->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0 ||
+        kvm_ioctl(kv->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
         return -errno;
     return 0;
 }
@@ -159,7 +96,7 @@ static void kvm_irq_set(void *self, unsigned gsi, bool level)
     const struct kvm_vm *kv = self;
     struct kvm_irq_level line = {.irq = gsi, .level = level};
 
-    ioctl(kv->vm_fd, KVM_IRQ_LINE, &line);
+    kvm_ioctl(kv->vm_fd, KVM_IRQ_LINE, &line);
 }
 
 /* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
@@ -168,22 +105,22 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     char why[160];
     int size, rc;
 
-    kv->kvm_fd = kvm_open(why, sizeof(why));
+    kv->kvm_fd = kvm_open(needs, absent, why, sizeof(why));
     if (kv->kvm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: %s", why);
-    kv->vm_fd = ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
+    kv->vm_fd = kvm_ioctl(kv->kvm_fd, KVM_CREATE_VM, 0);
     if (kv->vm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
                          strerror(errno));
     rc = limits_check(kv, vm, err);
     if (rc < 0)
         return rc;
-    size = ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kv->run_size = size > 0 ? (size_t)size : 0;
     if (kv->run_size < sizeof(struct kvm_run))
         return error_set(err, STATUS_UNAVAILABLE,
                          "--engine kvm: this kernel's KVM shares too little of a hart");
-    rc = slots_set(kv, vm);
+    rc = kvm_slots_set(kv->vm_fd, vm);
     if (rc < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: it does not take memory: %s",
                          strerror(-rc));
@@ -241,15 +178,13 @@ static void kvm_hart_destroy(struct hart *hart)
 static int hart_fill(struct kvm_hart *k)
 {
     struct kvm_vm *kv = k->vm;
-    void *run;
 
-    k->fd = ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
+    k->fd = kvm_ioctl(kv->vm_fd, KVM_CREATE_VCPU, (unsigned long)k->hart->index);
     if (k->fd < 0)
         return -errno;
-    run = mmap(NULL, kv->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
-    if (run == MAP_FAILED)
+    k->run = kvm_run_map(k->fd, kv->run_size);
+    if (!k->run)
         return -errno;
-    k->run = run;
     k->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     return kvm_cpuid_set(k);
 }
@@ -278,25 +213,6 @@ static int kvm_x86_start(struct hart *hart, const struct x86_start *start)
 
 /* --- run --- */
 
-/* False: leave. Fences are RISC-V's: nobody posts any here. */
-static bool attend(struct hart *hart)
-{
-    uint32_t requests = atomic_load(&hart->requests);
-
-    if (requests & HART_REQ_FENCES)
-        hart_take_fences(hart);
-    if (requests & HART_REQ_WAKE)
-        atomic_fetch_and(&hart->requests, ~HART_REQ_WAKE);
-    return !(requests & (HART_REQ_STOP | HART_REQ_RESTART));
-}
-
-/*
- * A kick is never lost and never waits: who kicks has set a request, then sets immediate_exit,
- * then signals. Here the requests are read after immediate_exit: either the request is seen, or
- * immediate_exit is set after that look and KVM_RUN returns at once, or the signal finds the
- * thread in KVM_RUN and ends it. What is cleared is exchanged, so that its request is seen too;
- * clearing it always would cost each exit a locked instruction, some 10 ns.
- */
 static HOT_WAY int kvm_run(struct hart *hart)
 {
     struct kvm_hart *k = kvm_hart_of(hart);
@@ -306,9 +222,8 @@ static HOT_WAY int kvm_run(struct hart *hart)
     while (gate == GATE_CONTINUE) {
         int error;
 
-        if (__atomic_load_n(&k->run->immediate_exit, __ATOMIC_SEQ_CST))
-            __atomic_exchange_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-        if (!attend(hart))
+        kvm_kick_clear(k->run);
+        if (!kvm_attend(hart, HART_REQ_STOP | HART_REQ_RESTART))
             break;
         phase_end(hart);
         error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
@@ -324,14 +239,9 @@ static HOT_WAY int kvm_run(struct hart *hart)
 static void kvm_kick(struct hart *hart)
 {
     struct kvm_hart *k = kvm_hart_of(hart);
-    int thread;
 
-    if (!k || !k->run)
-        return;
-    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    thread = atomic_load(&k->thread);
-    if (thread != 0)
-        host_thread_kick(thread);
+    if (k && k->run)
+        kvm_kick_send(k->run, &k->thread);
 }
 
 /* --- what a hart of RISC-V has, and here is the kernel's own --- */

@@ -3,12 +3,7 @@
 #ifndef VMM_ENGINE_KVM_X86_64_H
 #define VMM_ENGINE_KVM_X86_64_H
 
-#include <linux/kvm.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include "vmm/vm.h"
+#include "vmm/engine/kvm/common.h"
 
 #define KVM_CPUID_MAX 256
 

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/x86.h"
 #include "vmm/phases.h"
@@ -20,10 +19,7 @@ void kvm_finish(struct kvm_hart *k)
     if (k->pending == PENDING_NONE)
         return;
     k->pending = PENDING_NONE;
-    /* A kick may set it too: who clears it looks at the requests afterwards (kvm_run). */
-    __atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    ioctl(k->fd, KVM_RUN, 0); /* EINTR, as asked */
-    __atomic_store_n(&k->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    kvm_run_nothing(k->fd, k->run);
 }
 
 /*
@@ -240,17 +236,11 @@ static enum gate mmio_fault(struct kvm_hart *k, const struct vm_exit *exit)
 static enum gate mmio_deliver(struct kvm_hart *k)
 {
     struct kvm_run *run = k->run;
-    struct vm_exit exit = {.kind = EXIT_MMIO};
+    struct vm_exit exit;
     enum gate gate;
 
-    exit.mmio.gpa = run->mmio.phys_addr;
-    exit.mmio.size = (uint8_t)run->mmio.len;
-    exit.mmio.write = run->mmio.is_write;
-    if (exit.mmio.write)
-        memcpy(&exit.mmio.data, run->mmio.data, exit.mmio.size);
     k->pending = PENDING_MMIO;
-    phase_gate(k->hart, &exit);
-    gate = vm_gate(k->hart, &exit);
+    gate = kvm_mmio_gate(k->hart, run, &exit);
     if (exit.mmio.failed)
         return mmio_fault(k, &exit);
     if (!exit.mmio.write)

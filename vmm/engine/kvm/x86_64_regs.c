@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include "guest/abi/x86.h"
 #include "vmm/x86/x86.h"
 
@@ -44,7 +43,7 @@
 static int cpuid_ask(int kvm_fd, struct kvm_cpuid2 *cpuid)
 {
     cpuid->nent = KVM_CPUID_MAX - OWN_LEAVES;
-    return ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 ? -errno : 0;
+    return kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0 ? -errno : 0;
 }
 
 static void own_leaf_add(struct kvm_cpuid2 *cpuid, uint32_t leaf, uint32_t eax,
@@ -64,7 +63,7 @@ int kvm_cpuid_read(struct kvm_vm *kv)
 {
     struct kvm_cpuid2 *cpuid =
         calloc(1, sizeof(*cpuid) + KVM_CPUID_MAX * sizeof(cpuid->entries[0]));
-    int khz = ioctl(kv->vm_fd, KVM_GET_TSC_KHZ, 0), rc;
+    int khz = kvm_ioctl(kv->vm_fd, KVM_GET_TSC_KHZ, 0), rc;
 
     if (!cpuid)
         return -ENOMEM;
@@ -72,7 +71,8 @@ int kvm_cpuid_read(struct kvm_vm *kv)
     rc = cpuid_ask(kv->kvm_fd, cpuid);
     if (rc < 0)
         return rc;
-    kv->deadline_timer = ioctl(kv->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    kv->deadline_timer =
+        kvm_ioctl(kv->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
     own_leaf_add(cpuid, TG_X86_CPUID, TG_X86_CPUID + 2, TG_X86_CPUID_SIGNATURE);
     own_leaf_add(cpuid, TG_X86_CPUID + 1, TG_X86_PORT_CALL, NULL);
     own_leaf_add(cpuid, TG_X86_CPUID + 2, khz > 0 ? (uint32_t)khz : 0, NULL);
@@ -131,7 +131,7 @@ int kvm_cpuid_set(struct kvm_hart *k)
     memcpy(own, all, size);
     for (uint32_t i = 0; i < own->nent; i++)
         entry_adapt(&own->entries[i], k, k->hart->vm->config->nharts);
-    rc = ioctl(k->fd, KVM_SET_CPUID2, own) < 0 ? -errno : 0;
+    rc = kvm_ioctl(k->fd, KVM_SET_CPUID2, own) < 0 ? -errno : 0;
     free(own);
     return rc;
 }
@@ -179,7 +179,7 @@ static void msrs_set(const struct kvm_hart *k)
         one->nmsrs = 1;
         one->entries[0].index = wanted[i].index;
         one->entries[0].data = wanted[i].value;
-        ioctl(k->fd, KVM_SET_MSRS, one);
+        kvm_ioctl(k->fd, KVM_SET_MSRS, one);
     }
 }
 
@@ -192,14 +192,14 @@ int kvm_start_write(struct kvm_hart *k, const struct x86_start *start)
                             .rflags = RFLAGS_FIXED};
     struct kvm_sregs s;
 
-    if (ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
+    if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
         return -errno;
     segments_set(&s, start->long_mode);
     s.cr0 = CR0_PE | CR0_ET | (start->long_mode ? CR0_PG : 0);
     s.cr3 = start->long_mode ? X86_PAGE_TABLES : 0;
     s.cr4 = start->long_mode ? CR4_PAE : 0;
     s.efer = start->long_mode ? EFER_LME | EFER_LMA : 0;
-    if (ioctl(k->fd, KVM_SET_SREGS, &s) < 0 || ioctl(k->fd, KVM_SET_REGS, &regs) < 0)
+    if (kvm_ioctl(k->fd, KVM_SET_SREGS, &s) < 0 || kvm_ioctl(k->fd, KVM_SET_REGS, &regs) < 0)
         return -errno;
     msrs_set(k);
     return 0;
@@ -241,7 +241,7 @@ unsigned kvm_registers(struct hart *hart, struct hart_register *list)
         snprintf(list[n].name, sizeof(list[n].name), "%s", general[n].name);
         list[n].value = general[n].value;
     }
-    if (ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
+    if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
         return n;
     const struct {
         const char *name;
@@ -277,7 +277,7 @@ size_t kvm_code_read(struct kvm_hart *k, uint64_t from, uint8_t *code, size_t ma
 
         if (part > max - n)
             part = max - n;
-        if (ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid ||
+        if (kvm_ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid ||
             mem_read(&k->hart->vm->mem, t.physical_address, code + n, part) < 0)
             break;
         n += part;

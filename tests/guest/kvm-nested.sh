@@ -143,6 +143,29 @@ load() {
 	echo "@end $name $status"
 }
 
+# Stopped and continued every two milliseconds, which interrupts each thread wherever it is. The guest's timer is
+# stimecmp: what the kernel does to SBI's is in docs/kvm-riscv64.md.
+storm() {
+	name=$1
+	shift
+	echo "@begin $name"
+	timeout -s KILL 100 tollgate run -m 64M "$@" >/tmp/out 2>&1 &
+	bomb=$!
+	until pid=$(pidof tollgate); do :; done
+	storms=0
+	while [ $storms -lt 100 ] && kill -STOP "$pid" 2>/dev/null; do
+		usleep 1000
+		kill -CONT "$pid" 2>/dev/null || break
+		usleep 1000
+		storms=$((storms + 1))
+	done
+	wait $bomb
+	status=$?
+	cat /tmp/out
+	[ $storms -lt 10 ] || echo "# at least 10 times"
+	echo "@end $name $status"
+}
+
 k="--engine kvm"
 t auto -v hello.elf
 t hello $k hello.elf
@@ -168,6 +191,8 @@ timeout -s KILL 60 kvm-test hello.elf hostile-ipis.elf >/tmp/out 2>&1
 status=$?
 cat /tmp/out
 echo "@end engine $status"
+storm storm $k --device tg-entropy -p tg.sstc services.elf
+storm storm-2-harts $k -c 2 --device tg-entropy -p tg.sstc services.elf
 t fault-jump $k --report - hostile-wildjump.elf
 t fault-registers $k --report - hostile-mmio.elf
 save save-kvm $k --without aia -c 3 resume.elf
@@ -328,7 +353,9 @@ expect starts-2-harts 0 '1..3'
 expect fault-handler 100 'guest fault: hart 0, pc 0x80' 'illegal instruction' 'trap handler (stvec) is not in memory'
 expect fault-device 100 'guest fault: hart 0, pc 0x80' ', instruction 0x' '"registers"'
 expect killed-asleep 143
-expect engine 0 'ok 3 - steps are those of the interpreter' '1..8'
+expect engine 0 'ok 3 - steps are those of the interpreter' '1..10'
+expect storm 0 '1..7' '# at least 10 times'
+expect storm-2-harts 0 '1..7' '# at least 10 times'
 expect fault-jump 100 'ok 22 - jump to' 'guest fault: hart 0, pc 0x' 'instruction access fault, address 0x' \
 	'too many jumps to where no memory is' '"x31"'
 expect fault-registers 100 'access fault, address 0x' ', instruction 0x' 'KVM cannot carry out this access' '"x31"'

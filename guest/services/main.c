@@ -4,8 +4,7 @@
  * The monitor owes it: a time that no hart sees go back, from a page and without an exit for
  * each look at it; log lines that are whole, from harts and interrupt handlers at once; and
  * random bytes. With the boot argument tg.many it looks at the time 100000 times more often,
- * which must not cost one more exit. With tg.sstc its timer is stimecmp, which it programs
- * itself.
+ * which must not cost one more exit.
  */
 #include "guest/abi/sbi.h"
 #include "guest/abi/stubs.h"
@@ -29,15 +28,6 @@ static uint64_t backwards;
 static unsigned finished;
 
 static unsigned interrupts; /* of all harts */
-static bool sstc;
-
-static void tick_at(uint64_t ticks)
-{
-    if (sstc)
-        csr_write(0x14d, ticks); /* stimecmp, whose name the assembler need not know */
-    else
-        timer_set(ticks);
-}
 
 /* What one hart has published, no other sees an earlier time after. */
 static void time_look(unsigned times)
@@ -61,14 +51,14 @@ static void tick_irq(struct trap_frame *frame)
 
     (void)frame;
     tg_log(TG_LOG_WARNING, "from an interrupt");
-    tick_at(before < TICKS ? time_now() + TICK_EVERY : ~0ul);
+    timer_set(before < TICKS ? time_now() + TICK_EVERY : ~0ul);
 }
 
 static void lines_print(void)
 {
     trap_set_irq(tick_irq);
     csr_write(sie, SIP_STIP);
-    tick_at(time_now() + TICK_EVERY);
+    timer_set(time_now() + TICK_EVERY);
     csr_set(sstatus, SSTATUS_SIE);
     for (unsigned i = 0; i < LINES; i++)
         tg_log(TG_LOG_INFO, "one line of many, of a hart among others");
@@ -76,7 +66,7 @@ static void lines_print(void)
         ;
     csr_clear(sstatus, SSTATUS_SIE);
     csr_write(sie, 0);
-    tick_at(~0ul);
+    timer_set(~0ul);
 }
 
 static void hart_work(void *arg)
@@ -137,7 +127,6 @@ int guest_main(const void *dtb)
 {
     bool many = fdt_bootarg(dtb, "tg.many");
 
-    sstc = fdt_bootarg(dtb, "tg.sstc");
     tap_begin();
     page = tg_time_page();
     tap_ok(page && fdt_device(dtb, "tollgate,clock"), "the time has a page, and a window");

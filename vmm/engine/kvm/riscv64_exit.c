@@ -3,6 +3,7 @@
 #include "vmm/engine/kvm/riscv64.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include "guest/abi/sbi.h"
@@ -152,6 +153,21 @@ static enum gate fault_deliver(struct kvm_hart *k, uint64_t pc, uint64_t cause, 
     exit.fault.cause = cause;
     exit.fault.tval = tval;
     exit.fault.insn = insn;
+    exit.fault.why = why;
+    return vm_gate(k->hart, &exit);
+}
+
+/* The host's fault, not the guest's: where it was, and what the host says. */
+static enum gate host_failure_deliver(struct kvm_hart *k, int error)
+{
+    struct vm_exit exit = {.kind = EXIT_FAULT};
+    char why[96];
+    uint32_t raw;
+
+    exit.fault.pc = kvm_reg(k, KVM_REG_PC);
+    kvm_insn_fetch(k, exit.fault.pc, &raw);
+    snprintf(why, sizeof(why), "%s, instruction 0x%x", strerror(error), raw);
+    exit.fault.what = "KVM_RUN failed";
     exit.fault.why = why;
     return vm_gate(k->hart, &exit);
 }
@@ -351,8 +367,10 @@ enum gate kvm_exit_deliver(struct kvm_hart *k, int error)
         timer_mend(k);
         return vm_gate(k->hart, &exit);
     }
-    if (error != 0)
+    if (error == EIO || error == EOPNOTSUPP || error == EFAULT)
         return failure_deliver(k, error);
+    if (error != 0)
+        return host_failure_deliver(k, error);
     switch (k->run->exit_reason) {
     case KVM_EXIT_RISCV_SBI: return call_deliver(k);
     case KVM_EXIT_MMIO: return mmio_deliver(k);

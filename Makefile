@@ -128,7 +128,7 @@ $(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
 
 # For hosts whose KVM is an engine of this build.
 $(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
-	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDSAN) $(LDFLAGS) -Wl,--wrap=ioctl -o $@ $^ $(LIBS)
 
 # Short names for the programs that the checks build.
 .PHONY: unit diff lockstep hunt vectors twins

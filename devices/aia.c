@@ -55,6 +55,25 @@ static int aia_create(struct module_instance *inst, struct error *err)
     return rc;
 }
 
+static void aia_save(void *self, struct state_writer *w)
+{
+    struct vm *vm = self;
+
+    vm->engine->irqchip_save(vm, w);
+}
+
+static void aia_load(void *self, struct state_reader *r)
+{
+    struct vm *vm = self;
+
+    vm->engine->irqchip_load(vm, r);
+}
+
+static void aia_reset(void *self)
+{
+    aia_load(self, NULL);
+}
+
 /* Linux, Documentation/devicetree/bindings/interrupt-controller/riscv,imsics.yaml. */
 static void imsic_fdt(const struct vm *vm, struct fdt_builder *fdt)
 {
@@ -101,5 +120,8 @@ const struct module module_aia = {
     .starts = MODULE_KERNEL,
     .archs = ARCH_RISCV64,
     .create = aia_create,
+    .reset = aia_reset,
+    .save = aia_save,
+    .load = aia_load,
     .fdt = aia_fdt,
 };

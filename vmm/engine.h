@@ -10,6 +10,8 @@
 #include "vmm/state.h"
 
 struct error;
+struct state_reader;
+struct state_writer;
 struct vm;
 struct hart;
 struct hart_fence;
@@ -176,6 +178,12 @@ struct engine {
     bool (*irqchip_there)(void);
     void (*line_set)(struct vm *vm, unsigned gsi, bool level);
     int (*line_fd)(struct vm *vm, unsigned gsi, int fd);
+    /*
+     * Its state, as a module's (module.h); harts are outside run. Load without a reader makes
+     * it as it was in the beginning. NULL: it cannot be saved.
+     */
+    void (*irqchip_save)(struct vm *vm, struct state_writer *w);
+    void (*irqchip_load)(struct vm *vm, struct state_reader *r);
     /* 32-bit stores of `value` at gpa count an eventfd up and are no exits. Before harts run; 0
      * or -errno. NULL: cannot be. */
     int (*store_fd)(struct vm *vm, gpa_t gpa, uint32_t value, int fd);

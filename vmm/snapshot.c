@@ -326,6 +326,21 @@ static void put_module(const struct module_instance *inst, struct state_writer *
     free(b.data);
 }
 
+/* The name may be anybody's: it is told only when it is that of a module. */
+static int other_module(const char *name, const char *here, struct error *err)
+{
+    if (strcmp(name, "aia") == 0)
+        return error_set(err, STATUS_CONFIG,
+                         "--load-state: the state has the interrupt controller of the host's "
+                         "KVM, aia, and this VM has %s; load it under --engine kvm on a host "
+                         "with AIA, or save it from a guest that runs --without aia",
+                         here);
+    return error_set(err, STATUS_CONFIG,
+                     "--load-state: the state has %s where this VM has %s; give the options "
+                     "with which it was saved",
+                     module_find(name) ? name : "another module", here);
+}
+
 static int get_module(const struct module_instance *inst, struct state_reader *r,
                       struct error *err)
 {
@@ -341,11 +356,7 @@ static int get_module(const struct module_instance *inst, struct state_reader *r
     if (r->error != 0)
         return 0;
     if (strcmp(name, inst->module->name) != 0)
-        return error_set(
-            err, STATUS_CONFIG,
-            "--load-state: the state has another module where this VM has %s; give "
-            "the options with which it was saved",
-            inst->module->name);
+        return other_module(name, inst->module->name, err);
     r->data += part.len;
     r->len -= part.len;
     if (inst->module->load)
@@ -395,15 +406,15 @@ static void get_memory(struct vm *vm, struct state_reader *r)
     }
 }
 
-/* The registers of a controller in the host's kernel are in no module. */
+/* The registers of a controller in the host's kernel are known to the engine only. */
 static int check_controller(const struct vm *vm, const char *option, struct error *err)
 {
-    if (!vm->irq.below)
+    if (!vm->irq.below || vm->engine->irqchip_save)
         return 0;
     return error_set(err, STATUS_UNAVAILABLE,
-                     "%s: the interrupt controller is in the host's kernel; run the guest with "
-                     "--without aia",
-                     option);
+                     "%s: the interrupt controller is in the host's kernel, and engine %s "
+                     "cannot save it",
+                     option, vm->engine->name);
 }
 
 /* A timebase of the host's own would be another one where the state is loaded. */

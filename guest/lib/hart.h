@@ -67,7 +67,10 @@ void hart_await(unsigned index, int64_t state);
 uint64_t time_now(void);
 void time_spin(uint64_t ticks);
 
-/* Sets the SBI timer of this hart, with the legacy call when TIME is absent. */
+/*
+ * Sets the SBI timer of this hart, with the legacy call when TIME is absent. With the boot
+ * argument tg.sstc it is stimecmp, which the hart must have then.
+ */
 void timer_set(uint64_t ticks);
 
 /* Sends an IPI to hart `index`, with the legacy call when IPI is absent. The SBI error. */

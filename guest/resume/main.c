@@ -4,7 +4,8 @@
  * When everything is set up it prints "# ready" and waits, with a pattern in its registers and
  * timer interrupts every millisecond, until an x is typed. Save it before, load it where one
  * is typed: registers, CSRs, memory, the timer, the time, and the states of the other harts
- * must be as they were. Hart 1 counts all the time, hart 2 has stopped.
+ * must be as they were, and the interrupt controller where it is an AIA. Hart 1 counts all the
+ * time, hart 2 has stopped.
  */
 #include "guest/lib/csr.h"
 #include "guest/lib/hart.h"
@@ -89,13 +90,13 @@ int guest_main(const void *dtb)
 {
     uint64_t scounteren, seen;
 
-    (void)dtb;
     tap_begin();
     for (uint64_t i = 0; i < WORDS; i++)
         memory[i] = i * 0x9e3779b97f4a7c15;
     csr_write(scounteren, 5);
     scounteren = csr_read(scounteren);
     tap_ok(harts_begin(), "the other harts begin");
+    aia_keep(dtb);
     trap_set_irq(tick);
     csr_write(sie, SIP_STIP);
     timer_set(time_now() + TICK_EVERY);
@@ -106,6 +107,7 @@ int guest_main(const void *dtb)
     tap_ok(memory_differs() == 0, "the memory too");
     tap_ok(backwards == 0, "the time went on");
     harts_check();
+    aia_check();
     seen = ticks;
     csr_set(sstatus, SSTATUS_SIE);
     while (*(volatile uint64_t *)&ticks < seen + 3)

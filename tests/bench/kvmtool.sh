@@ -2,10 +2,15 @@
 # kvmtool.sh: the processor time of Debian's boot under the KVM engine and under kvmtool, nested in QEMU.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   KVMTOOL=FILE kvmtool.sh [ROUNDS]      FILE: kvmtool's lkvm-static for riscv64; ROUNDS: 5
+#   KVMTOOL=FILE kvmtool.sh [ROUNDS]      FILE: kvmtool's lkvm-static for riscv64; ROUNDS: 5, an odd number
+#
+# Debian has no package of kvmtool for riscv64. Its own INSTALL says how it is cross compiled; a static libfdt, which
+# it needs, comes with the compiler of tests/tools/cross.sh. QEMU: tests/tools/qemu.sh; Debian's kernel and busybox:
+# guest/linux/fetch.sh. A round takes about 20 seconds of processor time.
 #
 # Each boot is a QEMU of its own, whose processor time counts; what a host that boots nothing takes is taken off. The
-# two take turns. Prints each figure, the medians and their ratio. Judges nothing.
+# two take turns. Prints each figure, the medians and their ratio. Judges nothing. Status: 0; 1 when one did not boot; 2
+# when something is missing.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
@@ -14,18 +19,26 @@ rounds=${1:-5}
 cache=${TOLLGATE_CACHE:-.cache}
 host=$cache/debian-riscv64
 qemu=$cache/qemu/qemu-system-riscv64
-[ -x "${KVMTOOL:-}" ] || {
-	echo 'kvmtool.sh: set KVMTOOL to a static riscv64 lkvm' >&2
+missing() {
+	echo "kvmtool.sh: $1" >&2
 	exit 2
 }
-"$qemu" --version >/dev/null
-sh guest/linux/fetch.sh --check
+case $rounds in
+*[13579]) ;;
+*) missing "'$rounds' is not an odd number of rounds" ;;
+esac
+[ -f "${KVMTOOL:-}" ] || missing 'set KVMTOOL to a static riscv64 lkvm (see the head of this script)'
+# An ELF file's machine is in bytes 18 and 19: 243 is RISC-V.
+[ "$(od -An -tu1 -j18 -N2 "$KVMTOOL" | tr -s ' ')" = ' 243 0' ] || missing "$KVMTOOL is no riscv64 program"
+"$qemu" --version >/dev/null 2>&1 || missing 'there is no QEMU in the cache; tests/tools/qemu.sh fetches it'
+sh guest/linux/fetch.sh --check || missing "Debian's kernel is not in the cache; guest/linux/fetch.sh fetches it"
 make -s cross CACHE="$cache"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/tree/{bin,dev,proc,sys,tmp,lib,root}
 cp "$host/busybox" build/cross/tollgate "$work/tree/bin/"
 cp "$KVMTOOL" "$work/tree/bin/lkvm"
+chmod 0755 "$work/tree/bin/lkvm"
 for applet in sh mount insmod poweroff; do
 	ln -s busybox "$work/tree/bin/$applet"
 done

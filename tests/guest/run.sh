@@ -231,7 +231,7 @@ hostile_test() {
                 tap_guest 0 2 "$guest"
                 tap_guest 0 4 "$guest"
                 ;;
-            hostile-mmio | hostile-pagetables | hostile-selfmod | hostile-wildjump)
+            hostile-misaligned | hostile-mmio | hostile-pagetables | hostile-selfmod | hostile-wildjump)
                 tap_guest 0 1 "$guest"
                 ;;
             *)

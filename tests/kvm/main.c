@@ -4,14 +4,21 @@
  * usage: kvm-test HELLO.elf IPIS.elf
  *
  * Steps under KVM must show what the interpreter shows after each instruction; breakpoints must
- * stop every time and change nothing; harts that are kicked all the time must still do their
- * work. Prints TAP; the guests' consoles are not shown. Runs in tests/guest/kvm-nested.sh.
+ * stop every time and change nothing; harts that are kicked, or get signals, all the time must
+ * still do their work; what the kernel refuses is told. Prints TAP; the guests' consoles are
+ * not shown. Runs in tests/guest/kvm-nested.sh.
  */
+#include <asm/ptrace.h> /* linux/kvm.h needs its structures */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/kvm.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "vmm/engine/interp/engine.h"
 #include "vmm/engine/kvm/engine.h"
@@ -272,7 +279,9 @@ static void *kick_always(void *arg)
     return NULL;
 }
 
-static void kicks_test(const char *image, unsigned harts, const char *what)
+/* The guest does all of its work while `storm` runs beside it. */
+static void storm_test(const char *image, unsigned harts, void *(*storm)(void *),
+                       const char *what)
 {
     struct vm_config config;
     struct error err = {0};
@@ -282,17 +291,123 @@ static void kicks_test(const char *image, unsigned harts, const char *what)
     int rc;
 
     config_fill(&config, &engine_kvm, image, harts);
-    if (!machine_make(&vm, &config) ||
-        pthread_create(&thread, NULL, kick_always, &kicks) != 0) {
+    if (!machine_make(&vm, &config) || pthread_create(&thread, NULL, storm, &kicks) != 0) {
         tap(false, what);
         return;
     }
     rc = vm_run(&vm, &err);
     atomic_store(&kicks.end, true);
     pthread_join(thread, NULL);
-    printf("# %lu kicks, cause %s, status %d %s\n", kicks.count, stop_cause_name(vm.stop.cause),
+    printf("# %lu times, cause %s, status %d %s\n", kicks.count, stop_cause_name(vm.stop.cause),
            vm.stop.status, vm.stop.text);
     tap(rc == 0 && vm.stop.status == 0 && vm.hart[0].exits[EXIT_INTR] > 0, what);
+    machine_end(&vm);
+}
+
+/* --- signals --- */
+
+static void signal_nothing(int signo)
+{
+    (void)signo;
+}
+
+/* One to each thread of the process, the vCPUs' among them. */
+static void signal_all(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+
+    while (tasks && (task = readdir(tasks)))
+        if (task->d_name[0] != '.')
+            syscall(SYS_tgkill, getpid(), atoi(task->d_name), SIGUSR1);
+    if (tasks)
+        closedir(tasks);
+}
+
+static void *signal_always(void *arg)
+{
+    struct kicks *kicks = arg;
+
+    for (; !atomic_load(&kicks->end); atomic_fetch_add(&kicks->count, 1)) {
+        signal_all();
+        host_yield();
+    }
+    return NULL;
+}
+
+/* Signals that nobody asked for and that restart nothing: EINTR wherever a thread is. */
+static void signals_test(const char *image, unsigned harts, const char *what)
+{
+    const struct sigaction action = {.sa_handler = signal_nothing};
+
+    sigaction(SIGUSR1, &action, NULL);
+    storm_test(image, harts, signal_always, what);
+}
+
+/* --- what a kernel may refuse; the linker leads the engine's ioctls here --- */
+
+static _Atomic unsigned runs_left = UINT_MAX; /* then KVM_RUN fails with run_error */
+static int run_error;
+static int cap_changed = -1, cap_value;
+
+int ioctl_real(int fd, unsigned long request, uintptr_t arg) __asm__("__real_ioctl");
+int ioctl_ours(int fd, unsigned long request, uintptr_t arg) __asm__("__wrap_ioctl");
+
+int ioctl_ours(int fd, unsigned long request, uintptr_t arg)
+{
+    if (request == KVM_CHECK_EXTENSION && (int)arg == cap_changed)
+        return cap_value;
+    if (request == KVM_RUN && runs_left != UINT_MAX && runs_left-- == 0) {
+        runs_left = 0;
+        errno = run_error;
+        return -1;
+    }
+    return ioctl_real(fd, request, arg);
+}
+
+/* A host that has too little of something: refused, with how much and status 69. */
+static void limit_test(const char *image, int cap, int value, const char *word)
+{
+    struct vm_config config;
+    struct error err = {0};
+    struct vm vm;
+
+    config_fill(&config, &engine_kvm, image, 4);
+    cap_changed = cap;
+    cap_value = value;
+    bool made_one = vm_create(&vm, &config, &err) == 0;
+    cap_changed = -1;
+    printf("# %s\n", err.text);
+    tap(!made_one && err.status == STATUS_UNAVAILABLE && strstr(err.text, word), word);
+    if (made_one)
+        vm_destroy(&vm);
+    close(config.out_fd);
+}
+
+/* KVM_RUN fails in the middle, for no fault of the guest's: told where, and no hang. */
+static void failure_test(const char *image, int error, unsigned harts)
+{
+    struct vm_config config;
+    struct error err = {0};
+    struct vm vm;
+    char what[80];
+
+    snprintf(what, sizeof(what), "KVM_RUN fails, %s, on one of %u", strerror(error), harts);
+    config_fill(&config, &engine_kvm, image, harts);
+    if (!machine_make(&vm, &config)) {
+        tap(false, what);
+        return;
+    }
+    run_error = error;
+    runs_left = 5;
+    bool ran = vm_run(&vm, &err) == 0;
+    runs_left = UINT_MAX;
+    printf("# cause %s, status %d %s; %u registers\n", stop_cause_name(vm.stop.cause),
+           vm.stop.status, vm.stop.text, vm.stop.nregisters);
+    tap(ran && vm.stop.status == STATUS_GUEST_FAULT && vm.stop.has_pc &&
+            vm.stop.nregisters >= 31 && strstr(vm.stop.text, "instruction 0x") &&
+            (error != ENOMEM || strstr(vm.stop.text, "KVM_RUN failed: Cannot allocate")),
+        what);
     machine_end(&vm);
 }
 
@@ -307,8 +422,14 @@ int main(int argc, char **argv)
     breaks_test(argv[2], 1, false, "a breakpoint stops each time");
     breaks_test(argv[2], 1, true, "a step after each stop");
     breaks_test(argv[2], 2, true, "the same on two harts");
-    kicks_test(argv[2], 1, "a hart that is kicked all the time does its work");
-    kicks_test(argv[2], 2, "two harts that are");
+    storm_test(argv[2], 1, kick_always, "a hart that is kicked all the time does its work");
+    storm_test(argv[2], 2, kick_always, "two harts that are");
+    signals_test(argv[2], 1, "a hart whose thread gets signals all the time does its work");
+    signals_test(argv[2], 2, "two harts that do");
+    limit_test(argv[1], KVM_CAP_MAX_VCPUS, 3, "harts at most");
+    limit_test(argv[1], KVM_CAP_NR_MEMSLOTS, 1, "memory slots");
+    failure_test(argv[2], EFAULT, 1);
+    failure_test(argv[2], ENOMEM, 2);
     printf("1..%u\n", made);
     return failed != 0;
 }

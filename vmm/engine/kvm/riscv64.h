@@ -3,6 +3,7 @@
 #ifndef VMM_ENGINE_KVM_RISCV64_H
 #define VMM_ENGINE_KVM_RISCV64_H
 
+#include "guest/abi/platform.h"
 #include "vmm/engine/kvm/common.h"
 #include "vmm/engine/riscv/decode.h"
 #include "vmm/engine/riscv/rv.h"
@@ -14,8 +15,9 @@ struct kvm_debug;
 /* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
 struct kvm_vm {
     int kvm_fd, vm_fd;
-    int aia_fd;   /* -1: the interrupt controller is a module's */
-    int vcpu0_fd; /* -1: hart 0 has it */
+    int aia_fd;                          /* -1: the interrupt controller is a module's */
+    int vcpu0_fd;                        /* -1: hart 0 has it */
+    _Atomic bool line[PLAT_IRQ_SOURCES]; /* what the AIA's lines were set to */
     size_t run_size;
     uint64_t sbi_offered; /* bit i: the kernel has SBI extension KVM_RISCV_SBI_EXT i */
     char isa[512];
@@ -92,6 +94,11 @@ int kvm_aia_init(struct kvm_vm *kv, unsigned nharts);
 void kvm_line_set(struct vm *vm, unsigned gsi, bool level);
 int kvm_line_fd(struct vm *vm, unsigned gsi, int fd);
 int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd);
+
+/* --- riscv64_aia_state.c: irqchip_save, irqchip_load --- */
+
+void kvm_aia_save(struct vm *vm, struct state_writer *w);
+void kvm_aia_load(struct vm *vm, struct state_reader *r);
 
 /* --- riscv64_exit.c --- */
 

@@ -78,11 +78,18 @@ int kvm_aia_init(struct kvm_vm *kv, unsigned nharts)
 
 /* --- the engine's side --- */
 
+/*
+ * Linux makes an interrupt pending each time that a level's line is said to be high, not only
+ * when it rises. That a line is low is always said: an irqfd has left it high (virtio_mmio.c).
+ */
 void kvm_line_set(struct vm *vm, unsigned gsi, bool level)
 {
     struct kvm_irq_level line = {.irq = gsi, .level = level};
+    struct kvm_vm *kv = vm->engine_state;
 
-    kvm_ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IRQ_LINE, &line);
+    if (atomic_exchange(&kv->line[gsi], level) && level)
+        return;
+    kvm_ioctl(kv->vm_fd, KVM_IRQ_LINE, &line);
 }
 
 int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)

@@ -3,6 +3,7 @@
 #include "vmm/engine/kvm/riscv64.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include "guest/abi/sbi.h"
@@ -17,6 +18,8 @@
 #define OPCODE_AMO    0x2fu
 /* Loads: funct3 0 to 2 are lb, lh, lw, whose results are sign-extended. */
 #define FUNCT3(word) ((word) >> 12 & 7u)
+
+#define INSN_ECALL 0x00000073u
 
 #define REG_A0 10
 #define REG_A1 11
@@ -147,6 +150,21 @@ static enum gate fault_deliver(struct kvm_hart *k, uint64_t pc, uint64_t cause, 
     exit.fault.cause = cause;
     exit.fault.tval = tval;
     exit.fault.insn = insn;
+    exit.fault.why = why;
+    return vm_gate(k->hart, &exit);
+}
+
+/* The host's fault, not the guest's: where it was, and what the host says. */
+static enum gate host_failure_deliver(struct kvm_hart *k, int error)
+{
+    struct vm_exit exit = {.kind = EXIT_FAULT};
+    char why[96];
+    uint32_t raw;
+
+    exit.fault.pc = kvm_reg(k, KVM_REG_PC);
+    kvm_insn_fetch(k, exit.fault.pc, &raw);
+    snprintf(why, sizeof(why), "%s, instruction 0x%x", strerror(error), raw);
+    exit.fault.what = "KVM_RUN failed";
     exit.fault.why = why;
     return vm_gate(k->hart, &exit);
 }
@@ -307,14 +325,43 @@ static enum gate mmio_deliver(struct kvm_hart *k)
     return gate;
 }
 
+/* --- signals --- */
+
+/*
+ * Where the host has Sstc, Linux (6.12 and later, arch/riscv/kvm/vcpu_timer.c) keeps vstimecmp
+ * as the exit found it. What set_timer of SBI TIME then wrote is lost when the thread leaves
+ * the CPU before the guest goes on, and the older time stands again. Of losses that a signal
+ * brings we see the place, though not the time that was asked for: there the timer fires at
+ * once, since an interrupt that is early is looked at and set again, and one that never comes
+ * is waited for.
+ */
+static void timer_mend(struct kvm_hart *k)
+{
+    uint64_t pc;
+    uint32_t raw;
+
+    if (kvm_reg(k, KVM_REG_X(REG_A7)) != SBI_EXT_TIME ||
+        kvm_reg(k, KVM_REG_X(REG_A6)) != SBI_TIME_SET_TIMER ||
+        kvm_reg(k, KVM_REG_X(REG_A0)) != SBI_SUCCESS ||
+        kvm_reg(k, KVM_REG_MODE) != KVM_RISCV_MODE_S)
+        return;
+    pc = kvm_reg(k, KVM_REG_PC);
+    if (kvm_insn_fetch(k, pc - 4, &raw) == INSN_ECALL)
+        kvm_timer_write(k, kvm_time_read(k));
+}
+
 enum gate kvm_exit_deliver(struct kvm_hart *k, int error)
 {
     struct vm_exit exit = {.kind = EXIT_INTR};
 
-    if (error == EINTR || error == EAGAIN)
+    if (error == EINTR || error == EAGAIN) {
+        timer_mend(k);
         return vm_gate(k->hart, &exit);
-    if (error != 0)
+    }
+    if (error == EIO || error == EOPNOTSUPP || error == EFAULT)
         return failure_deliver(k, error);
+    if (error != 0)
+        return host_failure_deliver(k, error);
     switch (k->run->exit_reason) {
     case KVM_EXIT_RISCV_SBI: return call_deliver(k);
     case KVM_EXIT_MMIO: return mmio_deliver(k);

@@ -145,18 +145,20 @@ static void figures_print(struct bench *bench)
     }
 }
 
-/* The probe's console goes nowhere. */
+/* The probe's console goes nowhere. What cli_parse is given must live as long as *cli. */
 static int cli_make(struct cli *cli, int argc, char **argv, struct error *err)
 {
     const struct cli_env env = {.engines = engine_list,
                                 .host_memory = host_memory_size(),
                                 .arch_of_file = arch_of_file};
-    char append[] = "--append=latency-quick latency-phases", console[] = "--console=none";
-    char command[] = "tollgate", run[] = "run", memory[] = "--mem=64M";
-    char *words[OPTIONS_MAX + 8] = {command, run, memory, console, append};
-    int n = 5;
+    static const char *const first[] = {"tollgate", "run", "--mem=64M", "--console=none",
+                                        "--append=latency-quick latency-phases"};
+    char *words[OPTIONS_MAX + sizeof(first) / sizeof(first[0]) + 1];
+    int n = 0;
 
-    for (int i = 3; i < argc && i < OPTIONS_MAX; i++)
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+        words[n++] = (char *)(uintptr_t)first[i];
+    for (int i = 3; i < argc && i < OPTIONS_MAX + 3; i++)
         words[n++] = argv[i];
     words[n++] = argv[1];
     return cli_parse(cli, &env, n, words, err);

@@ -332,7 +332,8 @@ static void make_traps(struct hart_state *s)
     s->medeleg = random_below(4) ? random_next() & 0xb3ff : 0;
     s->medeleg &= random_below(8) ? ~fetches : UINT64_MAX;
     s->mideleg = random_next() & 0x2222;
-    s->mcounteren = s->scounteren = random_below(4) ? UINT32_MAX : random_next() & UINT32_MAX;
+    s->mcounteren = random_below(4) ? UINT32_MAX : random_next() & UINT32_MAX;
+    s->scounteren = random_below(4) ? UINT32_MAX : random_next() & UINT32_MAX;
     s->menvcfg = random_below(2) ? RV_ENVCFG_STCE | RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE |
                                        RV_ENVCFG_CBIE | RV_ENVCFG_ADUE
                                  : random_next() & (RV_ENVCFG_STCE | RV_ENVCFG_ADUE);
@@ -382,7 +383,7 @@ static void enter(const struct scene *scene, struct vm *vm, enum view view)
     make_registers(&s, view);
     make_mode(scene, &s, view);
     s.pc = view_base[view] + scene->shift + 4 * random_below(PROGRAM_WORDS - 64);
-    s.stvec = BASE + SCENE_S_AT;
+    s.stvec = (BASE + SCENE_S_AT) | (random_below(16) == 0);
     s.mie = random_below(2) ? random_next() & 0x2aaa : 0;
     if (!scene->kernel) {
         s.mtvec = PROGRAM_HANDLER | (random_below(16) == 0);

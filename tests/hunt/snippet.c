@@ -6,7 +6,7 @@
 #include "tests/unit/assembler.h"
 
 /* Registers: t0 to t2 are the snippets' own, s0 points at data, s1 at the code. */
-enum { SNIPPETS_A_PROGRAM = 72, SNIPPET_WORDS = 16 };
+enum { SNIPPETS_A_PROGRAM = 72, SNIPPET_WORDS = 24 };
 enum { SIE_BIT = 2, SPP_BIT = 256, STIMECMP = 0x14d, SENVCFG = 0x10a, FRM = 2, FFLAGS = 1 };
 
 struct pen {
@@ -103,6 +103,61 @@ static void put_crossing(struct pen *p)
     }
 }
 
+/*
+ * Loads and stores off a register that is near the end of a page and may be written between
+ * them, also by a load of what was stored.
+ */
+static void put_members(struct pen *p)
+{
+    int at = (int)random_below(64) - 32;
+
+    put(p, AS_I(addi, T0, S0, random_below(2) ? at : -2048 + (int)random_below(64)));
+    for (unsigned i = 0; i < 10; i++) {
+        unsigned reg = A0 + random_below(6);
+
+        at = (int)random_below(64) - 32;
+        switch (random_below(10)) {
+        case 0: put(p, AS_I(addi, T0, T0, at)); break;
+        case 1:
+            put(p, AS_S(sd, T0, T0, at));
+            put(p, AS_I(ld, T0, T0, at));
+            break;
+        case 2: put(p, AS_I(addiw, reg, A0 + random_below(6), 0)); break;
+        case 3: put(p, AS_R(add, reg, reg, A0 + random_below(6))); break;
+        case 4: put(p, AS_B(bltu, reg, A5, 8)); break;
+        case 5: put(p, AS_I(lw, reg, T0, at)); break;
+        case 6: put(p, AS_I(lbu, reg, T0, at)); break;
+        case 7: put(p, AS_S(sw, reg, T0, at)); break;
+        case 8: put(p, AS_S(sd, reg, T0, at)); break;
+        default: put(p, AS_I(ld, reg, T0, at)); break;
+        }
+    }
+}
+
+/* Sign extensions of what may be a word already, in a loop that makes it none. */
+static void put_extensions(struct pen *p)
+{
+    put(p, AS_I(addi, T2, ZERO, (int)(2 + random_below(20))));
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned to = A0 + random_below(6), from = A0 + random_below(6);
+
+        switch (random_below(8)) {
+        case 0: put(p, AS_I(lwu, to, S0, (int)random_below(64))); break;
+        case 1: put(p, AS_I(andi, to, from, (int)random_below(128) - 64)); break;
+        case 2: put(p, AS_I(srli, to, from, (int)(30 + random_below(6)))); break;
+        case 3: put(p, AS_I(xori, to, from, (int)random_below(128) - 64)); break;
+        case 4: put(p, AS_R(and, to, from, A0 + random_below(6))); break;
+        case 5: put(p, AS_R(sh3add, to, from, A0 + random_below(6))); break;
+        case 6: put(p, AS_I(lw, to, S0, (int)random_below(64))); break;
+        default: put(p, AS_R(subw, to, from, A0 + random_below(6))); break;
+        }
+        put(p, AS_I(addiw, A0 + random_below(6), random_below(2) ? to : from, 0));
+    }
+    put(p, random_below(2) ? AS_NOP : AS_R(mul, A0, A1, A2));
+    put(p, AS_I(addi, T2, T2, -1));
+    put(p, AS_B(bne, T2, ZERO, -40));
+}
+
 /* Copies a loop of doublewords. */
 static void put_copy(struct pen *p)
 {
@@ -182,7 +237,7 @@ static void put_status(struct pen *p)
     }
     put(p, AS_U(lui, T0, upper[random_below(8) ? random_below(2) : random_below(4)]));
     put(p, random_below(2) ? AS_CSR(csrrs, T1, csr, T0) : AS_CSR(csrrc, T1, csr, T0));
-    put(p, AS_I(ld, A0, S0, 8));
+    put(p, random_below(4) ? AS_I(ld, A0, S0, 8) : AS_I(fld, random_below(32), S0, 8));
     put(p, random_below(2) ? AS_CSR(csrrs, ZERO, csr, T0) : AS_CSR(csrrc, ZERO, csr, T0));
 }
 
@@ -313,11 +368,12 @@ static void put_wait(struct pen *p)
 void snippets_put(struct scene *scene)
 {
     static void (*const kinds[])(struct pen *) = {
-        put_loop,    put_loop,        put_loop,   put_call,     put_calls,
-        put_switch,  put_reservation, put_copy,   put_crossing, put_rewrite,
-        put_return,  put_to_user,     put_status, put_status,   put_page_change,
-        put_satp,    put_time,        put_device, put_rounding, put_rewrite_far,
-        put_to_user, put_wait,        put_csr,    put_csr,      put_csr,
+        put_loop,    put_loop,        put_loop,       put_call,     put_calls,
+        put_switch,  put_reservation, put_copy,       put_crossing, put_rewrite,
+        put_return,  put_to_user,     put_status,     put_status,   put_page_change,
+        put_satp,    put_time,        put_device,     put_rounding, put_rewrite_far,
+        put_to_user, put_wait,        put_csr,        put_csr,      put_csr,
+        put_members, put_members,     put_extensions,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

@@ -7,6 +7,7 @@
 #ifdef TOLLGATE_DBT
 
 #include <string.h>
+#include "vmm/bus.h"
 #include "vmm/engine/dbt/dbt.h"
 
 #define FS_DIRTY 0x6000u
@@ -110,7 +111,7 @@ static void put_words_of_group(struct machine *m)
     machine_paging(m, 3);
     m->s.x[S0] = V_DATA + MEM_PAGE_SIZE - 8;
     m->s.x[S4] = 0x180000000;
-    PUT(m, CODE, AS_R(add, A0, A0, S4), AS_S(sd, A0, S0, 0), AS_I(addiw, A1, A0, 0),
+    PUT(m, CODE, AS_R(add, A0, A0, S4), AS_S(sd, A5, S0, 0), AS_I(addiw, A1, A0, 0),
         AS_I(ld, A2, S0, 8), AS_R(add, S9, S9, A1), AS_I(addiw, A0, A0, 1),
         AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -28), AS_SELF);
     m->s.x[S5] = 4;
@@ -145,6 +146,83 @@ static void test_moving_base(void)
     /* 0 to 15, each before, behind and 16 times */
     check_guest(&(struct guest){put_moving_base, START_FIRMWARE, PRIV_M, CODE, 177},
                 120 * (1 + 1 + 16));
+}
+
+/* --- code that a device writes --- */
+
+/* virtio-mmio (VIRTIO 1.2, section 4.2.2). */
+enum {
+    DEVICE_ID = 8,
+    DRIVER = 0x20,
+    DRIVER_SEL = 0x24,
+    QUEUE_NUM = 0x38,
+    QUEUE_READY = 0x44,
+    NOTIFY = 0x50,
+    STATUS = 0x70,
+    DESC = 0x80,
+    AVAIL = 0x90,
+    USED = 0xa0
+};
+enum { ID_ENTROPY = 4, READY = 15, F_WRITE = 2 };
+
+static uint64_t device(struct machine *m, gpa_t gpa, bool write, uint64_t value)
+{
+    CU_ASSERT_FATAL(bus_access(&m->vm, &m->vm.hart[0], gpa, 4, write, &value) >= 0);
+    return value;
+}
+
+static gpa_t entropy_at(struct machine *m)
+{
+    gpa_t at = PLAT_VIRTIO_BASE;
+
+    while (device(m, at + DEVICE_ID, false, 0) != ID_ENTROPY)
+        at += PLAT_VIRTIO_SIZE;
+    return at;
+}
+
+/* A device of random numbers that writes one byte to where it is told, when it is notified. */
+static gpa_t put_entropy(struct machine *m, gpa_t to)
+{
+    const gpa_t desc = DATA + 0x1000, avail = DATA + 0x1400, used = DATA + 0x1800;
+    const gpa_t at = entropy_at(m);
+
+    device(m, at + STATUS, true, 3);
+    device(m, at + DRIVER_SEL, true, 1);
+    device(m, at + DRIVER, true, 1); /* VIRTIO_F_VERSION_1 */
+    device(m, at + STATUS, true, READY & ~4);
+    device(m, at + QUEUE_NUM, true, 8);
+    device(m, at + DESC, true, desc);
+    device(m, at + AVAIL, true, avail);
+    device(m, at + USED, true, used);
+    device(m, at + QUEUE_READY, true, 1);
+    device(m, at + STATUS, true, READY);
+    machine_poke(m, desc, to);
+    machine_poke(m, desc + 8, 1 | (uint64_t)F_WRITE << 32);
+    machine_poke(m, avail, 1ull << 16);
+    return at;
+}
+
+/*
+ * The immediate of an instruction of a loop that has run, and was linked to itself, becomes
+ * another: after the guest's fence.i, which comes after the device's write, not before.
+ */
+static void put_device_code(struct machine *m)
+{
+    const gpa_t loop = CODE + MEM_PAGE_SIZE;
+
+    m->mock.random = 0x2b; /* 0x2c comes next: of rs1 c, of the immediate 2 */
+    m->s.x[S0] = put_entropy(m, loop + 6);
+    m->s.x[S1] = loop;
+    PUT(m, loop, AS_I(addi, A1, ZERO, 10), AS_I(addi, S9, S9, 1), AS_I(addi, A1, A1, -1),
+        AS_B(bne, A1, ZERO, -8), AS_I(jalr, ZERO, RA, 0));
+    PUT(m, CODE, AS_I(jalr, RA, S1, 0), AS_S(sw, ZERO, S0, NOTIFY), AS_N(fence_i),
+        AS_I(jalr, RA, S1, 0), AS_SELF);
+}
+
+static void test_device_code(void)
+{
+    check_guest(&(struct guest){put_device_code, START_FIRMWARE, PRIV_M, CODE, 69},
+                10 + 10 * 2);
 }
 
 /* --- behind calls and steps --- */
@@ -192,16 +270,16 @@ static void test_unboxing_step(void)
 
 /* Between loads, stores and arithmetic; the handler turns it on again and skips. */
 static void put_fs_off(struct machine *m, unsigned csr, unsigned cause, unsigned epc,
-                       unsigned status, uint32_t ret)
+                       uint32_t ret, bool arithmetic)
 {
+    uint32_t add = arithmetic ? AS_R(fadd_d, 3, 1, 2) | DYNAMIC : AS_S(fsd, 2, S1, 16);
+
     PUT(m, CODE, AS_I(fld, 1, S1, 0), AS_CSR(csrrc, ZERO, csr, S2), AS_I(fld, 2, S1, 0),
-        AS_S(fsd, 1, S1, 8), AS_CSR(csrrc, ZERO, csr, S2), AS_S(fsd, 1, S1, 8),
-        AS_R(fadd_d, 3, 1, 2) | DYNAMIC, AS_CSR(csrrc, ZERO, csr, S2),
-        AS_R(fadd_d, 3, 1, 2) | DYNAMIC, AS_R(fadd_d, 3, 1, 2) | DYNAMIC,
-        AS_CSR(csrrc, ZERO, csr, S2), AS_I(fld, 1, S1, 0), AS_I(addi, A3, A3, 1),
-        AS_B(bltu, A3, S5, -52), AS_SELF);
+        AS_S(fsd, 1, S1, 8), AS_CSR(csrrc, ZERO, csr, S2), AS_S(fsd, 1, S1, 8), add,
+        AS_CSR(csrrc, ZERO, csr, S2), add, add, AS_CSR(csrrc, ZERO, csr, S2),
+        AS_I(fld, 1, S1, 0), AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -52), AS_SELF);
     for (unsigned i = 0; i < 2; i++)
-        PUT(m, i ? S_HANDLER : HANDLER, AS_CSR(csrrs, ZERO, status, S2), AS_CSRR(T0, epc),
+        PUT(m, i ? S_HANDLER : HANDLER, AS_CSR(csrrs, ZERO, csr, S2), AS_CSRR(T0, epc),
             AS_R(xor, S9, S9, T0), AS_I(slli, S9, S9, 1), AS_I(addi, T0, T0, 4),
             AS_CSRW(epc, T0), AS_CSRR(T1, cause), AS_R(add, S9, S9, T1), ret);
     m->s.medeleg = 1u << RV_ILLEGAL;
@@ -210,14 +288,24 @@ static void put_fs_off(struct machine *m, unsigned csr, unsigned cause, unsigned
     m->s.x[S5] = 3;
 }
 
-static void put_fs_off_machine(struct machine *m)
+static void put_machine_off(struct machine *m)
 {
-    put_fs_off(m, MSTATUS, MCAUSE, MEPC, MSTATUS, AS_N(mret));
+    put_fs_off(m, MSTATUS, MCAUSE, MEPC, AS_N(mret), true);
 }
 
-static void put_fs_off_supervisor(struct machine *m)
+static void put_machine_off_memory(struct machine *m)
 {
-    put_fs_off(m, SSTATUS, SCAUSE, SEPC, SSTATUS, AS_N(sret));
+    put_fs_off(m, MSTATUS, MCAUSE, MEPC, AS_N(mret), false);
+}
+
+static void put_supervisor_off(struct machine *m)
+{
+    put_fs_off(m, SSTATUS, SCAUSE, SEPC, AS_N(sret), true);
+}
+
+static void put_supervisor_off_memory(struct machine *m)
+{
+    put_fs_off(m, SSTATUS, SCAUSE, SEPC, AS_N(sret), false);
 }
 
 /* What the handlers make of the places: each trap's, in this order. */
@@ -235,9 +323,14 @@ static void test_fs_off(void)
     static const unsigned slots[] = {2, 5, 8, 11};
     uint64_t want = traps_sum(slots, 4, 3);
 
-    check_guest(&(struct guest){put_fs_off_machine, START_FIRMWARE, PRIV_M, CODE, 150}, want);
-    check_guest(&(struct guest){put_fs_off_supervisor, START_FIRMWARE, PRIV_S, CODE, 150},
-                want);
+    void (*const machine[])(struct machine *) = {put_machine_off, put_machine_off_memory};
+    void (*const supervisor[])(struct machine *) = {put_supervisor_off,
+                                                    put_supervisor_off_memory};
+
+    for (unsigned i = 0; i < 2; i++) {
+        check_guest(&(struct guest){machine[i], START_FIRMWARE, PRIV_M, CODE, 150}, want);
+        check_guest(&(struct guest){supervisor[i], START_FIRMWARE, PRIV_S, CODE, 150}, want);
+    }
 }
 
 /* --- traps and interrupts --- */
@@ -264,14 +357,14 @@ static void test_reserved(void)
 }
 
 /*
- * SEIP that M-mode has set itself: sret, sie and sstatus let it in at once. The handler sums up
- * how far S-mode came, and turns it off.
+ * SEIP that M-mode has set itself: sie, sstatus and sret let it in at once, also where all code
+ * is there. The handler sums up how far S-mode came, and turns it off.
  */
 static void put_external(struct machine *m)
 {
     m->s.mideleg = 1u << IRQ_S_EXT;
     m->s.x[S2] = 1u << IRQ_S_EXT;
-    m->s.x[S3] = CODE + 0x100;
+    m->s.x[S3] = CODE + 0x200;
     m->s.x[S4] = RV_MPP;
     m->s.x[S5] = 1ull << RV_MPP_SHIFT;
     m->s.x[S6] = CODE + 0x12c;
@@ -286,15 +379,17 @@ static void put_external(struct machine *m)
     PUT(m, CODE + 0x12c, AS_I(addi, A0, ZERO, 256), AS_CSR(csrrs, ZERO, SIE, S2),
         AS_CSR(csrrs, ZERO, SSTATUS, S7), AS_I(addi, A3, A3, 1), AS_B(beq, A3, S8, 16),
         AS_CSR(csrrci, ZERO, SSTATUS, RV_SIE), AS_CSRW(SEPC, S10), AS_N(sret), AS_SELF);
-    m->s.x[S8] = 2;
+    m->s.x[S8] = 3;
     m->s.x[S10] = CODE + 0x200;
-    PUT(m, CODE + 0x200, AS_I(addi, A0, A0, 1), AS_SELF);
+    m->s.x[S11] = CODE + 0x100;
+    PUT(m, CODE + 0x200, AS_I(addi, A0, A0, 1), AS_I(jalr, ZERO, S11, 0));
     PUT(m, S_HANDLER, AS_R(add, S9, S9, A0), AS_CSR(csrrc, ZERO, SIE, S2), AS_N(sret));
 }
 
 static void test_external(void)
 {
-    check_guest(&(struct guest){put_external, START_FIRMWARE, PRIV_M, CODE, 60}, 1 + 16 + 256);
+    check_guest(&(struct guest){put_external, START_FIRMWARE, PRIV_M, CODE, 120},
+                2 * (1 + 16 + 256) + 1 + 16);
 }
 
 /* A store to a device that interrupts: no instruction comes between. */
@@ -421,7 +516,7 @@ static void put_own_fence(struct machine *m)
     for (unsigned page = 0; page < 2; page++)
         PUT(m, CODE + 0x2000 * page, AS_R(xor, S1, S1, S2), AS_S(sd, S1, S0, 0),
             AS_I(addi, A0, ZERO, 1), AS_I(addi, A1, ZERO, 0), AS_I(addi, A2, S3, 0),
-            AS_U(lui, A3, 0x1000), AS_N(ecall), AS_I(addi, S9, S9, page ? 256 : 1),
+            AS_U(lui, A3, 1), AS_N(ecall), AS_I(addi, S9, S9, page ? 256 : 1),
             AS_I(addi, S4, S4, 1), AS_B(bltu, S4, S5, -36), AS_SELF);
 }
 
@@ -441,6 +536,7 @@ void suite_dbt_edge(void)
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
     CU_add_test(suite, "what is known of registers in a group", test_words_of_group);
     CU_add_test(suite, "a group whose register is written", test_moving_base);
+    CU_add_test(suite, "code that a device writes", test_device_code);
     CU_add_test(suite, "what is known of registers behind a call", test_function);
     CU_add_test(suite, "and behind a step of the interpreter", test_unboxing_step);
     CU_add_test(suite, "floating point turned off", test_fs_off);

@@ -405,9 +405,9 @@ static void test_constants(void)
             for (unsigned t = 0; t < 2; t++) {
                 unsigned to = t ? S4 : A0;
 
-                pair_runs(AS_U(lui, to, upper[u]), AS_I(addi, to, to, lower[l]), T5);
-                pair_runs(AS_U(lui, to, upper[u]), AS_I(addiw, to, to, lower[l]), T5);
-                pair_runs(AS_U(auipc, to, upper[u]), AS_I(addi, to, to, lower[l]), T5);
+                pair_runs(AS_U(lui, to, upper[u] >> 12), AS_I(addi, to, to, lower[l]), T5);
+                pair_runs(AS_U(lui, to, upper[u] >> 12), AS_I(addiw, to, to, lower[l]), T5);
+                pair_runs(AS_U(auipc, to, upper[u] >> 12), AS_I(addi, to, to, lower[l]), T5);
             }
 }
 

@@ -408,6 +408,48 @@ static void test_shifts(void)
     }
 }
 
+/* Of xmm registers: products without carries, and halves. */
+static void test_xmm_forms(void)
+{
+    struct emitted e;
+
+    for (unsigned n = 0; n < 256; n++) {
+        unsigned one = n & 15, two = n >> 4;
+        struct wanted want = {.n = 2};
+
+        want.operand[0] = reg_operand(one, 128);
+        want.operand[1] = reg_operand(two, 128);
+        want.mnemonic = "vcvtph2ps", x64_half_widen(begin(&e), one, two), check(&e, &want);
+        want.n = 3;
+        want.operand[2] = imm_operand(n & 7);
+        want.mnemonic = "vcvtps2ph";
+        x64_half_narrow(begin(&e), one, two, n & 7);
+        check(&e, &want);
+        want.operand[2] = imm_operand(0);
+        want.mnemonic = "pclmulqdq", x64_clmul(begin(&e), one, two), check(&e, &want);
+    }
+}
+
+static const struct {
+    enum x64_cond cc;
+    const char *name;
+} conditions[] = {
+    {CC_B,  "b" },
+    {CC_AE, "ae"},
+    {CC_E,  "e" },
+    {CC_NE, "ne"},
+    {CC_BE, "be"},
+    {CC_A,  "a" },
+    {CC_S,  "s" },
+    {CC_P,  "p" },
+    {CC_NP, "np"},
+    {CC_L,  "l" },
+    {CC_GE, "ge"},
+    {CC_LE, "le"},
+    {CC_G,  "g" },
+};
+#define CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
+
 static void test_one_operand(void)
 {
     static const char *const unary[] = {
@@ -431,10 +473,20 @@ static void test_one_operand(void)
         want.mnemonic = "jmp", x64_jmp_reg(begin(&e), reg), check(&e, &want);
         want.mnemonic = "call", x64_call_reg(begin(&e), reg), check(&e, &want);
         want.operand[0].width = 32;
-        want.mnemonic = "idiv", x64_unary(begin(&e), UNARY_IDIV, false, reg), check(&e, &want);
+        for (unsigned i = UNARY_NOT; i <= UNARY_IDIV; i++) {
+            want.mnemonic = unary[i];
+            x64_unary(begin(&e), (enum x64_unary)i, false, reg);
+            check(&e, &want);
+        }
         want.operand[0].width = 8;
-        want.mnemonic = "sete", x64_setcc(begin(&e), CC_E, reg), check(&e, &want);
-        want.mnemonic = "setge", x64_setcc(begin(&e), CC_GE, reg), check(&e, &want);
+        for (unsigned i = 0; i < CONDITIONS; i++) {
+            char name[8];
+
+            want.mnemonic = name;
+            snprintf(name, sizeof(name), "set%s", conditions[i].name);
+            x64_setcc(begin(&e), conditions[i].cc, reg);
+            check(&e, &want);
+        }
         want.n = 2;
         want.operand[0].width = 64;
         want.operand[1] = imm_operand(63);
@@ -472,29 +524,16 @@ static void test_no_operand(void)
 /* Capstone gives the target's address, that of the code being 0. */
 static void test_jumps(void)
 {
-    static const struct {
-        enum x64_cond cc;
-        const char *mnemonic;
-    } jumps[] = {
-        {CC_B,  "jb" },
-        {CC_AE, "jae"},
-        {CC_E,  "je" },
-        {CC_NE, "jne"},
-        {CC_BE, "jbe"},
-        {CC_A,  "ja" },
-        {CC_S,  "js" },
-        {CC_L,  "jl" },
-        {CC_GE, "jge"},
-        {CC_LE, "jle"},
-        {CC_G,  "jg" }
-    };
     struct emitted e;
     struct wanted want = {.n = 1, .operand = {imm_operand(0x30)}};
     uint8_t *site;
 
-    for (unsigned i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
-        want.mnemonic = jumps[i].mnemonic;
-        x64_jcc(begin(&e), jumps[i].cc, e.bytes + 0x30);
+    for (unsigned i = 0; i < CONDITIONS; i++) {
+        char name[8];
+
+        want.mnemonic = name;
+        snprintf(name, sizeof(name), "j%s", conditions[i].name);
+        x64_jcc(begin(&e), conditions[i].cc, e.bytes + 0x30);
         check(&e, &want);
     }
     want.mnemonic = "call", x64_call(begin(&e), e.bytes + 0x30), check(&e, &want);
@@ -550,6 +589,7 @@ void suite_x64(void)
     CU_add_test(suite, "immediates to memory", test_stored_immediates);
     CU_add_test(suite, "immediates to registers", test_loaded_immediates);
     CU_add_test(suite, "shifts", test_shifts);
+    CU_add_test(suite, "xmm registers", test_xmm_forms);
     CU_add_test(suite, "one operand", test_one_operand);
     CU_add_test(suite, "floating-point control", test_control);
     CU_add_test(suite, "no operand", test_no_operand);

@@ -51,6 +51,11 @@ static void walk(struct dbt *d, struct target_block *b, struct code_page *page, 
     target_fall(b, slot, steps);
 }
 
+static void entry_stamp(struct rv_fetch_entry *entry)
+{
+    entry->stamp = entry->page->stamp;
+}
+
 /*
  * Begins the next segment. Pages that have code there lose all they have: jumps lead from one
  * block of a page to another without a look, so all of them live or none.
@@ -63,7 +68,8 @@ static void evict(struct dbt *d)
     bit = 1ull << d->cache.segment;
     for (unsigned i = 0; i < CODE_SLOTS; i++)
         if (d->in->code[i].key && d->in->code[i].page->segments & bit)
-            code_page_cold(d->in->code[i].page);
+            code_page_cold(d->in, d->in->code[i].page);
+    rv_fetch_each(&d->in->hart, entry_stamp);
     d->evictions++;
 }
 

@@ -170,10 +170,21 @@ static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
     return dbt_translate(d, page, slot);
 }
 
+/* The jump that left for want of code leads to the code from now on. */
+static void link_jump(struct dbt *d, const struct rv_hart *h, const struct code_page *page,
+                      uint32_t code)
+{
+    if (h->link) {
+        target_link(d, h->link, code);
+    } else if (page->stamp) {
+        target_chain(d, h->chain, code, page->stamp);
+        d->chained++;
+    }
+}
+
 /*
- * Runs code until it leaves for good. A jump within the page that had no code to go to is
- * linked to it when it has some now, which is so while neither the page nor its code were given
- * up.
+ * Runs code until it leaves for good. A jump that had no code to go to is linked to it when it
+ * has some now, which is so while neither the page nor its code were given up.
  */
 static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, uint32_t code)
 {
@@ -184,7 +195,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         d->leaving = false;
         d->entered++;
         target_enter(d, h, code);
-        if (!h->link || h->left <= 0)
+        if ((!h->link && !h->chain) || h->left <= 0)
             return !d->leaving && (h->left <= 0 || look(h));
         page = interp_fetch_hit(h);
         if (!page)
@@ -195,7 +206,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         if (!code)
             return interpret(h, page, slot);
         if (d->evictions == evictions)
-            target_link(d, h->link, code);
+            link_jump(d, h, page, code);
     }
 }
 

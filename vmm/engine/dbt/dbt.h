@@ -26,8 +26,9 @@
 #define WITHOUT_FUSION  0x4u  /* each instruction is lowered by itself */
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
-#define WITHOUT_SYSTEM  0x20u /* privileged work by the interpreter alone, but bits of sstatus \
-                               */
+/* privileged work by the interpreter alone, but bits of sstatus */
+#define WITHOUT_SYSTEM 0x20u
+#define WITHOUT_CHAINS 0x40u /* jumps to other pages all go through the fetch table */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -58,7 +59,7 @@ struct dbt {
     uint32_t stub_ebreak, stub_sret;
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
-    uint64_t translations, entered, stepped, evictions;
+    uint64_t translations, entered, stepped, evictions, chained;
     FILE *map; /* of map.h, or NULL */
 };
 
@@ -107,12 +108,16 @@ void target_stubs(struct dbt *d);
 /*
  * Runs translated code on the hart's registers, from the slot of h->pc, until it leaves with
  * h->pc and h->left exact. h->link is then NULL, or where a jump within the page waits to be
- * linked to the code of h->pc.
+ * linked to the code of h->pc; h->chain the same for a jump to another page.
  */
 void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code);
 
 /* Makes the jump at `site` lead to the code at the offset. */
 void target_link(struct dbt *d, const uint8_t *site, uint32_t code);
+
+/* Makes the jump to another page whose record that is lead to the code at the offset, while the
+ * fetch table has a page with that stamp where it goes. */
+void target_chain(struct dbt *d, const uint8_t *record, uint32_t code, uint32_t stamp);
 
 /*
  * One instruction by the interpreter, called by translated code, which then goes on: behind it

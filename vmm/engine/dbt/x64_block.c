@@ -384,6 +384,7 @@ static void cold_emit(struct target_block *b, struct cold cold)
         x64_address(b, RAX, cold.target);
         x64_jmp(&b->code, x64_at(b, b->dbt->stub_leave));
         break;
+    case COLD_CHAIN: x64_chain_cold(b, &cold); break;
     }
 }
 

@@ -47,14 +47,15 @@ enum cold_kind {
     COLD_FP,    /* the FPU is not the guest's yet */
     COLD_GROUP, /* loads and stores that share a look, each with its own */
     COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
+    COLD_CHAIN, /* a jump to another page that leads elsewhere than it is linked to */
 };
 
 struct cold {
     enum cold_kind kind;
     uint8_t *site;    /* the jump that leads here */
-    uint8_t *more[2]; /* COLD_GROUP: and others, or NULL */
-    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL */
-    uint8_t *back;    /* COLD_STEP, COLD_GROUP */
+    uint8_t *more[2]; /* COLD_GROUP, COLD_CHAIN: and others, or NULL */
+    uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL; COLD_CHAIN: it */
+    uint8_t *back;    /* COLD_STEP, COLD_GROUP; COLD_CHAIN: of a call, or NULL */
     const struct rv_op *op;
     const struct rv_op *last; /* COLD_GROUP */
     uint8_t held[16]; /* COLD_STEP: x64_floats.held where it is left and where it goes on */
@@ -101,10 +102,15 @@ struct target_block {
      * host's address of what the register points to. */
     const struct rv_op *group, *group_first;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
+    int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
-    bool fp_on;                /* FS was tested in this block */
-    bool fp_dirty;             /* and is dirty since */
-    bool fp_live;              /* the FPU has been the guest's since */
+    bool loose;                /* the result at work is right in its low half only */
+    /* The host's ZF says whether this x register is 0, while the code ends there. */
+    const uint8_t *zero_at;
+    unsigned zero_of;
+    bool fp_on;     /* FS was tested in this block */
+    bool fp_dirty;  /* and is dirty since */
+    bool fp_live;   /* the FPU has been the guest's since */
     uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
@@ -128,7 +134,7 @@ unsigned x64_target(unsigned guest, unsigned spare);
 void x64_put(struct target_block *b, unsigned guest, unsigned host);
 /* A guest register = a constant. */
 void x64_put_imm(struct target_block *b, unsigned guest, uint64_t imm);
-/* op host, guest register. */
+/* op host, guest register, which may be of fewer bits. */
 void x64_with(struct target_block *b, enum x64_op op, unsigned host, unsigned guest);
 
 void x64_move(struct target_block *b, unsigned to, unsigned from);
@@ -186,6 +192,17 @@ void x64_lookup(const struct dbt *d, struct x64_code *c);
  */
 void x64_calls_forget(struct x64_code *c);
 
+/* --- x64_chain.c --- */
+
+/* A jump to another page, or a call of it with the return address in rcx, as x64_jump. */
+void x64_chain(struct target_block *b, int32_t target, unsigned steps, bool call);
+/* Emits a COLD_CHAIN. */
+void x64_chain_cold(struct target_block *b, const struct cold *cold);
+
+/* rcx = where the fetch table of the privilege has an entry for the address in rax. */
+void x64_fetch_entry(struct x64_code *c);
+#define X64_ENTRY(member) X64_MEM(RCX, offsetof(struct rv_fetch_entry, member))
+
 /* --- x64_group.c --- */
 
 /* Before an instruction: it may be the first of a group. */
@@ -203,6 +220,14 @@ bool x64_lower_fused(struct target_block *b);
 void x64_words(struct target_block *b);
 /* Does the register hold the sign extension of 32 bits? False: nobody knows. */
 bool x64_is_word(const struct target_block *b, unsigned x);
+/* The high half of the result at work need not be made, since the next instruction asks for the
+ * low one and writes the register. */
+bool x64_is_loose(struct target_block *b);
+/* ZF is that of the result at work, just stored; and, is it the register's? */
+void x64_zero_set(struct target_block *b);
+bool x64_zero_known(const struct target_block *b, unsigned x);
+/* Does the next instruction ask whether the result at work is 0? */
+bool x64_zero_asked(const struct target_block *b);
 
 /* --- x64_mem.c --- */
 

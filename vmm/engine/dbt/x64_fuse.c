@@ -47,7 +47,7 @@ static bool fuse_shifts(struct target_block *b, const struct rv_op *next)
     if ((left != right && (left != 32 || right > 32)) ||
         !extension(64 - (unsigned)left, is_signed, &op))
         return false;
-    x64_rr(&b->code, op, to, x64_source(b, b->op->rs1, RAX));
+    x64_with(b, op, to, b->op->rs1);
     if (left != right)
         x64_shift(&b->code, SHIFT_SHL, true, to, (unsigned)(left - right));
     x64_put(b, next->rd, to);
@@ -96,13 +96,31 @@ static bool fuse_lui(struct target_block *b, const struct rv_op *next)
     return true;
 }
 
+/*
+ * auipc and jalr: a jump to an address that is known, which x64_jump.c makes of the second. The
+ * first is done by itself when its register is not the second's.
+ */
+static bool fuse_far_jump(struct target_block *b, const struct rv_op *next, int64_t offset)
+{
+    if (next->rd != b->op->rd) {
+        x64_address(b, x64_target(b->op->rd, RAX), offset - next->imm);
+        x64_put(b, b->op->rd, x64_target(b->op->rd, RAX));
+    }
+    b->fused_target = (int32_t)offset & -2;
+    return true;
+}
+
 /* auipc and addi: an address. */
 static bool fuse_auipc(struct target_block *b, const struct rv_op *next)
 {
     int64_t offset = (int64_t)b->slot * 2 + b->op->imm + next->imm;
     unsigned to = x64_target(next->rd, RAX);
 
-    if (next->code >> 1 != RV_INSN_addi || next->rs1 != b->op->rd || offset != (int32_t)offset)
+    if (next->rs1 != b->op->rd || offset != (int32_t)offset)
+        return false;
+    if (next->code >> 1 == RV_INSN_jalr)
+        return fuse_far_jump(b, next, offset);
+    if (next->code >> 1 != RV_INSN_addi || next->rd != b->op->rd)
         return false;
     x64_address(b, to, offset);
     x64_put(b, next->rd, to);
@@ -128,7 +146,7 @@ bool x64_lower_fused(struct target_block *b)
     default: return false;
     }
     next = next_op(b);
-    if (!next || next->rd != b->op->rd)
+    if (!next || (next->rd != b->op->rd && b->op->code >> 1 != RV_INSN_auipc))
         return false;
     switch (b->op->code >> 1) {
     case RV_INSN_slli: fused = fuse_slli(b, next); break;
@@ -140,7 +158,65 @@ bool x64_lower_fused(struct target_block *b)
     return fused;
 }
 
+/* --- zero --- */
+
+void x64_zero_set(struct target_block *b)
+{
+    b->zero_at = b->code.at;
+    b->zero_of = b->op->rd;
+}
+
+bool x64_zero_known(const struct target_block *b, unsigned x)
+{
+    return b->zero_at == b->code.at && b->zero_of == x && !(b->dbt->without & WITHOUT_FUSION);
+}
+
+bool x64_zero_asked(const struct target_block *b)
+{
+    const struct rv_op *next = next_op(b);
+
+    if (!next || next->rs1 != b->op->rd || next->rd != 0 || (b->dbt->without & WITHOUT_FUSION))
+        return false;
+    switch (next->code >> 1) {
+    case OP_beq_near:
+    case OP_bne_near:
+    case RV_INSN_beq:
+    case RV_INSN_bne: return true;
+    default: return false;
+    }
+}
+
 /* --- words --- */
+
+/* Does the instruction give the same whatever the high half of x has? It only computes. */
+static bool asks_low(const struct rv_op *op, unsigned x)
+{
+    switch (op->code >> 1) {
+    case RV_INSN_slli: return op->rs1 == x && (op->imm & 63) >= 32;
+    case RV_INSN_andi: return op->rs1 == x && op->imm >= 0;
+    case RV_INSN_addiw:
+    case RV_INSN_slliw:
+    case RV_INSN_srliw:
+    case RV_INSN_sraiw:
+    case RV_INSN_addw:
+    case RV_INSN_subw:
+    case RV_INSN_mulw: return true;
+    default: return false;
+    }
+}
+
+/*
+ * Nothing stops between the two, as in pairs. Of sums of 16 bits and of characters, for which
+ * gcc emits addw and zext, this saves an instruction of the host.
+ */
+bool x64_is_loose(struct target_block *b)
+{
+    const struct rv_op *next = next_op(b);
+
+    b->loose = next && next->rd == b->op->rd && b->op->rd != RV_REG_SINK &&
+               asks_low(next, b->op->rd) && !(b->dbt->without & WITHOUT_FUSION);
+    return b->loose;
+}
 
 static bool is_word(const struct target_block *b, unsigned x)
 {
@@ -198,7 +274,8 @@ void x64_words(struct target_block *b)
 {
     uint32_t bit = b->op->rd < 32 ? 1u << b->op->rd : 0;
 
-    b->words = makes_word(b) ? b->words | bit : b->words & ~bit;
+    b->words = makes_word(b) && !b->loose ? b->words | bit : b->words & ~bit;
+    b->loose = false;
 }
 
 bool x64_is_word(const struct target_block *b, unsigned x)

@@ -17,19 +17,21 @@ static void lower_addi(struct target_block *b)
         x64_put_imm(b, op->rd, (uint64_t)(int64_t)op->imm);
         return;
     }
-    if (to == RAX && op->rd == op->rs1) {
-        if (op->imm)
+    if (op->rd == op->rs1) {
+        if (!op->imm)
+            return;
+        if (to == RAX)
             x64_mi(&b->code, ALU_ADD, true, x64_guest(op->rd), op->imm);
-        return;
-    } else {
-        from = x64_source(b, op->rs1, to);
-        if (from == to && op->imm)
-            x64_ri(&b->code, ALU_ADD, true, to, op->imm);
-        else if (op->imm)
-            x64_rm(&b->code, X64_LEA, to, X64_MEM(from, op->imm));
         else
-            x64_move(b, to, from);
+            x64_ri(&b->code, ALU_ADD, true, to, op->imm);
+        x64_zero_set(b);
+        return;
     }
+    from = x64_source(b, op->rs1, to);
+    if (op->imm)
+        x64_rm(&b->code, X64_LEA, to, X64_MEM(from, op->imm));
+    else
+        x64_move(b, to, from);
     x64_put(b, op->rd, to);
 }
 
@@ -40,32 +42,54 @@ static void lower_alu_imm(struct target_block *b, enum x64_alu alu)
     x64_get(b, to, b->op->rs1);
     x64_ri(&b->code, alu, true, to, b->op->imm);
     x64_put(b, b->op->rd, to);
+    x64_zero_set(b);
 }
 
-/* 64 bits in `to`, as the sign extension of 32 in `from`. */
+/* zext.b in one, when nobody wants the flags. */
+static void lower_andi(struct target_block *b)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    if (b->op->imm != 0xff || x64_zero_asked(b)) {
+        lower_alu_imm(b, ALU_AND);
+        return;
+    }
+    x64_with(b, X64_MOVZX8, to, b->op->rs1);
+    x64_put(b, b->op->rd, to);
+}
+
+/* rd = the sign extension of 32 bits in `from`, if anybody asks for it. */
 static void put_word(struct target_block *b, unsigned from)
 {
     unsigned to = x64_target(b->op->rd, RAX);
 
+    if (x64_is_loose(b)) {
+        x64_put(b, b->op->rd, from);
+        return;
+    }
     x64_rr(&b->code, X64_MOVSXD, to, from);
     x64_put(b, b->op->rd, to);
 }
 
 static void lower_addiw(struct target_block *b)
 {
-    unsigned from;
+    unsigned to = x64_target(b->op->rd, RAX);
 
     if (b->op->imm == 0 && x64_is_word(b, b->op->rs1)) {
-        x64_put(b, b->op->rd, x64_source(b, b->op->rs1, x64_target(b->op->rd, RAX)));
+        x64_put(b, b->op->rd, x64_source(b, b->op->rs1, to));
         return;
     }
     if (b->op->imm == 0) { /* sext.w */
-        put_word(b, x64_source(b, b->op->rs1, RAX));
-        return;
+        x64_with(b, X64_MOVSXD, to, b->op->rs1);
+        x64_put(b, b->op->rd, to);
+    } else if (b->op->rd == b->op->rs1 && to != RAX) {
+        x64_ri(&b->code, ALU_ADD, false, to, b->op->imm);
+        put_word(b, to);
+        x64_zero_set(b);
+    } else {
+        x64_rm(&b->code, X64_LEA32, to, X64_MEM(x64_source(b, b->op->rs1, RAX), b->op->imm));
+        put_word(b, to);
     }
-    from = x64_source(b, b->op->rs1, RAX);
-    x64_rm(&b->code, X64_LEA32, RAX, X64_MEM(from, b->op->imm));
-    put_word(b, RAX);
 }
 
 static void lower_shift_imm(struct target_block *b, enum x64_shift shift)
@@ -75,6 +99,8 @@ static void lower_shift_imm(struct target_block *b, enum x64_shift shift)
     x64_get(b, to, b->op->rs1);
     x64_shift(&b->code, shift, true, to, b->op->imm & 63);
     x64_put(b, b->op->rd, to);
+    if (b->op->imm & 63) /* by none the flags stay */
+        x64_zero_set(b);
 }
 
 static void lower_shift_word(struct target_block *b, enum x64_shift shift)
@@ -82,14 +108,21 @@ static void lower_shift_word(struct target_block *b, enum x64_shift shift)
     unsigned to = x64_target(b->op->rd, RAX);
 
     if (shift == SHIFT_SHR && (b->op->imm & 31)) { /* never negative */
-        x64_rr(&b->code, X64_MOV32, to, x64_source(b, b->op->rs1, to));
+        x64_with(b, X64_MOV32, to, b->op->rs1);
         x64_shift(&b->code, shift, false, to, b->op->imm & 31);
         x64_put(b, b->op->rd, to);
-        return;
+    } else if (shift == SHIFT_SAR) {
+        if (x64_is_word(b, b->op->rs1))
+            x64_get(b, to, b->op->rs1);
+        else
+            x64_with(b, X64_MOVSXD, to, b->op->rs1);
+        x64_shift(&b->code, shift, true, to, b->op->imm & 31);
+        x64_put(b, b->op->rd, to);
+    } else {
+        x64_get(b, to, b->op->rs1);
+        x64_shift(&b->code, shift, false, to, b->op->imm & 31);
+        put_word(b, to);
     }
-    x64_get(b, RAX, b->op->rs1);
-    x64_shift(&b->code, shift, false, RAX, b->op->imm & 31);
-    put_word(b, RAX);
 }
 
 /* The count's high bits are ignored on both sides. */
@@ -128,8 +161,8 @@ static void lower_set_imm(struct target_block *b, enum x64_cond cc)
     put_flag(b, cc);
 }
 
-/* Two operands, 64 bits; `commutes`: they may change places. */
-static void lower_alu(struct target_block *b, enum x64_op alu, bool commutes)
+/* Two operands; where the result is. `commutes`: they may change places. */
+static unsigned alu(struct target_block *b, enum x64_op how, bool commutes)
 {
     const struct rv_op *op = b->op;
     unsigned to = x64_target(op->rd, RAX);
@@ -144,8 +177,43 @@ static void lower_alu(struct target_block *b, enum x64_op alu, bool commutes)
         }
     }
     x64_get(b, to, one);
-    x64_with(b, alu, to, two);
-    x64_put(b, op->rd, to);
+    x64_with(b, how, to, two);
+    return to;
+}
+
+static void lower_alu(struct target_block *b, enum x64_op op, bool commutes)
+{
+    x64_put(b, b->op->rd, alu(b, op, commutes));
+    if (op != X64_IMUL) /* which leaves ZF undefined */
+        x64_zero_set(b);
+}
+
+static void lower_alu_word(struct target_block *b, enum x64_op op, bool commutes)
+{
+    put_word(b, alu(b, op, commutes));
+    if (op != X64_IMUL32)
+        x64_zero_set(b);
+}
+
+/* neg and negw need no zero. */
+static void lower_sub(struct target_block *b, bool wide)
+{
+    unsigned to = x64_target(b->op->rd, RAX);
+
+    if (b->op->rs1 != 0) {
+        if (wide)
+            lower_alu(b, X64_SUB, false);
+        else
+            lower_alu_word(b, X64_SUB32, false);
+        return;
+    }
+    x64_get(b, to, rs2(b));
+    x64_unary(&b->code, UNARY_NEG, wide, to);
+    if (wide)
+        x64_put(b, b->op->rd, to);
+    else
+        put_word(b, to);
+    x64_zero_set(b);
 }
 
 static void lower_add(struct target_block *b)
@@ -164,23 +232,17 @@ static void lower_add(struct target_block *b)
     }
 }
 
-static void lower_alu_word(struct target_block *b, enum x64_op alu)
-{
-    x64_get(b, RAX, b->op->rs1);
-    x64_with(b, alu, RAX, rs2(b));
-    put_word(b, RAX);
-}
-
 static void lower_add_word(struct target_block *b)
 {
     unsigned one = x64_pin(b->op->rs1), two = x64_pin(rs2(b));
+    unsigned to = x64_target(b->op->rd, RAX);
 
-    if (one == NOT_PINNED || two == NOT_PINNED) {
-        lower_alu_word(b, X64_ADD32);
+    if (one == NOT_PINNED || two == NOT_PINNED || to == one || to == two) {
+        lower_alu_word(b, X64_ADD32, true);
         return;
     }
-    x64_rm(&b->code, X64_LEA32, RAX, X64_INDEXED(one, two, 0, 0));
-    put_word(b, RAX);
+    x64_rm(&b->code, X64_LEA32, to, X64_INDEXED(one, two, 0, 0));
+    put_word(b, to);
 }
 
 static void lower_lui(struct target_block *b)
@@ -254,7 +316,7 @@ static bool lower_m(struct target_block *b, unsigned id)
 {
     switch (id) {
     case RV_INSN_mul: lower_alu(b, X64_IMUL, true); return true;
-    case RV_INSN_mulw: lower_alu_word(b, X64_IMUL32); return true;
+    case RV_INSN_mulw: lower_alu_word(b, X64_IMUL32, true); return true;
     case RV_INSN_mulh: lower_mulh(b, UNARY_IMUL); return true;
     case RV_INSN_mulhu: lower_mulh(b, UNARY_MUL); return true;
     case RV_INSN_mulhsu: lower_mulhsu(b); return true;
@@ -278,7 +340,7 @@ static bool lower_i(struct target_block *b, unsigned id)
     case RV_INSN_sltiu: lower_set_imm(b, CC_B); return true;
     case RV_INSN_xori: lower_alu_imm(b, ALU_XOR); return true;
     case RV_INSN_ori: lower_alu_imm(b, ALU_OR); return true;
-    case RV_INSN_andi: lower_alu_imm(b, ALU_AND); return true;
+    case RV_INSN_andi: lower_andi(b); return true;
     case RV_INSN_slli: lower_shift_imm(b, SHIFT_SHL); return true;
     case RV_INSN_srli: lower_shift_imm(b, SHIFT_SHR); return true;
     case RV_INSN_srai: lower_shift_imm(b, SHIFT_SAR); return true;
@@ -289,7 +351,7 @@ static bool lower_i(struct target_block *b, unsigned id)
     case RV_INSN_lui: lower_lui(b); return true;
     case RV_INSN_auipc: lower_auipc(b); return true;
     case RV_INSN_add: lower_add(b); return true;
-    case RV_INSN_sub: lower_alu(b, X64_SUB, false); return true;
+    case RV_INSN_sub: lower_sub(b, true); return true;
     case RV_INSN_xor: lower_alu(b, X64_XOR, true); return true;
     case RV_INSN_or: lower_alu(b, X64_OR, true); return true;
     case RV_INSN_and: lower_alu(b, X64_AND, true); return true;
@@ -299,7 +361,7 @@ static bool lower_i(struct target_block *b, unsigned id)
     case RV_INSN_slt: lower_set(b, CC_L); return true;
     case RV_INSN_sltu: lower_set(b, CC_B); return true;
     case RV_INSN_addw: lower_add_word(b); return true;
-    case RV_INSN_subw: lower_alu_word(b, X64_SUB32); return true;
+    case RV_INSN_subw: lower_sub(b, false); return true;
     case RV_INSN_sllw: lower_shift(b, X64_SHLX32, true); return true;
     case RV_INSN_srlw: lower_shift(b, X64_SHRX32, true); return true;
     case RV_INSN_sraw: lower_shift(b, X64_SARX32, true); return true;

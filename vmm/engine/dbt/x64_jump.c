@@ -40,14 +40,12 @@ static void find(struct x64_code *c, const struct dbt *d, int32_t offset)
 {
     const int32_t entry = offsetof(struct code_page, entry);
 
-    x64_rorx(c, false, RCX, RAX, 8);
-    x64_ri(c, ALU_AND, false, RCX, (RV_TLB_ENTRIES - 1) << 4);
-    x64_rm(c, X64_ADD, RCX, HART(fetch));
+    x64_fetch_entry(c);
     x64_rr(c, X64_MOV, RDX, RAX);
     x64_ri(c, ALU_AND, true, RDX, -(int32_t)MEM_PAGE_SIZE);
-    x64_rm(c, X64_CMP, RDX, X64_MEM(RCX, offsetof(struct rv_fetch_entry, tag)));
+    x64_rm(c, X64_CMP, RDX, X64_ENTRY(tag));
     x64_jcc(c, CC_NE, d->cache.write + d->stub_leave);
-    x64_rm(c, X64_MOV, RCX, X64_MEM(RCX, offsetof(struct rv_fetch_entry, page)));
+    x64_rm(c, X64_MOV, RCX, X64_ENTRY(page));
     x64_rm(c, X64_STORE, RDX, HART(page_va));
     if (offset >= 0) {
         x64_rm(c, X64_MOV32, RDX, X64_MEM(RCX, entry + offset * 2));
@@ -90,6 +88,10 @@ void x64_jump(struct target_block *b, int32_t target, unsigned steps)
     struct cold *cold;
     uint8_t *site;
 
+    if (!is_near(target) && !(b->dbt->without & WITHOUT_CHAINS)) {
+        x64_chain(b, target, steps, false);
+        return;
+    }
     if (!is_near(target)) {
         x64_address(b, RAX, target);
         budget(b, steps, x64_at(b, b->dbt->stub_leave));
@@ -187,6 +189,10 @@ static enum lowered call_far(struct target_block *b, int32_t target)
 {
     struct x64_code *c = &b->code;
 
+    if (!(b->dbt->without & WITHOUT_CHAINS)) {
+        x64_chain(b, target, b->steps, true);
+        return come_back(b);
+    }
     x64_address(b, RAX, target);
     budget(b, b->steps, x64_at(b, b->dbt->stub_leave));
     x64_push(c, RCX);
@@ -195,15 +201,21 @@ static enum lowered call_far(struct target_block *b, int32_t target)
     return come_back(b);
 }
 
-static enum lowered lower_jal(struct target_block *b, bool near)
+/* To an address that is known. */
+static enum lowered lower_direct(struct target_block *b, int32_t target)
 {
-    int32_t target = jump_target(b, near);
-
     link_register(b);
     if (is_call(b))
         return is_near(target) ? call_near(b, target) : call_far(b, target);
     x64_jump(b, target, b->steps);
     return LOWERED_END;
+}
+
+/* jalr behind an auipc (x64_fuse.c). */
+static enum lowered lower_known(struct target_block *b)
+{
+    b->fused = NULL;
+    return lower_direct(b, b->fused_target);
 }
 
 static enum lowered lower_return(struct target_block *b)
@@ -264,6 +276,8 @@ static enum x64_cond compare(struct target_block *b, enum x64_cond cc)
 {
     unsigned one = b->op->rs1, two = b->op->rd;
 
+    if (two == 0 && (cc == CC_E || cc == CC_NE) && x64_zero_known(b, one))
+        return cc;
     if (two == 0 && x64_pin(one) == NOT_PINNED) {
         x64_mi(&b->code, ALU_CMP, true, x64_guest(one), 0);
     } else if (two == 0) {
@@ -300,9 +314,11 @@ static enum lowered lower_branch(struct target_block *b, enum x64_cond cc, bool 
 bool x64_lower_jump(struct target_block *b, enum lowered *result)
 {
     switch (b->op->code >> 1) {
-    case RV_INSN_jal: *result = lower_jal(b, false); return true;
-    case OP_jal_near: *result = lower_jal(b, true); return true;
-    case RV_INSN_jalr: *result = lower_jalr(b); return true;
+    case RV_INSN_jal: *result = lower_direct(b, jump_target(b, false)); return true;
+    case OP_jal_near: *result = lower_direct(b, jump_target(b, true)); return true;
+    case RV_INSN_jalr:
+        *result = b->op == b->fused ? lower_known(b) : lower_jalr(b);
+        return true;
     case RV_INSN_beq: *result = lower_branch(b, CC_E, false); return true;
     case RV_INSN_bne: *result = lower_branch(b, CC_NE, false); return true;
     case RV_INSN_blt: *result = lower_branch(b, CC_L, false); return true;

@@ -25,6 +25,7 @@ static const char *cold_name(enum cold_kind kind)
     case COLD_GROUP: return "cold-group";
     case COLD_FP: return "cold-fp";
     case COLD_EXIT: return "cold-exit";
+    case COLD_CHAIN: return "cold-chain";
     default: return "cold";
     }
 }

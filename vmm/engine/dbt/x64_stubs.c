@@ -364,7 +364,7 @@ void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code)
     void (*enter)(struct rv_hart *, const uint8_t *);
 
     memcpy(&enter, &stub, sizeof(enter));
-    h->link = NULL;
+    h->link = h->chain = NULL;
     h->code_base = (uintptr_t)d->cache.exec;
     h->page_va = h->pc & RV_PAGE_MASK;
     enter(h, d->cache.exec + code);

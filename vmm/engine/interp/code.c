@@ -16,14 +16,15 @@ static void page_clear(struct code_page *page)
     page->op[PAGE_SLOTS + 1] = end;
 }
 
-void code_page_cold(struct code_page *page)
+void code_page_cold(struct interp *in, struct code_page *page)
 {
     memset(page->entry, 0, sizeof(page->entry));
     memset(page->heat, 0, sizeof(page->heat));
     page->segments = 0;
+    page->stamp = in->stamp < STAMP_LAST ? ++in->stamp : 0;
 }
 
-struct code_page *code_page_new(bool translated)
+struct code_page *code_page_new(void)
 {
     size_t size =
         (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
@@ -31,8 +32,6 @@ struct code_page *code_page_new(bool translated)
 
     if (page)
         page_clear(page);
-    if (page && translated)
-        code_page_cold(page);
     return page;
 }
 
@@ -49,7 +48,7 @@ void code_drop(struct rv_hart *h)
 }
 
 /* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
-static void page_refresh(struct code_page *page, const uint8_t *host, bool translated)
+static void page_refresh(struct interp *in, struct code_page *page, const uint8_t *host)
 {
     uint8_t now[MEM_PAGE_SIZE];
 
@@ -58,8 +57,8 @@ static void page_refresh(struct code_page *page, const uint8_t *host, bool trans
         return;
     memcpy(page->bytes, now, sizeof(now));
     page_clear(page);
-    if (translated)
-        code_page_cold(page);
+    if (in->translator)
+        code_page_cold(in, page);
 }
 
 /* The slot of a key, or the free one where it belongs. */
@@ -80,9 +79,12 @@ static struct code_page *page_make(struct rv_hart *h, uint64_t key, const uint8_
 
     if (in->npages >= CODE_PAGES_MAX)
         code_drop(h);
-    page = code_page_new(in->translator);
+    page = code_page_new();
     if (!page)
         return NULL;
+    page->stamp = 0;
+    if (in->translator)
+        code_page_cold(in, page);
     page->gpa = key & RV_PAGE_MASK;
     page->guarded = key & 1;
     memcpy(page->bytes, host, sizeof(page->bytes));
@@ -103,7 +105,7 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
     if (!slot->key)
         return page_make(h, key, host);
     if (slot->epoch != in->epoch) {
-        page_refresh(slot->page, host, in->translator);
+        page_refresh(in, slot->page, host);
         slot->epoch = in->epoch;
     }
     return slot->page;

@@ -298,6 +298,7 @@ static void fetch_enter(struct rv_hart *h, struct code_page *page)
     rv_tlb_fill(h, &h->fetch->filled, h->pc);
     e->tag = h->pc & RV_PAGE_MASK;
     e->page = page;
+    e->stamp = page->stamp;
 }
 
 /* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
@@ -537,7 +538,7 @@ int interp_hart_create(struct hart *hart)
     in->program = config->start == START_PROGRAM;
     in->kernel = config->start == START_KERNEL;
     in->crowded = !hart->vm->det && config->nharts > host_processors();
-    in->single = code_page_new(false);
+    in->single = code_page_new();
     if (!in->single) {
         free(in);
         return -ENOMEM;

@@ -146,8 +146,17 @@ struct code_page {
     uint32_t entry[PAGE_SLOTS];
     uint8_t heat[PAGE_SLOTS];
     uint64_t segments;
+    /* Of this page with the translations that it has: no other page ever has it, nor this one
+     * when they are forgotten. 0: there are no more, see STAMP_LAST. */
+    uint32_t stamp;
 };
 _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
+
+/*
+ * The last stamp. A guest that rewrites code as fast as it can uses all of them up in some ten
+ * minutes; pages have none from then on.
+ */
+#define STAMP_LAST 0x7fffffffu
 
 #define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
 
@@ -185,6 +194,7 @@ struct interp {
     unsigned npages;
     uint64_t epoch;
     uint64_t refresh_steps;   /* at which all pages are due to be compared with memory again */
+    uint32_t stamp;           /* the last that a page was given */
     struct code_page *single; /* scratch: holds the op of an instruction run on its own */
     uint64_t slow_value;      /* of interp_load_slow's helper */
     bool program;             /* U-mode without a kernel: traps end the VM */
@@ -321,9 +331,12 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
  * guarded.
  */
 struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa);
-struct code_page *code_page_new(bool translated);
-/* Forgets the translations of a page. */
-void code_page_cold(struct code_page *page);
+struct code_page *code_page_new(void);
+/*
+ * Forgets the translations of a page. Fetch entries that lead to it have the old stamp: there
+ * are none, or the caller brings them up to date.
+ */
+void code_page_cold(struct interp *in, struct code_page *page);
 void code_decode(const struct rv_op *op);
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
 void code_drop(struct rv_hart *h);

@@ -117,10 +117,15 @@ struct rv_large {
 
 struct code_page;
 
-/* Fetch side: decoded pages by virtual page. */
-struct __attribute__((aligned(16))) rv_fetch_entry {
+/*
+ * Fetch side: decoded pages by virtual page. `stamp` is the page's own, which translated code
+ * compares without a look at the page: the fields of pages all fall into the same few sets of
+ * the host's caches.
+ */
+struct __attribute__((aligned(32))) rv_fetch_entry {
     uint64_t tag;
     struct code_page *page;
+    uint32_t stamp;
 };
 
 struct rv_fetch {
@@ -163,6 +168,7 @@ struct rv_hart {
     uintptr_t host_sp;      /* the host's stack while no way back of a call is on it */
     uintptr_t code_base;    /* where the code cache is executed */
     const uint8_t *link;    /* and a jump of its that may be linked to h->pc, or NULL */
+    const uint8_t *chain;   /* the same of a jump to another page: where its record stands */
     uint32_t fp_live;       /* 1: the host's FPU has the guest's rounding mode and flags */
     uint32_t mxcsr;         /* on its way to and from the FPU */
     uint64_t f[32];         /* NaN-boxed */
@@ -338,6 +344,8 @@ static inline void rv_tlb_fill(struct rv_hart *h, struct rv_filled *filled, uint
 /* Drops everything, of M-mode and of fetches too. */
 void rv_tlb_flush(struct rv_hart *h);
 void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
+/* Visits every fetch entry of every context that is not empty. */
+void rv_fetch_each(struct rv_hart *h, void (*visit)(struct rv_fetch_entry *entry));
 
 /*
  * sfence.vma: what the walks made of one address, whatever the size of its leaf, in one address

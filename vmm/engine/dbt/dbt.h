@@ -27,8 +27,9 @@
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
 /* privileged work by the interpreter alone, but bits of sstatus */
-#define WITHOUT_SYSTEM 0x20u
-#define WITHOUT_CHAINS 0x40u /* jumps to other pages all go through the fetch table */
+#define WITHOUT_SYSTEM  0x20u
+#define WITHOUT_CHAINS  0x40u /* jumps to other pages all go through the fetch table */
+#define WITHOUT_GUESSES 0x80u /* no load guesses the addend of its page */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -41,6 +42,9 @@ struct dbt {
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
     unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
+    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
+    unsigned guesses; /* the last of rv_hart.guess that code was given */
+    uint64_t renewal; /* the steps at which places may be wrong again */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */

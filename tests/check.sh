@@ -122,8 +122,8 @@ step install bash tests/guest/install.sh build
 step get-guest sh guest/linux/fetch.sh
 step get-firmware sh guest/linux/fetch-firmware.sh
 step get-qemu sh tests/tools/qemu.sh
+step build-bench make -s build/bench-watch build/bench-own build/guest/bench-bare.elf
 step bench bash tests/guest/bench.sh build/tollgate build "${TOLLGATE_CACHE:-.cache}/qemu/qemu-system-riscv64"
-step build-bench make -s build/bench-watch build/guest/bench-bare.elf
 step ratios bash tests/guest/ratios.sh build
 step observe bash tests/guest/observe.sh build/tollgate build/guest
 [ -z "$translator" ] || step observe-dbt bash tests/guest/observe.sh build/hot/tollgate-dbt build/guest

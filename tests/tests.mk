@@ -72,12 +72,15 @@ $(B)/guest/bench-priv.elf: tests/bench/priv.c $(GUEST_LIB_OBJS) guest/lib/kernel
 $(B)/bench-policy: $(B)/obj/tests/bench/policy.o $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/bench-own: $(B)/obj/tests/bench/own.o $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: bench-policy
 bench-policy: all guests $(B)/bench-policy $(B)/guest/bench-null.elf
 	@bash tests/bench/run.sh policy
 
 bench: all guests $(B)/guest/bench-compute.elf $(B)/bench-policy $(B)/guest/bench-null.elf \
-		$(B)/guest/bench-bare.elf $(B)/bench-watch $(B)/guest/bench-priv.elf
+		$(B)/guest/bench-bare.elf $(B)/bench-watch $(B)/bench-own $(B)/guest/bench-priv.elf
 	@bash tests/bench/run.sh $(BENCH)
 
 # The table of calls becomes the released one, when all that this promises is kept.

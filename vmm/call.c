@@ -531,8 +531,8 @@ static inline void call_finish(const struct call_link *by, struct hart *hart, st
 }
 
 /* Apart, since the search needs registers that a plain call would have to save: 0.4 ns. */
-static __attribute__((noinline)) void dispatch_checked(const struct call_slot *slot,
-                                                       struct hart *hart, struct call *c)
+static HOT_WAY __attribute__((noinline)) void
+dispatch_checked(const struct call_slot *slot, struct hart *hart, struct call *c)
 {
     const struct call_link *by;
 

@@ -80,16 +80,8 @@ HOT_WAY void vm_call(struct hart *hart, struct call *call)
         call_make(hart, call);
 }
 
-static HOT_WAY enum gate gate_call(struct hart *hart, struct call *c)
+HOT_WAY enum gate call_settle(struct hart *hart, struct call *c)
 {
-    if (hart->vm->config->start == START_PROGRAM) {
-        c->personality = CALL_PROGRAM;
-        c->fn = c->ext; /* programs put their number in a7 */
-        c->ext = 0;
-    } else {
-        c->personality = c->ext >= TG_EXT_FIRST && c->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
-    }
-    vm_call(hart, c);
     switch (c->disp) {
     case CALL_PARK:
         if (!hart->idle) /* one that waits has given its turn away already */
@@ -105,6 +97,19 @@ static HOT_WAY enum gate gate_call(struct hart *hart, struct call *c)
     /* A hart that waits in its turn (deterministic runs) leaves with the reply committed. */
     default: return hart->idle ? GATE_LEAVE : GATE_CONTINUE;
     }
+}
+
+static HOT_WAY enum gate gate_call(struct hart *hart, struct call *c)
+{
+    if (hart->vm->config->start == START_PROGRAM) {
+        c->personality = CALL_PROGRAM;
+        c->fn = c->ext; /* programs put their number in a7 */
+        c->ext = 0;
+    } else {
+        c->personality = c->ext >= TG_EXT_FIRST && c->ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
+    }
+    vm_call(hart, c);
+    return call_settle(hart, c);
 }
 
 /* The code around the pc, as Linux shows it: the byte at the pc in angle brackets. */

@@ -91,6 +91,13 @@ enum gate vm_gate(struct hart *hart, struct vm_exit *exit);
  */
 void vm_call(struct hart *hart, struct call *call);
 
+/*
+ * What an engine does when a call's handler has answered with c->disp: for those that have
+ * called it without the gate (call_fast). Not for CALL_PASS of a call that the gate has not
+ * seen.
+ */
+enum gate call_settle(struct hart *hart, struct call *c);
+
 const char *exit_kind_name(enum exit_kind kind);
 /* "load page fault": an exception of the guest, by its scause. */
 const char *exit_cause_name(uint64_t cause);

@@ -60,14 +60,17 @@ enum hart_yield {
 struct phases;
 
 struct hart {
+    /* What every exit looks at comes first: behind a host's kernel each line is a miss. */
     struct vm *vm;
     unsigned index;     /* 0..nharts-1, equal to its hart ID */
     unsigned watch;     /* WATCH_* (observe.h): what the engine tells; fixed before it runs */
     void *engine_state; /* the engine's own */
     const struct bus_claim *claim; /* of the device that it accessed last, or NULL (bus.c) */
 
-    _Atomic uint32_t requests; /* HART_REQ_* */
-    _Atomic bool in_guest;     /* inside engine->run, where only requests reach it */
+    _Atomic uint32_t requests;  /* HART_REQ_* */
+    _Atomic bool in_guest;      /* inside engine->run, where only requests reach it */
+    struct phases *phases;      /* or NULL: nobody takes time stamps (phases.h) */
+    uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
 
     /* Below: under lock. Lock order: a hart's lock is the last of all, and only one is held. */
     pthread_mutex_t lock;
@@ -89,10 +92,8 @@ struct hart {
 
     pthread_t thread;
     bool thread_started;
-    uint64_t exits[EXIT_KINDS]; /* written by the hart's thread only */
     _Atomic uint64_t events[HART_EVENTS];
-    struct phases *phases; /* or NULL: nobody takes time stamps (phases.h) */
-    uint64_t steps;        /* brought up to date when run returns */
+    uint64_t steps; /* brought up to date when run returns */
     uint64_t instret;
 };
 

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "vmm/exit.h"
 
 #define NS_PER_S  1000000000u
 #define HUGE_PAGE (UINT64_C(2) << 20)
@@ -51,7 +52,7 @@ static ssize_t real_write(struct host *host, int fd, const void *buf, size_t len
     return n < 0 ? -errno : n;
 }
 
-uint64_t host_cycles(void)
+HOT_WAY uint64_t host_cycles(void)
 {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();

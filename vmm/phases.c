@@ -12,7 +12,7 @@ const char *phase_name(enum phase phase)
 {
     static const char *const names[PHASES] = {
         [PHASE_LEAVE] = "leave", [PHASE_DISPATCH] = "dispatch", [PHASE_HANDLER] = "handler",
-        [PHASE_ENTER] = "enter", [PHASE_ROUND] = "round",
+        [PHASE_ENTER] = "enter", [PHASE_OWN] = "own",           [PHASE_ROUND] = "round",
     };
 
     return phase < PHASES ? names[phase] : "unknown";
@@ -108,6 +108,12 @@ static uint32_t cycles_between(uint64_t from, uint64_t to, uint64_t overhead)
     return from == 0 || to < from ? PHASE_NONE : cycles_kept(to - from, overhead);
 }
 
+/* Stamps whose time is in what an exit took in all: GATE's, ENTER's, and the handler's. */
+static uint64_t own_stamps(const uint64_t *at)
+{
+    return 2 + (at[MARK_HANDLER] != 0) + (at[MARK_DONE] != 0);
+}
+
 static void exit_keep(struct phases *phases, struct phase_row *row, size_t n)
 {
     const uint64_t *at = phases->at, overhead = phases->overhead;
@@ -117,6 +123,8 @@ static void exit_keep(struct phases *phases, struct phase_row *row, size_t n)
     row->cycles[PHASE_DISPATCH][n] = cycles_between(phases->looked, at[MARK_HANDLER], overhead);
     row->cycles[PHASE_HANDLER][n] = cycles_between(at[MARK_HANDLER], at[MARK_DONE], overhead);
     row->cycles[PHASE_ENTER][n] = cycles_between(at[MARK_DONE], at[MARK_ENTER], overhead);
+    row->cycles[PHASE_OWN][n] =
+        ours < PHASE_NONE ? cycles_kept(ours, own_stamps(at) * overhead) : PHASE_NONE;
     row->cycles[PHASE_ROUND][n] =
         phases->last_row == row && at[MARK_LEAVE] >= phases->recorded
             ? cycles_kept(at[MARK_LEAVE] - phases->recorded + ours, MARKS * overhead)

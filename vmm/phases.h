@@ -30,6 +30,7 @@ enum phase {
     PHASE_DISPATCH,
     PHASE_HANDLER,
     PHASE_ENTER,
+    PHASE_OWN, /* the four together, sample by sample */
     PHASE_ROUND,
     PHASES,
 };

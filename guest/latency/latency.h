@@ -35,7 +35,9 @@ struct crossing {
     bool noisy;   /* it writes to the console: fewer samples */
 };
 
+/* An architecture's own; a row without a name ends them. */
 extern const struct crossing crossings[];
+extern const struct crossing tasks[]; /* the ways of doing the task */
 
 /* The loop alone. */
 uint64_t empty_run(uint64_t n);
@@ -43,13 +45,12 @@ uint64_t empty_run(uint64_t n);
 /* Finds what crossings need, once. */
 void crossings_init(const void *dtb);
 
-/* The sum that all three ways of doing the task compute; U-mode runs it as well. */
+/* The sum that all ways of doing the task compute; U-mode runs it as well. */
 uint64_t task(const uint8_t *data, uint64_t size);
 uint64_t task_direct_run(uint64_t n);
-uint64_t task_call_run(uint64_t n);
-uint64_t task_chain_run(uint64_t n);
-/* Crossings between U-mode and S-mode, there and back two, that the last run took in all. */
-uint64_t task_crossings(void);
+extern uint8_t task_data[TASK_SIZE];
+/* Crossings between the modes, there and back two, that the last run of a task took in all. */
+extern uint64_t task_crossed;
 /* NULL, or why U-mode cannot be used. */
 const char *user_missing(void);
 

@@ -114,7 +114,7 @@ static void crossing_measure(const char *kind, const char *name, uint64_t (*run)
     uint64_t crossed;
 
     samples_take(run, n, count);
-    crossed = task_crossings();
+    crossed = task_crossed;
     print("%s@latency {\"%s\":\"%s\",\"batch\":%lu,\"per\":%u,", noisy ? "\n" : "", kind, name,
           n, per);
     if (!strcmp(kind, "task"))
@@ -126,30 +126,16 @@ static void crossing_measure(const char *kind, const char *name, uint64_t (*run)
     print("}\n");
 }
 
-static void crossings_measure(void)
+static void crossings_measure(const char *kind, const struct crossing *list)
 {
-    for (const struct crossing *c = crossings; c->name; c++) {
+    for (const struct crossing *c = list; c->name; c++) {
         const char *why = c->missing ? c->missing() : NULL;
 
         if (why)
-            missing_print("call", c->name, why);
+            missing_print(kind, c->name, why);
         else
-            crossing_measure("call", c->name, c->run, c->per, c->noisy);
+            crossing_measure(kind, c->name, c->run, c->per, c->noisy);
     }
-}
-
-static void tasks_measure(void)
-{
-    const char *why = user_missing();
-
-    crossing_measure("task", "direct", task_direct_run, 1, false);
-    if (why) {
-        missing_print("task", "call", why);
-        missing_print("task", "messages", why);
-        return;
-    }
-    crossing_measure("task", "call", task_call_run, 1, false);
-    crossing_measure("task", "messages", task_chain_run, 1, false);
 }
 
 /* --- indirect cost --- */
@@ -286,8 +272,8 @@ int guest_main(const void *dtb)
     if (fdt_bootarg(dtb, "latency-phases")) {
         phases_run();
     } else if (!indirect_only(dtb)) {
-        crossings_measure();
-        tasks_measure();
+        crossings_measure("call", crossings);
+        crossings_measure("task", tasks);
         indirect_measure();
     }
     print("@latency {\"end\":true}\n");

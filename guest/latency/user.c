@@ -7,26 +7,12 @@
 _Static_assert(offsetof(struct context, pc) == CONTEXT_PC, "user.S saves the pc here");
 
 #define STACK_SIZE 1024
-#define FNV_BASIS  0xcbf29ce484222325u
-#define FNV_PRIME  0x100000001b3u
 
 static uint8_t stack[3][STACK_SIZE] __attribute__((aligned(16)));
 static struct context client, forwarder, worker;
-static uint8_t task_data[TASK_SIZE];
-static uint64_t crossings_seen;
 static bool failed;
 
 uint64_t left_value; /* user.S reads it */
-
-/* FNV-1a, as something that takes a while and whose result nobody can guess. */
-__attribute__((noinline)) uint64_t task(const uint8_t *data, uint64_t size)
-{
-    uint64_t sum = FNV_BASIS;
-
-    for (uint64_t i = 0; i < size; i++)
-        sum = (sum ^ data[i]) * FNV_PRIME;
-    return sum;
-}
 
 /* A message is two words, and carries what a0 and a1 hold. */
 static struct context *send(struct context *from)
@@ -49,7 +35,7 @@ static struct context *reply(struct context *from)
 
 struct context *user_trap(struct context *context, uint64_t cause)
 {
-    crossings_seen += 2;
+    task_crossed += 2;
     if (cause == CAUSE_USER_ECALL) {
         switch (context->x[17]) {
         case USER_TASK:
@@ -68,13 +54,17 @@ struct context *user_trap(struct context *context, uint64_t cause)
 
 static uint64_t client_run(void (*code)(void), uint64_t n)
 {
+    uint64_t ticks;
+
     client = (struct context){.pc = (uintptr_t)code, .peer = &forwarder};
     client.x[2] = (uintptr_t)(stack[0] + STACK_SIZE);
     client.x[10] = n;
     client.x[11] = (uintptr_t)task_data;
     client.x[12] = TASK_SIZE;
-    crossings_seen = 0;
-    return user_enter(&client);
+    task_crossed = 0;
+    ticks = user_enter(&client);
+    task_crossed -= task_crossed < 2 ? task_crossed : 2; /* USER_LEAVE is not the task's */
+    return ticks;
 }
 
 /* A server that waits for its first message. */
@@ -90,36 +80,16 @@ uint64_t user_null_run(uint64_t n)
     return client_run(user_null, n);
 }
 
-uint64_t task_direct_run(uint64_t n)
-{
-    uint64_t start, sum = 0;
-
-    crossings_seen = 0;
-    start = csr_read(time);
-    for (uint64_t i = 0; i < n; i++) {
-        __asm__ volatile("" : : : "memory"); /* or the sum would be computed once */
-        sum ^= task(task_data, TASK_SIZE);
-    }
-    __asm__ volatile("" : : "r"(sum));
-    return csr_read(time) - start;
-}
-
-uint64_t task_call_run(uint64_t n)
+static uint64_t task_call_run(uint64_t n)
 {
     return client_run(user_task, n);
 }
 
-uint64_t task_chain_run(uint64_t n)
+static uint64_t task_chain_run(uint64_t n)
 {
     server_prepare(&forwarder, server_forward, stack[1] + STACK_SIZE);
     server_prepare(&worker, server_task, stack[2] + STACK_SIZE);
     return client_run(user_chain, n);
-}
-
-/* The two of USER_LEAVE are not the task's. */
-uint64_t task_crossings(void)
-{
-    return crossings_seen > 2 ? crossings_seen - 2 : 0;
 }
 
 const char *user_missing(void)
@@ -133,3 +103,10 @@ const char *user_missing(void)
     }
     return failed ? "U-mode cannot run here, or may not read the time" : NULL;
 }
+
+const struct crossing tasks[] = {
+    {"direct",   task_direct_run, NULL,         1, false},
+    {"call",     task_call_run,   user_missing, 1, false},
+    {"messages", task_chain_run,  user_missing, 1, false},
+    {NULL,       NULL,            NULL,         0, false},
+};

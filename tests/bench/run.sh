@@ -2,7 +2,7 @@
 # run.sh: `make bench`: how fast Tollgate is, side by side with QEMU 10 where both can do the work.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle; all but idle without arguments
+#   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle, priv, own; the first six without arguments
 #
 # BENCH_ENGINE (auto) is Tollgate's engine; which one that is, stands in the output.
 # Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
@@ -229,18 +229,25 @@ priv() {
 		}' "$work/priv"
 }
 
+# The monitor's own part of a crossing, by its time stamps: of an x86-64 guest on /dev/kvm, and of a RISC-V one.
+own() {
+	printf '\nown: from the exit to the next entry\n'
+	"${pin[@]}" "$build/bench-own" "$build/guest/x86-latency.elf" $((3 * runs)) --engine kvm || echo '  n/a on this host'
+	"${pin[@]}" "$build/bench-own" "$build/guest/latency.elf" $((3 * runs)) --engine "${BENCH_ENGINE:-auto}"
+}
+
 # The table beside QEMU, a script of its own.
 ratios() {
 	bash tests/bench/ratios.sh
 }
 
 [ -x "$tollgate" ] || { echo "bench: there is no $tollgate; run make" >&2; exit 2; }
-[ -x "$qemu" ] || sh tests/tools/qemu.sh || echo 'bench: no QEMU here: its side is left out' >&2
+[ -x "$qemu" ] || [ "$*" = own ] || sh tests/tools/qemu.sh || echo 'bench: no QEMU here: its side is left out' >&2
 [ "$*" = ratios ] || machine # that one says more
 [ $# -gt 0 ] || set -- ratios compute policy start boot smp
 for section; do
 	case $section in
-	ratios | compute | policy | start | boot | smp | idle | priv) "$section" ;;
-	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle, priv" >&2; exit 2 ;;
+	ratios | compute | policy | start | boot | smp | idle | priv | own) "$section" ;;
+	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle, priv, own" >&2; exit 2 ;;
 	esac
 done

@@ -15,6 +15,7 @@ limit=120 # seconds until what hangs is ended
 [ $# -ge 2 ] || { echo 'usage: bench.sh TOLLGATE BUILDDIR [QEMU]' >&2; exit 2; }
 tollgate=$(realpath "$1")
 guest=$(realpath "$2")/guest/latency.elf
+own=$(realpath "$2")/bench-own
 qemu=${3:-}
 if [ ! -x "$tollgate" ] || [ ! -e "$guest" ]; then
 	echo "bench.sh: build Tollgate and its guests first" >&2
@@ -144,6 +145,27 @@ ends 'a guest that is no ELF' 65 '' calls --quick --guest hello.txt --json - -- 
 verdict 'its help lists its options' "$(for o in --json --html --compare --threshold --parse --quick; do
 	grep -q -e "$o" out || echo "$o is missing"; done)"
 verdict 'the man page has it' "$("$tollgate" help --man | grep -q 'bench' || echo 'it is missing')"
+
+# --- the monitor's own part, many runs in one program (make build/bench-own) ---
+
+holds 'its own part is told' a.json '.phases.calls[] | select(.name == "tg.base.null") | .own.p50 > 0 and .own.samples > 100'
+if [ -x "$own" ]; then
+	status=0
+	timeout -k 5 "$limit" "$own" "$guest" 2 --engine interp >out 2>err </dev/null || status=$?
+	verdict 'bench-own measures both ways' "$([ "$status" -eq 0 ] && [ "$(grep -cE '^  tg\.base\.null( +[0-9]+\.[0-9]){6}$' out)" -eq 2 ] ||
+		echo "status $status, or not two rows of six figures")"
+	for words in '' "$guest 0" "$guest 1001"; do
+		status=0
+		# shellcheck disable=SC2086 # several words
+		"$own" $words >out 2>err || status=$?
+		verdict "bench-own refuses '${words##*/}'" "$([ "$status" -eq 2 ] && grep -q usage err || echo "status $status")"
+	done
+	status=0
+	"$own" "$guest" 1 --nosuch >out 2>err || status=$?
+	verdict 'bench-own passes on what run says' "$([ "$status" -eq 1 ] && grep -q 'unknown option' err || echo "status $status")"
+else
+	echo 'skip bench-own (it was not built)'
+fi
 
 # --- the same probe under another monitor ---
 

@@ -89,6 +89,143 @@ static void test_call(void)
     vcpu_end();
 }
 
+/* --- calls without the gate --- */
+
+#define EXT 0x7700u
+
+static enum call_disp answer; /* of the handler below */
+static int64_t answer_error;
+static unsigned handled;
+
+static enum call_disp test_handler(void *self, struct hart *hart, struct call *c)
+{
+    (void)self;
+    (void)hart;
+    CU_ASSERT_EQUAL(c->personality, CALL_SBI);
+    CU_ASSERT_EQUAL(c->ext, EXT);
+    CU_ASSERT_EQUAL(c->error, 0);
+    CU_ASSERT_EQUAL(c->value, 0);
+    CU_ASSERT_PTR_NULL(c->buf);
+    handled++;
+    c->value = c->arg[0] + 10 * c->arg[1] + 100 * c->arg[2] + 1000 * c->arg[3] +
+               10000 * c->arg[4] + 100000 * c->arg[5];
+    c->error = answer_error;
+    return answer;
+}
+
+static const struct call_desc test_calls[] = {
+    {.name = "test.call",
+     .personality = CALL_SBI,
+     .ext = EXT,
+     .handler = test_handler,
+     .errors = CALL_CONTRACT | CALL_ERROR(SBI_ERR_DENIED)},
+};
+static const struct module test_module = {.name = "test", .calls = test_calls, .ncalls = 1};
+
+static void test_call_make(void)
+{
+    vcpu_make();
+    CU_ASSERT_EQUAL_FATAL(fixture_add(&f, &test_module, NULL, NULL), 0);
+    call_index_destroy(&f.vm);
+    CU_ASSERT_EQUAL_FATAL(call_index_build(&f.vm, &f.err), 0);
+    answer = CALL_RET2;
+    answer_error = 0;
+    handled = 0;
+}
+
+static enum gate test_call_ring(void)
+{
+    struct kvm_regs *regs = kvm_regs(&k);
+
+    io_set(KVM_EXIT_IO_OUT, TG_X86_PORT_CALL, 4, 1);
+    k.run->kvm_dirty_regs = 0;
+    regs->rax = EXT;
+    regs->r11 = 0;
+    regs->rdi = 1;
+    regs->rsi = 2;
+    regs->rcx = 3;
+    regs->r8 = 4;
+    regs->r9 = 5;
+    regs->r10 = 6;
+    regs->rdx = 7;
+    return kvm_exit_deliver(&k, 0);
+}
+
+/* Whatever the handler answers, a plain call ends as it does by the gate. */
+static void test_call_plain(void)
+{
+    static const struct {
+        enum call_disp answer;
+        int64_t error;
+        enum gate gate;
+        int64_t rax;
+        uint64_t rdx;
+    } rows[] = {
+        {CALL_RET2,    0,              GATE_CONTINUE, 0,                     654321},
+        {CALL_RET1,    0,              GATE_CONTINUE, 0,                     7     },
+        {CALL_RET2,    SBI_ERR_DENIED, GATE_CONTINUE, SBI_ERR_DENIED,        654321},
+        {CALL_PASS,    0,              GATE_CONTINUE, SBI_ERR_NOT_SUPPORTED, 0     },
+        {CALL_TRAP,    0,              GATE_CONTINUE, SBI_ERR_FAILED,        0     },
+        {CALL_PARK,    0,              GATE_PARK,     EXT,                   7     },
+        {CALL_STOPPED, 0,              GATE_LEAVE,    EXT,                   7     },
+    };
+
+    for (unsigned slow = 0; slow < 2; slow++)
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            test_call_make();
+            f.config.slow_calls = slow;
+            answer = rows[i].answer;
+            answer_error = rows[i].error;
+            CU_ASSERT_EQUAL(test_call_ring(), rows[i].gate);
+            CU_ASSERT_EQUAL(k.call[EXT % KVM_CALLS].plain, !slow);
+            CU_ASSERT_EQUAL((int64_t)kvm_regs(&k)->rax, rows[i].rax);
+            CU_ASSERT_EQUAL(kvm_regs(&k)->rdx, rows[i].rdx);
+            CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 1);
+            CU_ASSERT_EQUAL(f.vm.breaches, 0);
+            vcpu_end();
+        }
+}
+
+/* Where a call leads is asked again when that may have changed, and calls do not mix. */
+static void test_call_epoch(void)
+{
+    struct kvm_call *known = &k.call[EXT % KVM_CALLS];
+
+    test_call_make();
+    CU_ASSERT_EQUAL(test_call_ring(), GATE_CONTINUE);
+    CU_ASSERT_TRUE(known->plain);
+    f.config.slow_calls = true;
+    CU_ASSERT_EQUAL(test_call_ring(), GATE_CONTINUE);
+    CU_ASSERT_TRUE(known->plain); /* nobody has said that something changed */
+    call_epoch_bump(&f.vm);
+    CU_ASSERT_EQUAL(test_call_ring(), GATE_CONTINUE);
+    CU_ASSERT_FALSE(known->plain);
+    CU_ASSERT_EQUAL(handled, 3);
+    /* Another call of the same slot, then the first again. */
+    kvm_regs(&k)->rax = EXT + KVM_CALLS;
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    CU_ASSERT_EQUAL((int64_t)kvm_regs(&k)->rax, SBI_ERR_NOT_SUPPORTED);
+    CU_ASSERT_EQUAL(test_call_ring(), GATE_CONTINUE);
+    CU_ASSERT_EQUAL(kvm_regs(&k)->rdx, 654321);
+    CU_ASSERT_EQUAL(handled, 4);
+    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 5);
+    vcpu_end();
+}
+
+#ifndef CALL_STRICT
+/* An error that the row does not list is the module's bug, here too. */
+static void test_call_breach(void)
+{
+    test_call_make();
+    answer_error = SBI_ERR_INVALID_ADDRESS;
+    CU_ASSERT_EQUAL(test_call_ring(), GATE_CONTINUE);
+    CU_ASSERT_EQUAL((int64_t)kvm_regs(&k)->rax, SBI_ERR_FAILED);
+    CU_ASSERT_EQUAL(f.vm.breaches, 1);
+    f.vm.breaches = 0; /* or the fixture would end the test */
+    vcpu_end();
+}
+#endif
+
 /* The doorbell's port in another way is a port of nobody. */
 static void test_not_a_call(void)
 {
@@ -207,6 +344,12 @@ void suite_kvm_x86(void)
     CU_pSuite suite = CU_add_suite("kvm-x86", NULL, NULL);
 
     CU_add_test(suite, "a call by the doorbell", test_call);
+    CU_add_test(suite, "plain calls end as they do by the gate", test_call_plain);
+    CU_add_test(suite, "where calls lead is asked again when it may have changed",
+                test_call_epoch);
+#ifndef CALL_STRICT
+    CU_add_test(suite, "a plain call that breaks its contract", test_call_breach);
+#endif
     CU_add_test(suite, "what is no call", test_not_a_call);
     CU_add_test(suite, "ports", test_ports);
     CU_add_test(suite, "MMIO", test_mmio);

@@ -227,9 +227,9 @@ static void calls_section(FILE *out, const json_t *result)
 
 static void phases_section(FILE *out, const json_t *result)
 {
-    static const char *const heads[] = {"p50, ns",   "leave", "dispatch",  "handler",
-                                        "enter",     "round", "round p99", "round p99.9",
-                                        "round max", NULL};
+    static const char *const heads[] = {"p50, ns",     "leave",     "dispatch", "handler",
+                                        "enter",       "own",       "round",    "round p99",
+                                        "round p99.9", "round max", NULL};
     const json_t *phases = json_object_get(result, "phases");
     json_t *entry;
     size_t i;
@@ -237,7 +237,9 @@ static void phases_section(FILE *out, const json_t *result)
     section_begin(
         out, "Where the time goes",
         "The monitor&rsquo;s own time stamps, each call by itself, in a run of its own; "
-        "the bars show shares of the sum at their right. &ldquo;Round&rdquo; is from one "
+        "the bars show shares of the sum at their right. &ldquo;Own&rdquo; is the four "
+        "together, "
+        "exit by exit. &ldquo;Round&rdquo; is from one "
         "exit to the next, with the guest&rsquo;s own instructions between them. Taking the "
         "stamps keeps the processor from overlapping the phases, so together they are more "
         "than "
@@ -256,7 +258,7 @@ static void phases_section(FILE *out, const json_t *result)
         const json_t *round = json_object_get(entry, "round");
 
         cell_name(out, string_at(entry, "name"));
-        for (size_t j = 1; j < 6; j++) {
+        for (size_t j = 1; j < 7; j++) {
             double p50 = result_p50(json_object_get(entry, heads[j]));
 
             if (p50 < 0)

@@ -98,14 +98,15 @@ static void table_print(FILE *out, const json_t *result, const char *array, cons
 
 static void phases_print(FILE *out, const json_t *result)
 {
-    static const char *const columns[] = {"leave", "dispatch", "handler", "enter", "round"};
+    static const char *const columns[] = {"leave", "dispatch", "handler",
+                                          "enter", "own",      "round"};
     const json_t *phases = json_object_get(result, "phases"), *calls;
     char text[NUMBER_TEXT];
     json_t *entry;
     size_t i;
 
-    fprintf(out, "\n%-36s %9s %9s %9s %9s %9s %9s\n", "where the time goes, ns (p50)", "leave",
-            "dispatch", "handler", "enter", "round", "max round");
+    fprintf(out, "\n%-36s %9s %9s %9s %9s %9s %9s %9s\n", "where the time goes, ns (p50)",
+            "leave", "dispatch", "handler", "enter", "own", "round", "max round");
     if (result_na(phases) != NULL)
         fprintf(out, "  n/a: %s\n", result_na(phases));
     calls = json_object_get(phases, "calls");

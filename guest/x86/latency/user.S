@@ -4,7 +4,10 @@
 
     .text
 
-/* uint64_t user_go(void (*code)(void), uint64_t n): runs code in privilege 3 with r8 = n, until an undefined opcode. */
+/*
+ * void user_go(void (*code)(void), uint64_t n): runs code in privilege 3 with r8 = n calls to make and r10 = 0 calls
+ * that have arrived, until an exception. rax is then the ticks that they took.
+ */
     .global user_go
 user_go:
     push    %rbx
@@ -15,6 +18,7 @@ user_go:
     push    %r15
     mov     %rsp, user_tss + TSS_RSP0(%rip)
     mov     %rsi, %r8
+    xor     %r10d, %r10d
     push    $USER_DATA
     lea     user_stack_top(%rip), %rax
     push    %rax
@@ -23,17 +27,23 @@ user_go:
     push    %rdi
     iretq
 
-/* An undefined opcode: rax is the result when it is ud2, else the instruction is not there: -1. */
-    .global user_leave
-user_leave:
-    mov     (%rsp), %rdx
-    cmpw    $0x0b0f, (%rdx)
-    je      1f
-/* A protection fault: the way back is not there. */
-    .global user_fail
-user_fail:
-    mov     $-1, %rax
-1:  mov     user_tss + TSS_RSP0(%rip), %rsp
+/* Exceptions, of the code or of the handlers below: what is on the stack is kept, and user_go returns. */
+    .global user_undefined, user_protection
+user_undefined:
+    push    $0
+    movq    $VECTOR_UNDEFINED, user_end + END_VECTOR(%rip)
+    jmp     1f
+user_protection:
+    movq    $VECTOR_PROTECTION, user_end + END_VECTOR(%rip)
+1:  mov     %rax, user_end + END_TICKS(%rip)
+    mov     %r10, user_end + END_ARRIVED(%rip)
+    popq    user_end + END_ERROR(%rip)
+    popq    user_end + END_RIP(%rip)
+    popq    user_end + END_CS(%rip)
+    popq    user_end + END_RFLAGS(%rip)
+    popq    user_end + END_RSP(%rip)
+    popq    user_end + END_SS(%rip)
+    mov     user_tss + TSS_RSP0(%rip), %rsp
     mov     $KERNEL_DATA, %ecx
     mov     %ecx, %ss
     pop     %r15
@@ -44,13 +54,16 @@ user_fail:
     pop     %rbx
     ret
 
-/* The empty system calls, as quick as a kernel can be. */
+/* The empty system calls, as quick as a kernel can be: each counts itself, so that who measures knows that it came. */
     .global user_on_int80, user_on_syscall, user_on_sysenter
 user_on_int80:
+    inc     %r10
     iretq
 user_on_syscall:
+    inc     %r10
     sysretq
 user_on_sysenter:
+    inc     %r10
     sysexitq
 
     .macro begin
@@ -80,6 +93,7 @@ user_syscall:
     begin
     syscall
     end
+/* sysexit goes to rdx, with the stack of rcx. */
 user_sysenter:
     begin
     lea     2f(%rip), %rdx
@@ -91,5 +105,9 @@ user_sysenter:
     .bss
     .balign 16
     .skip   1024
+    .global user_stack_top
 user_stack_top:
+    .skip   512
+    .global user_sysenter_stack
+user_sysenter_stack:
     .section .note.GNU-stack, "", @progbits

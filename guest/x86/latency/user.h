@@ -21,25 +21,58 @@
 #define VECTOR_PROTECTION 13
 #define VECTOR_NULL       0x80
 
-#define USER_FAILED UINT64_MAX
+/* struct user_end, for user.S. */
+#define END_TICKS   0
+#define END_ARRIVED 8
+#define END_ERROR   16
+#define END_RIP     24
+#define END_CS      32
+#define END_RFLAGS  40
+#define END_RSP     48
+#define END_SS      56
+#define END_VECTOR  64
 
 #ifndef __ASSEMBLER__
 
+#include <stddef.h>
 #include <stdint.h>
 
-void user_init(void);
-/* Ticks of n system calls; USER_FAILED when the processor does not know the instruction. */
-uint64_t user_loop(void (*code)(void), uint64_t n);
-uint64_t user_go(void (*code)(void), uint64_t n); /* user.S */
-void user_leave(void), user_fail(void);
-void user_on_int80(void), user_on_syscall(void), user_on_sysenter(void);
-void user_int80(void), user_syscall(void), user_sysenter(void);
+/* How the code in privilege 3 ended: by an exception, which is ud2 behind its last call. */
+struct user_end {
+    uint64_t ticks;                          /* that its calls took */
+    uint64_t arrived;                        /* calls that the kernel has seen */
+    uint64_t error, rip, cs, flags, rsp, ss; /* what the processor put on the stack */
+    uint64_t vector;
+};
 
-/* NULL, or why the way is not there: sysenter in 64-bit mode is Intel's, and a KVM that
- * emulates instructions may not know int. */
+void user_init(void);
+
+/* struct crossing has the contracts. A call that does not arrive, or comes back wrong, ends
+ * the guest. */
+uint64_t int80_run(uint64_t n);
+uint64_t sysenter_run(uint64_t n);
+uint64_t syscall_run(uint64_t n);
+
+/*
+ * NULL, or why a call by it does not arrive and come back: sysenter in 64-bit mode is Intel's,
+ * and a KVM that emulates instructions may not know them.
+ */
 const char *int80_missing(void);
 const char *sysenter_missing(void);
 const char *syscall_missing(void);
+
+/* --- user.S --- */
+
+extern struct user_end user_end;
+/* Runs code in privilege 3 until an exception; how it ended is in user_end. */
+void user_go(void (*code)(void), uint64_t n);
+/* Gates: what ends it. */
+void user_undefined(void), user_protection(void);
+/* Gates: an empty system call each, that counts itself. */
+void user_on_int80(void), user_on_syscall(void), user_on_sysenter(void);
+/* Code for privilege 3: n calls. */
+void user_int80(void), user_syscall(void), user_sysenter(void);
+extern char user_stack_top[], user_sysenter_stack[];
 
 #endif
 #endif

@@ -191,14 +191,12 @@ static int hart_fill(struct kvm_hart *k)
 
 static int kvm_hart_create(struct hart *hart)
 {
-    struct kvm_hart *k = calloc(1, sizeof(*k));
+    struct kvm_hart *k = aligned_alloc(_Alignof(struct kvm_hart), sizeof(*k));
     int rc;
 
     if (!k)
         return -ENOMEM;
-    k->hart = hart;
-    k->vm = kvm_vm_of(hart->vm);
-    k->fd = -1;
+    *k = (struct kvm_hart){.hart = hart, .vm = kvm_vm_of(hart->vm), .fd = -1};
     hart->engine_state = k;
     rc = hart_fill(k);
     if (rc != 0)

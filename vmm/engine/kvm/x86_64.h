@@ -22,15 +22,28 @@ enum kvm_pending {
     PENDING_MMIO,
 };
 
+/*
+ * Where a call leads that need not take the gate (call_fast, call.h); its line in the cache is
+ * all that finding it takes.
+ */
+struct kvm_call {
+    uint64_t ext, fn;
+    struct call_way way; /* its epoch counts even when the call is not plain */
+    bool plain;
+} __attribute__((aligned(64)));
+
+#define KVM_CALLS 4u
+
 struct kvm_hart {
     struct hart *hart;
-    struct kvm_vm *vm;
-    int fd;
     struct kvm_run *run;
-    _Atomic int thread; /* inside run: host_thread_self(); else 0 */
+    int fd;
     enum kvm_pending pending;
     /* Registers of the last exit: in run->s.regs, where the kernel puts them by itself. */
-    uint64_t last_rip; /* at the last exit that was no fault */
+    uint64_t last_rip;  /* at the last exit that was no fault */
+    _Atomic int thread; /* inside run: host_thread_self(); else 0 */
+    struct kvm_vm *vm;
+    struct kvm_call call[KVM_CALLS];
 };
 
 static inline struct kvm_hart *kvm_hart_of(struct hart *hart)

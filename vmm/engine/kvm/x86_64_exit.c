@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "guest/abi/sbi.h"
+#include "guest/abi/tg.h"
 #include "guest/abi/x86.h"
 #include "vmm/phases.h"
 
@@ -142,38 +143,86 @@ static HOT_WAY void call_commit(struct kvm_hart *k, const struct call *c)
 {
     struct kvm_regs *regs = kvm_regs(k);
 
-    switch (c->disp) {
-    case CALL_RET2: regs->rdx = c->value; __attribute__((fallthrough));
-    case CALL_RET1: regs->rax = (uint64_t)c->error; break;
-    case CALL_TRAP: /* RISC-V's exceptions have no meaning here */
+    if (__builtin_expect(c->disp <= CALL_RET1, 1)) {
+        regs->rax = (uint64_t)c->error;
+        if (c->disp == CALL_RET2)
+            regs->rdx = c->value;
+    } else if (c->disp == CALL_TRAP) { /* RISC-V's exceptions have no meaning here */
         regs->rax = (uint64_t)(int64_t)SBI_ERR_FAILED;
         regs->rdx = 0;
-        break;
-    case CALL_PARK: /* nothing has happened: again from the OUT on */
+    } else if (c->disp == CALL_PARK) { /* nothing has happened: again from the OUT on */
         regs->rip = out_locate(k);
-        break;
-    default: return; /* stopped: nobody comes back */
+    } else {
+        return; /* stopped: nobody comes back */
     }
     k->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 }
 
+static enum personality personality_of(uint64_t ext)
+{
+    return ext >= TG_EXT_FIRST && ext <= TG_EXT_LAST ? CALL_TG : CALL_SBI;
+}
+
+static __attribute__((noinline)) void call_remember(struct kvm_hart *k, struct kvm_call *known,
+                                                    uint64_t ext, uint64_t fn)
+{
+    known->ext = ext;
+    known->fn = fn;
+    known->plain = call_fast(k->hart->vm, personality_of(ext), ext, fn, &known->way);
+}
+
+/* A plain call, by its handler. What the gate does for others is done here (call_fast). */
+static inline enum gate call_direct(struct hart *hart, const struct kvm_call *known,
+                                    struct vm_exit *exit)
+{
+    struct call *c = &exit->call;
+
+    c->personality = personality_of(c->ext);
+    c->buf = NULL;
+    c->buf_len = 0;
+    c->error = 0;
+    c->value = 0;
+    phase_mark(hart, MARK_HANDLER);
+    c->disp = known->way.handler(known->way.self, hart, c);
+    phase_mark(hart, MARK_DONE);
+    if (__builtin_expect(c->disp == CALL_PASS, 0)) /* it had no effect */
+        return vm_gate(hart, exit);
+    hart->exits[EXIT_CALL]++;
+    if (c->error != 0)
+        call_error_check(hart, known->way.desc, c);
+    return __builtin_expect(c->disp <= CALL_RET1, 1) ? GATE_CONTINUE : call_settle(hart, c);
+}
+
 /*
  * The doorbell (guest/abi/x86.h). What was written is eax: the kernel's copy of it lies in a
- * page of its own, which would have to be looked up each time.
+ * page of its own, which would have to be looked up each time. Nothing is filled in that the
+ * gate fills in by itself.
  */
 static HOT_WAY enum gate call_deliver(struct kvm_hart *k)
 {
     const struct kvm_regs *regs = kvm_regs(k);
-    struct vm_exit exit = {
-        .kind = EXIT_CALL,
-        .call = {.ext = (uint32_t)regs->rax,
-                 .fn = regs->r11,
-                 .arg = {regs->rdi, regs->rsi, regs->rcx, regs->r8, regs->r9, regs->r10}}
-    };
+    struct hart *hart = k->hart;
+    uint64_t ext = (uint32_t)regs->rax, fn = regs->r11;
+    struct kvm_call *known = &k->call[(ext ^ fn) % KVM_CALLS];
+    struct vm_exit exit;
     enum gate gate;
 
-    phase_gate(k->hart, &exit);
-    gate = vm_gate(k->hart, &exit);
+    exit.kind = EXIT_CALL;
+    exit.call.ext = ext;
+    exit.call.fn = fn;
+    exit.call.arg[0] = regs->rdi;
+    exit.call.arg[1] = regs->rsi;
+    exit.call.arg[2] = regs->rcx;
+    exit.call.arg[3] = regs->r8;
+    exit.call.arg[4] = regs->r9;
+    exit.call.arg[5] = regs->r10;
+    phase_gate(hart, &exit);
+    if (__builtin_expect(known->ext != ext || known->fn != fn ||
+                             known->way.epoch != atomic_load_explicit(&hart->vm->call_epoch,
+                                                                      memory_order_acquire),
+                         0))
+        call_remember(k, known, ext, fn);
+    gate = known->plain ? call_direct(hart, known, &exit) : vm_gate(hart, &exit);
     call_commit(k, &exit.call);
     return gate;
 }

@@ -324,6 +324,15 @@ static void make_mode(const struct scene *scene, struct hart_state *s, enum view
     s->fcsr = (random_below(8) ? random_below(5) : random_below(8)) << 5 | random_below(32);
 }
 
+/* What lets cache blocks be managed: all, or some. */
+static uint64_t random_blocks(void)
+{
+    uint32_t all = random_below(2) ? 7 : random_below(8);
+
+    return (all & 1 ? RV_ENVCFG_CBZE : 0) | (all & 2 ? RV_ENVCFG_CBCFE : 0) |
+           (all & 4 ? RV_ENVCFG_CBIE : 0);
+}
+
 /* Who takes which traps. What cannot be fetched goes to M-mode, which leads it back. */
 static void make_traps(struct hart_state *s)
 {
@@ -334,10 +343,9 @@ static void make_traps(struct hart_state *s)
     s->mideleg = random_next() & 0x2222;
     s->mcounteren = random_below(4) ? UINT32_MAX : random_next() & UINT32_MAX;
     s->scounteren = random_below(4) ? UINT32_MAX : random_next() & UINT32_MAX;
-    s->menvcfg = random_below(2) ? RV_ENVCFG_STCE | RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE |
-                                       RV_ENVCFG_CBIE | RV_ENVCFG_ADUE
-                                 : random_next() & (RV_ENVCFG_STCE | RV_ENVCFG_ADUE);
-    s->senvcfg = random_below(2) ? RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBIE : 0;
+    s->menvcfg = random_next() & (RV_ENVCFG_STCE | RV_ENVCFG_ADUE);
+    s->menvcfg |= random_blocks();
+    s->senvcfg = random_blocks();
 }
 
 /* All memory is open to S and U, but for some bytes now and then. */

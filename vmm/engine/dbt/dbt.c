@@ -181,13 +181,17 @@ static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
 }
 
 /* The jump that left for want of code leads to the code from now on. */
-static void link_jump(struct dbt *d, const struct rv_hart *h, const struct code_page *page,
-                      uint32_t code)
+static void link_jump(struct dbt *d, const struct rv_hart *h, uint32_t code)
 {
+    uint32_t stamp;
+
     if (h->link) {
         target_link(d, h->link, code);
-    } else if (page->stamp) {
-        target_chain(d, h->chain, code, page->stamp);
+        return;
+    }
+    stamp = h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES].stamp;
+    if (stamp) {
+        target_chain(d, h->chain, code, stamp);
         d->chained++;
     }
 }
@@ -216,7 +220,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         if (!code)
             return interpret(h, page, slot);
         if (d->evictions == evictions)
-            link_jump(d, h, page, code);
+            link_jump(d, h, code);
     }
 }
 

@@ -69,7 +69,9 @@ struct cold {
     struct x64_mem at;
 };
 
-#define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
+/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own.
+ */
+#define COLD_MAX (7 * BLOCK_STEPS_MAX + 8)
 
 /* Where a block may be entered beside its start: behind its calls. */
 struct block_entry {
@@ -121,7 +123,7 @@ struct target_block {
     uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
-    struct cold cold[COLD_MAX];
+    struct cold cold[COLD_MAX]; /* last: the rest is cleared */
 };
 
 /* --- x64_block.c --- */

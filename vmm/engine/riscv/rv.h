@@ -358,7 +358,8 @@ static inline void rv_tlb_fill(struct rv_hart *h, struct rv_filled *filled, uint
 void rv_tlb_flush(struct rv_hart *h);
 void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
 /* Visits every fetch entry of every context that is not empty. */
-void rv_fetch_each(struct rv_hart *h, void (*visit)(struct rv_fetch_entry *entry));
+void rv_fetch_each(struct rv_hart *h,
+                   void (*visit)(struct rv_hart *h, struct rv_fetch_entry *entry));
 
 /*
  * sfence.vma: what the walks made of one address, whatever the size of its leaf, in one address

@@ -99,7 +99,7 @@ if [ -n "$translator" ]; then
 	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
 	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ONE build/tlb1/unit build/tlb1/hunt build/tlb1/twins
 	# What hosts without an emitter have.
-	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit
+	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit build/nodbt/diff
 fi
 # What is fetched, so that no two steps fetch it at a time.
 settle
@@ -135,9 +135,10 @@ step unit-clang build/clang/unit
 step unit-asan build/asan/unit
 step unit-tsan build/tsan/unit hart module console host
 if [ -n "$translator" ]; then
-	step unit-tlb1 build/tlb1/unit dbt
+	step unit-tlb1 build/tlb1/unit dbt dbt_edge dbt_float dbt_inline dbt_jump
 	step unit-nodbt build/nodbt/unit
-	step unit-tsan-dbt build/tsan/unit dbt
+	step diff-nodbt build/nodbt/diff
+	step unit-tsan-dbt build/tsan/unit dbt dbt_edge
 	step hunt build/hunt --instructions 10000000
 	step hunt-tlb1 build/tlb1/hunt --instructions 3000000
 	step hunt-asan build/asan/hunt --instructions 1000000

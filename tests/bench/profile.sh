@@ -2,11 +2,13 @@
 # profile.sh: where an engine's time goes, by groups of functions and of translated code, measured with perf.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   profile.sh boot                   Debian's kernel to init and off again, as in run.sh
+#   profile.sh boot [HARTS]           Debian's kernel to init and off again, as in run.sh
+#   profile.sh start [RUNS]           a tiny guest from exec to exit, 300 times: by library, and the functions
 #   profile.sh linux NAME [REPEATS]   a workload of the Linux guest (ratios.sh), without the boot; 50 times. coremark is once,
 #                                     and needs COREMARK=FILE
 #   profile.sh bare NAME              a workload of the bare guest
 #   profile.sh NAME ROUNDS            a workload of compute.c
+#   profile.sh table [NAME...]        one line a workload, for docs/performance.md: those that have a target (ratios.sh)
 #
 # PROFILE_ENGINE=e: the engine (auto). PROFILE_TOP=N also lists the N functions with the largest shares, and the N
 # instructions of the guest whose translated code has them. PROFILE_KEEP=FOLDER leaves there what was measured.
@@ -25,18 +27,70 @@ work=${PROFILE_KEEP:-$(mktemp -d)}
 mkdir -p "$work" "$build/bench"
 
 usage() {
-	echo 'usage: profile.sh boot | linux NAME [REPEATS] | bare NAME | NAME ROUNDS' >&2
+	echo 'usage: profile.sh boot [HARTS] | start [RUNS] | linux NAME [REPEATS] | bare NAME | NAME ROUNDS | table [NAME...]' >&2
 	exit 2
+}
+
+# The largest shares of a profile in one line: five at most, from 2 % on.
+table_line() {
+	awk -v name="$1" '/^ +[0-9.]+ %/ && $1 >= 2 && ++n <= 5 {
+			line = line (n > 1 ? ", " : "") substr($0, index($0, "%") + 3) sprintf(" %.0f %%", $1)
+		}
+		END { printf "| `%s` | %s |\n", name, line }' "$2"
+}
+
+# Each workload by its own kind of profile.
+table() {
+	local name kind
+	[ $# -gt 0 ] || set -- boot coremark nbody lu calls qsort getpid fork-exec pipe fault chase memcpy sbi-base trap sfence \
+		uart-lsr csr-write
+	for name; do
+		case $name in
+		boot) kind='' ;;
+		coremark) [ -n "${COREMARK:-}" ] || { echo 'profile: coremark needs COREMARK=FILE' >&2; continue; }; kind=linux ;;
+		sbi-base | trap* | sfence* | uart-lsr | csr-* | rdtime) kind=bare ;;
+		*) kind=linux ;;
+		esac
+		PROFILE_KEEP='' bash tests/bench/profile.sh $kind "$name" >"$work/table"
+		table_line "$name" "$work/table"
+	done
 }
 
 command -v perf >/dev/null || { echo 'profile: there is no perf here; install linux-perf' >&2; exit 3; }
 
+if [ "${1:-}" = table ]; then
+	shift
+	table "$@"
+	exit 0
+fi
+
+# Too short for one run's samples, and for the parts of an engine: whose code it is, and which.
+if [ "${1:-}" = start ] && [ $# -le 2 ]; then
+	# shellcheck disable=SC2016 # the inner shell expands them
+	perf record -q -e cpu-clock -F 20000 -o "$work/data" -- sh -c 'for i in $(seq "$1"); do
+			"$2" run --engine "$3" "$4" >"$5" </dev/null || exit
+		done' sh "${2:-300}" "$build/tollgate" "$engine" "$build/guest/hello.elf" "$work/out"
+	perf script -i "$work/data" --comm tollgate -F ip,sym,dso 2>/dev/null >"$work/samples"
+	awk '{
+			dso = $NF; gsub(/[()]/, "", dso)
+			name = $2; sub(/\+0x.*/, "", name)
+			if (dso ~ /kernel|\.ko/) dso = "the host kernel"
+			sub(/.*\//, "", dso)
+			share[dso]++; part[dso ": " name]++
+		}
+		END {
+			for (d in share) printf "1 %6.1f %%  %s\n", share[d] * 100 / NR, d
+			for (p in part) if (part[p] * 100 > NR * 2) printf "2 %6.1f %%  %s\n", part[p] * 100 / NR, p
+		}' "$work/samples" | sort -k1,1n -k2,2nr | cut -c 2-
+	exit 0
+fi
+
 from=start
 case ${1:-},$# in
-boot,1)
+boot,[12])
 	sh guest/linux/fetch.sh
 	sh guest/linux/initramfs.sh "$build/bench/initramfs.cpio"
-	set -- -m 512M --console serial -p 'console=ttyS0 quiet tg.init=poweroff' \
+	set -- -c "${2:-1}" -m 512M --console serial -p 'console=ttyS0 quiet tg.init=poweroff' \
 		-i "$build/bench/initramfs.cpio" "$cache/debian-riscv64/Image"
 	;;
 linux,[23])

@@ -138,11 +138,12 @@ static void check_entry(const struct mem *mem, const struct rv_tlb_entry *e)
         abort();
 }
 
-static bool page_known(const struct interp *in, const struct code_page *page)
+/* One of the hart's pages, with the stamp that it has now. */
+static bool page_known(const struct interp *in, const struct rv_fetch_entry *e)
 {
     for (unsigned i = 0; i < CODE_SLOTS; i++)
-        if (in->code[i].key && in->code[i].page == page)
-            return true;
+        if (in->code[i].key && in->code[i].page == e->page)
+            return in->code[i].stamp == e->stamp;
     return false;
 }
 
@@ -161,7 +162,7 @@ static void check_fetch(const struct interp *in, const struct rv_fetch *fetch)
 
         if (!filled(&fetch->filled, i) || e->tag == RV_TLB_EMPTY)
             continue;
-        if (e->tag % MEM_PAGE_SIZE != 0 || !page_known(in, e->page))
+        if (e->tag % MEM_PAGE_SIZE != 0 || !page_known(in, e))
             abort();
         for (unsigned slot = 0; d && slot < PAGE_SLOTS; slot++)
             if (e->page->entry[slot] >= d->cache.size ||

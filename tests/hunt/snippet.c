@@ -2,22 +2,10 @@
  * mode, of page tables and of code.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/hunt/scene.h"
-#include "tests/unit/assembler.h"
+#include "tests/hunt/snippet.h"
 
-/* Registers: t0 to t2 are the snippets' own, s0 points at data, s1 at the code. */
-enum { SNIPPETS_A_PROGRAM = 72, SNIPPET_WORDS = 24 };
+enum { SNIPPETS_A_PROGRAM = 72 };
 enum { SIE_BIT = 2, SPP_BIT = 256, STIMECMP = 0x14d, SENVCFG = 0x10a, FRM = 2, FFLAGS = 1 };
-
-struct pen {
-    uint32_t *at;
-    const struct scene *scene;
-};
-
-static void put(struct pen *p, uint32_t word)
-{
-    *p->at++ = word;
-}
 
 /* --- loops and calls, around what stands there --- */
 
@@ -71,6 +59,44 @@ static void put_switch(struct pen *p)
     put(p, AS_I(xori, A0, A0, 5));
     put(p, AS_I(addi, T2, T2, -1));
     put(p, AS_B(bne, T2, ZERO, -9 * 4));
+}
+
+/* A jump, or a call, over so many words, in one of its forms; t2 is not 0. */
+static void put_far_jump(struct pen *p, int words, bool call)
+{
+    unsigned link = call ? RA : T1;
+
+    if (random_below(2)) {
+        put(p, AS_U(auipc, link, (uint32_t)(4 * words + 0x800) >> 12));
+        put(p, AS_I(jalr, call ? RA : ZERO, link, ((4 * words + 0x800) & 0xfff) - 0x800));
+    } else if (!call && words >= -1024 && words < 1024) {
+        put(p, AS_B(bne, T2, ZERO, 4 * words));
+    } else {
+        put(p, AS_J(call ? RA : ZERO, 4 * words));
+    }
+}
+
+/*
+ * A loop that goes to the program's other page and back: what the translator links, and fences
+ * that take it away.
+ */
+static void put_far(struct pen *p)
+{
+    const uint32_t *code = p->scene->code;
+    int border = (int)(MEM_PAGE_SIZE - p->scene->shift) / 4, here = (int)(p->at - code);
+    int there = here < border ? border + 1 + (int)random_below(PROGRAM_WORDS - 1100)
+                              : (int)random_below((unsigned)border - 16);
+    struct pen far = {.at = p->at + there - here, .scene = p->scene};
+    bool call = random_below(2);
+
+    put(p, AS_I(addi, T2, ZERO, (int)(2 + random_below(60))));
+    put_far_jump(p, there - here - 1, call);
+    put(p, AS_I(addi, T2, T2, -1));
+    put(p, AS_B(bne, T2, ZERO, 4 * (here + 1 - (int)(p->at - code))));
+    put(&far, AS_I(xori, A0, A0, (int)random_below(64)));
+    if (random_below(3) == 0)
+        put(&far, random_below(2) ? AS_N(fence_i) : AS_R(sfence_vma, ZERO, ZERO, ZERO));
+    put(&far, call ? AS_I(jalr, ZERO, RA, 0) : AS_J(ZERO, 4 * (int)(p->at - 2 - far.at)));
 }
 
 /* --- memory --- */
@@ -141,7 +167,7 @@ static void put_extensions(struct pen *p)
     for (unsigned i = 0; i < 4; i++) {
         unsigned to = A0 + random_below(6), from = A0 + random_below(6);
 
-        switch (random_below(8)) {
+        switch (random_below(9)) {
         case 0: put(p, AS_I(lwu, to, S0, (int)random_below(64))); break;
         case 1: put(p, AS_I(andi, to, from, (int)random_below(128) - 64)); break;
         case 2: put(p, AS_I(srli, to, from, (int)(30 + random_below(6)))); break;
@@ -149,6 +175,7 @@ static void put_extensions(struct pen *p)
         case 4: put(p, AS_R(and, to, from, A0 + random_below(6))); break;
         case 5: put(p, AS_R(sh3add, to, from, A0 + random_below(6))); break;
         case 6: put(p, AS_I(lw, to, S0, (int)random_below(64))); break;
+        case 7: put(p, AS_R(amocas_q, to & ~1u, S0, A2)); break; /* writes two */
         default: put(p, AS_R(subw, to, from, A0 + random_below(6))); break;
         }
         put(p, AS_I(addiw, A0 + random_below(6), random_below(2) ? to : from, 0));
@@ -166,6 +193,25 @@ static void put_copy(struct pen *p)
     put(p, AS_I(ld, T1, T0, (int)random_below(16)));
     put(p, AS_S(sd, T1, T0, 512 + (int)random_below(16)));
     put(p, AS_I(addi, T0, T0, 8));
+    put(p, AS_I(addi, T2, T2, -1));
+    put(p, AS_B(bne, T2, ZERO, -16));
+}
+
+/* Through a ring of two elements, in one page or two, one of them perhaps over a page's end. */
+static void put_ring(struct pen *p)
+{
+    unsigned at = random_below(2) ? A5 : T0; /* with a register of the host, or without */
+    int one = -(int)random_below(512) * 4, two = (int)random_below(508) * 4;
+    int member = (int)random_below(8);
+
+    put(p, AS_I(addi, at, S0, one));
+    put(p, AS_I(addi, T1, S0, two));
+    put(p, AS_S(sd, at, S0, two));
+    put(p, AS_S(sd, T1, S0, one));
+    put(p, AS_I(addi, T2, ZERO, (int)(2 + random_below(40))));
+    put(p, random_below(2) ? AS_I(lbu, A0, at, member) : AS_I(addi, T1, at, 0));
+    put(p, random_below(4) ? AS_NOP : AS_S(sb, T2, at, 16));
+    put(p, AS_I(ld, at, at, 0));
     put(p, AS_I(addi, T2, T2, -1));
     put(p, AS_B(bne, T2, ZERO, -16));
 }
@@ -373,7 +419,10 @@ void snippets_put(struct scene *scene)
         put_return,  put_to_user,     put_status,     put_status,   put_page_change,
         put_satp,    put_time,        put_device,     put_rounding, put_rewrite_far,
         put_to_user, put_wait,        put_csr,        put_csr,      put_csr,
-        put_members, put_members,     put_extensions,
+        put_members, put_members,     put_extensions, far_put,      far_put,
+        far_put,     far_put,         far_put,        far_put,      corner_put,
+        corner_put,  corner_put,      corner_put,     corner_put,   corner_put,
+        put_ring,    put_far,         put_far,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

@@ -104,6 +104,29 @@ static void test_stale_load(void)
     check_guest(&(struct guest){put_stale, START_FIRMWARE, PRIV_S, V_CODE, 9}, want);
 }
 
+/* A cache block's page is taken away without a fence: what was known of it holds for these too.
+ */
+static void put_stale_block(struct machine *m)
+{
+    put_table_page(m, DATA);
+    m->s.x[S2] = 0;
+    m->s.menvcfg |= RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE;
+    PUT(m, CODE, AS_I(ld, A0, S0, 0), AS_S(sd, S2, S1, 0), AS_R(cbo_clean, ZERO, S0, ZERO),
+        AS_I(addi, S9, S9, 1), AS_R(cbo_flush, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1),
+        AS_R(cbo_inval, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1), AS_SELF);
+}
+
+static void test_stale_block(void)
+{
+#ifdef RV_TLB_ONE
+    const uint64_t want = 0;
+#else
+    const uint64_t want = 3;
+#endif
+
+    check_guest(&(struct guest){put_stale_block, START_FIRMWARE, PRIV_S, V_CODE, 8}, want);
+}
+
 /* Across the end of a page the group's members run one by one; what is known of registers at
  * the block's end is not known there. */
 static void put_words_of_group(struct machine *m)
@@ -260,10 +283,42 @@ static void put_unboxing_step(struct machine *m)
         AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -24), AS_SELF);
 }
 
+/* A single where a half was, by arithmetic and by a load. */
+static void put_wider(struct machine *m)
+{
+    m->s.x[S1] = DATA;
+    m->s.x[S5] = 4;
+    m->s.f[2] = m->s.f[3] = 0xffffffffffff3c00; /* 1 */
+    m->s.f[5] = 0xffffffff3f800000;
+    machine_poke(m, DATA, 0x3f800000);
+    PUT(m, CODE, AS_R(fadd_h, 1, 2, 3) | DYNAMIC, AS_R(fadd_s, 1, 5, 5) | DYNAMIC,
+        AS_R(fadd_h, 4, 1, 2) | DYNAMIC, AS_R(fmv_x_h, A2, 4, 0), AS_R(add, S9, S9, A2),
+        AS_R(fadd_h, 1, 2, 3) | DYNAMIC, AS_I(flw, 1, S1, 0), AS_R(fadd_h, 4, 1, 2) | DYNAMIC,
+        AS_R(fmv_x_h, A2, 4, 0), AS_R(add, S9, S9, A2), AS_I(addi, A3, A3, 1),
+        AS_B(bltu, A3, S5, -44), AS_SELF);
+}
+
 static void test_unboxing_step(void)
 {
     check_guest(&(struct guest){put_unboxing_step, START_FIRMWARE, PRIV_M, CODE, 29},
                 4 * 0x7fc00000ull);
+    check_guest(&(struct guest){put_wider, START_FIRMWARE, PRIV_M, CODE, 49}, 8 * 0x7e00);
+}
+
+/* A swap of two registers writes one that it does not name, which was a word's extension. */
+static void put_pair(struct machine *m)
+{
+    machine_poke(m, DATA, 3);
+    machine_poke(m, DATA + 8, 0x180000000);
+    m->s.x[S0] = DATA;
+    m->s.x[S5] = 4;
+    PUT(m, CODE, AS_I(addiw, A1, A3, 0), AS_R(amocas_q, A0, S0, A4), AS_I(addiw, A2, A1, 0),
+        AS_R(add, S9, S9, A2), AS_I(addi, A3, A3, 1), AS_B(bltu, A3, S5, -20), AS_SELF);
+}
+
+static void test_pair(void)
+{
+    check_guest(&(struct guest){put_pair, START_FIRMWARE, PRIV_M, CODE, 25}, -(4ull << 31));
 }
 
 /* --- floating point turned off --- */
@@ -534,11 +589,13 @@ void suite_dbt_edge(void)
     CU_pSuite suite = CU_add_suite("dbt_edge", NULL, back_to_interp);
 
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
+    CU_add_test(suite, "cache blocks whose page is taken away", test_stale_block);
     CU_add_test(suite, "what is known of registers in a group", test_words_of_group);
     CU_add_test(suite, "a group whose register is written", test_moving_base);
     CU_add_test(suite, "code that a device writes", test_device_code);
     CU_add_test(suite, "what is known of registers behind a call", test_function);
     CU_add_test(suite, "and behind a step of the interpreter", test_unboxing_step);
+    CU_add_test(suite, "and behind a swap of two registers", test_pair);
     CU_add_test(suite, "floating point turned off", test_fs_off);
     CU_add_test(suite, "a reservation and a trap", test_reserved);
     CU_add_test(suite, "an interrupt of M-mode's making", test_external);

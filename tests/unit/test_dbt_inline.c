@@ -6,6 +6,7 @@
 
 #ifdef TOLLGATE_DBT
 
+#include <capstone/capstone.h>
 #include <stdio.h>
 #include <string.h>
 #include "vmm/engine/dbt/dbt.h"
@@ -129,6 +130,116 @@ static void test_rows(void)
     CU_ASSERT(inline_rows > 250);
 }
 
+/* A block of nothing but one instruction, in any rounding mode, fits: it is translated once,
+ * and nothing is given up for it. */
+static void test_long_blocks(void)
+{
+    enum { WORDS = 2 * BLOCK_STEPS_MAX };
+    uint32_t code[WORDS + 1];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t word = word_of(&rows[i]);
+        bool rounds = (rows[i].mask & 0x7000) == 0 && (word & 0x7000) == 0x7000;
+        struct machine m;
+
+        if (is_other(&rows[i]) || is_stepped(rows[i].id))
+            continue;
+        for (unsigned n = 0; n < WORDS; n++)
+            code[n] = rounds && n % 2 ? word & ~0x7000u : word;
+        code[WORDS] = AS_J(ZERO, -4 * WORDS);
+        machine_init(&m, START_FIRMWARE, 1);
+        machine_put(&m, CODE, code, WORDS + 1);
+        put_floats(&m, rows[i].name);
+        m.s.menvcfg = RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBIE;
+        m.s.mstatus |= FS_DIRTY;
+        m.s.x[S0] = DATA;
+        machine_go(&m, PRIV_M, CODE, 10 * WORDS);
+        CU_ASSERT_EQUAL(dbt_of(m.h)->evictions, 0);
+        CU_ASSERT(dbt_of(m.h)->translations < 8);
+        machine_destroy(&m);
+    }
+}
+
+/* --- locks --- */
+
+/* Of all that is translated: instructions that are locked, and swaps that are tried again. */
+struct locks {
+    unsigned locked, again;
+};
+
+static struct locks count_locks(const struct dbt *d)
+{
+    const uint8_t *code = d->cache.write + d->cache.fixed;
+    struct locks locks = {0};
+    cs_insn *insn;
+    csh handle;
+    size_t n;
+
+    CU_ASSERT_EQUAL_FATAL(cs_open(CS_ARCH_X86, CS_MODE_64, &handle), CS_ERR_OK);
+    cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+    n = cs_disasm(handle, code, d->cache.used, 0, 0, &insn);
+    CU_ASSERT_FATAL(n > 0);
+    CU_ASSERT_EQUAL(insn[n - 1].address + insn[n - 1].size, d->cache.used); /* all of it */
+    for (size_t i = 0; i + 1 < n; i++) {
+        locks.locked +=
+            !strncmp(insn[i].mnemonic, "lock", 4) || !strcmp(insn[i].mnemonic, "xchg");
+        locks.again += !strcmp(insn[i].mnemonic, "lock cmpxchg") &&
+                       !strcmp(insn[i + 1].mnemonic, "jne") &&
+                       (uint64_t)insn[i + 1].detail->x86.operands[0].imm < insn[i].address;
+    }
+    cs_free(insn, n);
+    cs_close(&handle);
+    return locks;
+}
+
+static struct locks locks_of(uint32_t word, unsigned harts)
+{
+    struct machine m;
+    struct locks locks;
+
+    machine_init(&m, START_FIRMWARE, harts);
+    PUT(&m, CODE, word, AS_I(addi, A1, A1, 1), AS_J(ZERO, -8));
+    m.s.x[S0] = DATA;
+    machine_go(&m, PRIV_M, CODE, 300);
+    CU_ASSERT(dbt_of(m.h)->stepped <= 2);
+    locks = count_locks(dbt_of(m.h));
+    machine_destroy(&m);
+    return locks;
+}
+
+/* What is atomic is locked for several harts and not for one; fences are there for both. */
+static void test_locks(void)
+{
+    /* Those without an instruction of the host's try again until nobody came between. */
+    enum { FIRST_AGAIN = 6, LAST_AGAIN = 20 };
+    static const enum rv_insn_id atomics[] = {
+        RV_INSN_sc_w,      RV_INSN_sc_d,      RV_INSN_amoswap_w, RV_INSN_amoswap_d,
+        RV_INSN_amoadd_w,  RV_INSN_amoadd_d,  RV_INSN_amoxor_w,  RV_INSN_amoxor_d,
+        RV_INSN_amoand_w,  RV_INSN_amoand_d,  RV_INSN_amoor_w,   RV_INSN_amoor_d,
+        RV_INSN_amomin_w,  RV_INSN_amomin_d,  RV_INSN_amomax_w,  RV_INSN_amomax_d,
+        RV_INSN_amominu_w, RV_INSN_amominu_d, RV_INSN_amomaxu_w, RV_INSN_amomaxu_d,
+        RV_INSN_amocas_w,  RV_INSN_amocas_d};
+    enum {
+        FENCE_RW_RW = 0x0330000f,
+        FENCE_W_R = 0x0120000f,
+        FENCE_W_W = 0x0110000f,
+        FENCE_R_RW = 0x0230000f
+    };
+
+    for (size_t i = 0; i < sizeof(atomics) / sizeof(atomics[0]); i++) {
+        CU_ASSERT_EQUAL(locks_of(as_r(atomics[i], A0, S0, A2), 1).locked, 0);
+        CU_ASSERT_EQUAL(locks_of(as_r(atomics[i], A0, S0, A2), 2).locked, 1);
+        CU_ASSERT_EQUAL(locks_of(as_r(atomics[i], A0, S0, A2), 2).again,
+                        i >= FIRST_AGAIN && i < LAST_AGAIN);
+    }
+    for (unsigned harts = 1; harts <= 2; harts++) {
+        CU_ASSERT_EQUAL(locks_of(FENCE_RW_RW, harts).locked, 1);
+        CU_ASSERT_EQUAL(locks_of(FENCE_W_R, harts).locked, 1);
+        CU_ASSERT_EQUAL(locks_of(FENCE_W_W, harts).locked, 0); /* x86 orders these by itself */
+        CU_ASSERT_EQUAL(locks_of(FENCE_R_RW, harts).locked, 0);
+    }
+}
+
 static int use_dbt(void)
 {
     machine_use(MACHINE_DBT);
@@ -149,5 +260,7 @@ void suite_dbt_inline(void)
     CU_pSuite suite = CU_add_suite("dbt_inline", use_dbt, use_interp);
 
     CU_add_test(suite, "instructions with code of their own", test_rows);
+    CU_add_test(suite, "blocks of one instruction", test_long_blocks);
+    CU_add_test(suite, "locks and fences", test_locks);
 #endif
 }

@@ -412,6 +412,82 @@ static void test_constants(void)
             }
 }
 
+/* A word whose high half the next instruction may ask for, or not. */
+static void test_low_halves(void)
+{
+    static const unsigned to[] = {A0, S4};
+
+    for (unsigned t = 0; t < 2; t++) {
+        const unsigned d = to[t];
+        const uint32_t one[] = {AS_I(addiw, d, A5, -48), AS_I(addiw, d, d, 1),
+                                AS_R(addw, d, A5, d),    AS_R(addw, d, A5, S5),
+                                AS_R(subw, d, d, A5),    AS_R(subw, d, A5, d),
+                                AS_R(subw, d, ZERO, d),  AS_R(mulw, d, A5, d),
+                                AS_I(slliw, d, d, 3),    AS_I(addiw, d, S5, 0)};
+        const uint32_t two[] = {
+            AS_I(slli, d, d, 32),  AS_I(slli, d, d, 48),   AS_I(slli, d, d, 31),
+            AS_I(andi, d, d, 255), AS_I(andi, d, d, 2047), AS_I(andi, d, d, -2),
+            AS_I(addiw, d, d, 0),  AS_I(addiw, d, d, 5),   AS_I(slliw, d, d, 3),
+            AS_I(srliw, d, d, 0),  AS_I(srliw, d, d, 4),   AS_I(sraiw, d, d, 0),
+            AS_I(sraiw, d, d, 7),  AS_R(addw, d, d, A5),   AS_R(subw, d, S5, d),
+            AS_R(mulw, d, d, d),   AS_R(add, d, d, A5),    AS_I(slliw, d, A5, 1),
+            AS_I(andi, d, A5, 15), AS_I(addiw, A5, d, 0)};
+
+        for (unsigned i = 0; i < sizeof(one) / sizeof(one[0]); i++)
+            for (unsigned j = 0; j < sizeof(two) / sizeof(two[0]); j++)
+                pair_runs(one[i], two[j], d);
+    }
+}
+
+/* What is 0 now and then, and a branch that asks. */
+static void zero_runs(uint32_t one, unsigned d, uint64_t value)
+{
+    struct hart_state first;
+    struct machine m;
+
+    for (unsigned w = 0; w < WAYS; w++) {
+        begin(&m, &ways[w]);
+        m.s.x[A0] = m.s.x[S5] = value;
+        m.s.x[A5] = 1;
+        m.s.x[S8] = value ^ 1;
+        PUT(&m, CODE, one, AS_B(beq, d, ZERO, 8), AS_I(addi, S6, S6, 1), AS_I(addi, d, A0, 0),
+            AS_I(addi, S5, A0, 0), one, AS_B(bne, d, ZERO, 8), AS_I(addi, S7, S7, 1),
+            AS_R(xor, S9, S9, d), AS_R(xor, A0, A0, S8), AS_I(addi, d, A0, 0),
+            AS_I(addi, S5, A0, 0), AS_J(ZERO, -48));
+        machine_go(&m, PRIV_M, CODE, PAIR_STEPS);
+        if (w == 0)
+            first = m.s;
+        CU_ASSERT_EQUAL(memcmp(&first, &m.s, sizeof(first)), 0);
+        machine_destroy(&m);
+    }
+}
+
+static void test_zeros(void)
+{
+    static const uint64_t values[] = {0, 1, 0xffffffff, 0x100000000, 1ull << 63, UINT64_MAX};
+    static const unsigned to[] = {A1, S4};
+
+    for (unsigned t = 0; t < 2; t++) {
+        const unsigned d = to[t];
+        const uint32_t one[] = {
+            AS_I(addi, d, d, 1),   AS_I(addi, d, A0, -1),  AS_I(addi, d, d, 0),
+            AS_I(andi, d, d, 255), AS_I(andi, d, A0, 255), AS_I(andi, d, S5, -2),
+            AS_I(xori, d, A0, 1),  AS_I(ori, d, d, 0),     AS_I(addiw, d, d, 1),
+            AS_I(addiw, d, A0, 0), AS_I(slli, d, d, 32),   AS_I(srli, d, A0, 1),
+            AS_I(srai, d, A0, 63), AS_I(slli, d, d, 0),    AS_I(slliw, d, A0, 1),
+            AS_I(srliw, d, d, 1),  AS_R(add, d, A0, A5),   AS_R(sub, d, d, A5),
+            AS_R(sub, d, A5, d),   AS_R(sub, d, ZERO, A0), AS_R(subw, d, ZERO, d),
+            AS_R(addw, d, A0, A5), AS_R(addw, d, d, A5),   AS_R(subw, d, A0, S5),
+            AS_R(and, d, A0, A5),  AS_R(or, d, d, S5),     AS_R(xor, d, S5, A5),
+            AS_R(mul, d, A0, d),   AS_R(mulw, d, A0, A0),  AS_R(sltu, d, A0, A5),
+        };
+
+        for (unsigned i = 0; i < sizeof(one) / sizeof(one[0]); i++)
+            for (unsigned v = 0; v < sizeof(values) / sizeof(values[0]); v++)
+                zero_runs(one[i], d, values[v]);
+    }
+}
+
 /*
  * sext.w of what is a word already, and of what only was; summed up, since the interpreter does
  * the last round.
@@ -511,6 +587,8 @@ void suite_dbt_jump(void)
     CU_add_test(suite, "a group that ends with its base", test_group_ends_with_base);
     CU_add_test(suite, "pairs", test_pairs);
     CU_add_test(suite, "constants and addresses in two", test_constants);
+    CU_add_test(suite, "low halves of words", test_low_halves);
+    CU_add_test(suite, "branches on a result of 0", test_zeros);
     CU_add_test(suite, "words", test_words);
     CU_add_test(suite, "the clock", test_clock);
 #endif

@@ -51,9 +51,10 @@ static void walk(struct dbt *d, struct target_block *b, struct code_page *page, 
     target_fall(b, slot, steps);
 }
 
-static void entry_stamp(struct rv_fetch_entry *entry)
+/* What fetch entries say of a page that has lost its code. */
+static void entry_stamp(struct rv_hart *h, struct rv_fetch_entry *entry)
 {
-    entry->stamp = entry->page->stamp;
+    entry->stamp = code_slot_of(interp_of(h), entry->page)->stamp;
 }
 
 /*
@@ -68,7 +69,7 @@ static void evict(struct dbt *d)
     bit = 1ull << d->cache.segment;
     for (unsigned i = 0; i < CODE_SLOTS; i++)
         if (d->in->code[i].key && d->in->code[i].page->segments & bit)
-            code_page_cold(d->in, d->in->code[i].page);
+            code_page_cold(d->in, &d->in->code[i]);
     rv_fetch_each(&d->in->hart, entry_stamp);
     d->evictions++;
 }

@@ -54,11 +54,21 @@ static uint64_t steps_rest(const struct rv_hart *h)
     return d->end - rv_steps(h);
 }
 
+/* Lets every place guess again. */
+static void guesses_renew(struct rv_hart *h)
+{
+    dbt_of(h)->renewed = h->steps;
+    for (unsigned i = 0; i < RV_GUESSES; i++)
+        h->guess[i].left = GUESS_WRONG;
+}
+
 /* Counts the chunk and begins the next. */
 static void chunk_turn(struct rv_hart *h)
 {
     interp_count_steps(h, h->left);
     interp_chunk_due(h);
+    if (h->steps - dbt_of(h)->renewed >= GUESS_STEPS)
+        guesses_renew(h);
     chunk_begin(h);
 }
 
@@ -172,13 +182,17 @@ static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
 }
 
 /* The jump that left for want of code leads to the code from now on. */
-static void link_jump(struct dbt *d, const struct rv_hart *h, const struct code_page *page,
-                      uint32_t code)
+static void link_jump(struct dbt *d, const struct rv_hart *h, uint32_t code)
 {
+    uint32_t stamp;
+
     if (h->link) {
         target_link(d, h->link, code);
-    } else if (page->stamp) {
-        target_chain(d, h->chain, code, page->stamp);
+        return;
+    }
+    stamp = h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES].stamp;
+    if (stamp) {
+        target_chain(d, h->chain, code, stamp);
         d->chained++;
     }
 }
@@ -207,7 +221,7 @@ static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, u
         if (!code)
             return interpret(h, page, slot);
         if (d->evictions == evictions)
-            link_jump(d, h, page, code);
+            link_jump(d, h, code);
     }
 }
 
@@ -290,6 +304,7 @@ static int dbt_hart_create(struct hart *hart)
     d->in->translator = d;
     d->heat = BLOCK_HEAT;
     d->block_steps = BLOCK_STEPS_MAX;
+    guesses_renew(&d->in->hart);
     d->map = hart->vm->engine_state;
     target_stubs(d);
     if (d->map)

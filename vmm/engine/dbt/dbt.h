@@ -20,6 +20,13 @@
 #define BLOCK_HEAT 8
 #endif
 
+/*
+ * So often may a place of rv_hart.guess be wrong in so many steps. If all 256 are, that takes
+ * some 5 % of the time: 20 cycles each.
+ */
+#define GUESS_WRONG 64
+#define GUESS_STEPS (4u << 20)
+
 /* struct dbt, without */
 #define WITHOUT_RETURNS 0x1u  /* calls leave no way back for returns */
 #define WITHOUT_GROUPS  0x2u  /* loads and stores off one register share no look */
@@ -27,9 +34,10 @@
 #define WITHOUT_ALONE   0x8u  /* atomics are locked for a hart without others too */
 #define WITHOUT_FLOATS  0x10u /* f registers are held in none of the host's */
 /* privileged work by the interpreter alone, but bits of sstatus */
-#define WITHOUT_SYSTEM 0x20u
-#define WITHOUT_CHAINS 0x40u /* jumps to other pages all go through the fetch table */
-#define WITHOUT_TIME   0x80u /* the clock is asked by a step */
+#define WITHOUT_SYSTEM  0x20u
+#define WITHOUT_CHAINS  0x40u  /* jumps to other pages all go through the fetch table */
+#define WITHOUT_GUESSES 0x80u  /* no load guesses the addend of its page */
+#define WITHOUT_TIME    0x100u /* the clock is asked by a step */
 
 /*
  * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
@@ -42,6 +50,9 @@ struct dbt {
     /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
     unsigned heat, block_steps;
     unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
+    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
+    unsigned guesses; /* the last of rv_hart.guess that code was given */
+    uint64_t renewed; /* the steps at which all places could guess again */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */

@@ -258,11 +258,12 @@ static void cold_fp(struct target_block *b, struct cold cold)
 struct target_block *target_block_begin(struct dbt *d, struct code_page *page, unsigned slot,
                                         uint8_t *room, uint64_t size)
 {
-    struct target_block *b = calloc(1, sizeof(*b));
+    struct target_block *b = malloc(sizeof(*b));
 
-    /* A jump whose distance did not fit may still be linked: a margin keeps that inside. */
     if (!b)
         return NULL;
+    memset(b, 0, offsetof(struct target_block, cold)); /* most of it is never used */
+    /* A jump whose distance did not fit may still be linked: a margin keeps that inside. */
     b->start = room;
     b->start_slot = slot;
     b->code = (struct x64_code){.at = room, .end = room + (size > 64 ? size - 64 : 0)};
@@ -368,6 +369,7 @@ static void cold_emit(struct target_block *b, struct cold cold)
 {
     switch (cold.kind) {
     case COLD_STEP: cold_step(b, &cold); break;
+    case COLD_GUESS: x64_guess_wrong(b, &cold); break;
     case COLD_GROUP: cold_group(b, cold); break;
     case COLD_FP: cold_fp(b, cold); break;
     case COLD_JUMP:
@@ -392,6 +394,7 @@ uint64_t target_block_end(struct target_block *b)
 {
     uint64_t size;
 
+    b->behind = true;
     /* They may add more of their kind. */
     for (unsigned i = 0; i < b->ncold && !b->code.full; i++) {
         const uint8_t *begin = b->code.at;

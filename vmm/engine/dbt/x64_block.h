@@ -45,6 +45,7 @@ enum cold_kind {
     COLD_STEP,  /* the instruction by the interpreter, then back */
     COLD_JUMP,  /* a branch that is taken */
     COLD_FP,    /* the FPU is not the guest's yet */
+    COLD_GUESS, /* a guessed addend was another's: the true one, and back */
     COLD_GROUP, /* loads and stores that share a look, each with its own */
     COLD_EXIT,  /* no steps left at a jump within the page, or its target has no code yet */
     COLD_CHAIN, /* a jump to another page that leads elsewhere than it is linked to */
@@ -62,9 +63,15 @@ struct cold {
     uint8_t after[16];
     int32_t target;               /* offset from the page's start */
     unsigned slot, length, steps; /* of the instruction */
+    unsigned guess;               /* COLD_GUESS: which one, and what it is for */
+    enum x64_op access;
+    unsigned reg;
+    struct x64_mem at;
 };
 
-#define COLD_MAX (4 * BLOCK_STEPS_MAX + 8)
+/* At most six an instruction: a fused multiply-add of halves with a rounding mode of its own.
+ */
+#define COLD_MAX (7 * BLOCK_STEPS_MAX + 8)
 
 /* Where a block may be entered beside its start: behind its calls. */
 struct block_entry {
@@ -99,11 +106,13 @@ struct target_block {
     unsigned slot, length, steps;
     unsigned count; /* of the block so far, with it */
     /* The group that it belongs to: its last and first load or store; NULL: none. rdx is the
-     * host's address of what the register points to. */
+     * host's address of what the register pointed to before it moved. */
     const struct rv_op *group, *group_first;
+    int32_t group_moved;
     const struct rv_op *fused; /* the next instruction when it is lowered already, or NULL */
     int32_t fused_target;      /* where that jumps to, if it is jalr */
     uint32_t words;            /* x registers that hold a word's sign extension, a bit each */
+    bool behind;               /* the block is there: what is lowered is cold */
     bool loose;                /* the result at work is right in its low half only */
     /* The host's ZF says whether this x register is 0, while the code ends there. */
     const uint8_t *zero_at;
@@ -114,7 +123,7 @@ struct target_block {
     uint64_t boxed; /* f registers that hold NaN-boxed singles, a bit each; halves: above */
     struct x64_floats floats;
     unsigned ncold;
-    struct cold cold[COLD_MAX];
+    struct cold cold[COLD_MAX]; /* last: the rest is cleared */
 };
 
 /* --- x64_block.c --- */
@@ -211,6 +220,26 @@ void x64_group_begin(struct target_block *b);
 bool x64_group_access(struct target_block *b);
 /* Behind an instruction: it may have been the last. */
 void x64_group_end(struct target_block *b);
+
+/* A load or store of an x register: by which instruction of the host. */
+struct x64_access {
+    enum x64_op op;
+    unsigned size;
+    bool store;
+};
+bool x64_access(unsigned id, struct x64_access *access); /* false: it is none */
+
+/* --- x64_guess.c --- */
+
+/* Does the load guess: is its address made of what it has loaded, round a loop? */
+bool x64_guesses(const struct target_block *b, const struct rv_op *load);
+/*
+ * op reg, at, where `at` is made of the true addend, in rdx: with one that is guessed before
+ * that has been read. Uses rcx.
+ */
+void x64_guess(struct target_block *b, enum x64_op op, unsigned reg, struct x64_mem at);
+/* The cold part of it. */
+void x64_guess_wrong(struct target_block *b, const struct cold *cold);
 
 /* --- x64_fuse.c --- */
 

@@ -268,12 +268,14 @@ static bool makes_word(const struct target_block *b)
 
 /*
  * What is said of rd of instructions that have none, such as stores, is wrong only by being too
- * little. A pair is known by its second instruction.
+ * little. A pair is known by its second instruction. amocas.q writes the register behind, too.
  */
 void x64_words(struct target_block *b)
 {
     uint32_t bit = b->op->rd < 32 ? 1u << b->op->rd : 0;
 
+    if (b->op->code >> 1 == RV_INSN_amocas_q)
+        bit |= bit << 1;
     b->words = makes_word(b) && !b->loose ? b->words | bit : b->words & ~bit;
     b->loose = false;
 }

@@ -14,26 +14,20 @@
 /* Instructions from the first to the last of a group. */
 #define GROUP_LENGTH_MAX 32u
 
-struct access {
-    enum x64_op op;
-    unsigned size;
-    bool store;
-};
-
-static bool access_of(unsigned id, struct access *access)
+bool x64_access(unsigned id, struct x64_access *access)
 {
     switch (id) {
-    case RV_INSN_lb: *access = (struct access){X64_MOVSX8, 1, false}; return true;
-    case RV_INSN_lh: *access = (struct access){X64_MOVSX16, 2, false}; return true;
-    case RV_INSN_lw: *access = (struct access){X64_MOVSXD, 4, false}; return true;
-    case RV_INSN_ld: *access = (struct access){X64_MOV, 8, false}; return true;
-    case RV_INSN_lbu: *access = (struct access){X64_MOVZX8, 1, false}; return true;
-    case RV_INSN_lhu: *access = (struct access){X64_MOVZX16, 2, false}; return true;
-    case RV_INSN_lwu: *access = (struct access){X64_MOV32, 4, false}; return true;
-    case RV_INSN_sb: *access = (struct access){X64_STORE8, 1, true}; return true;
-    case RV_INSN_sh: *access = (struct access){X64_STORE16, 2, true}; return true;
-    case RV_INSN_sw: *access = (struct access){X64_STORE32, 4, true}; return true;
-    case RV_INSN_sd: *access = (struct access){X64_STORE, 8, true}; return true;
+    case RV_INSN_lb: *access = (struct x64_access){X64_MOVSX8, 1, false}; return true;
+    case RV_INSN_lh: *access = (struct x64_access){X64_MOVSX16, 2, false}; return true;
+    case RV_INSN_lw: *access = (struct x64_access){X64_MOVSXD, 4, false}; return true;
+    case RV_INSN_ld: *access = (struct x64_access){X64_MOV, 8, false}; return true;
+    case RV_INSN_lbu: *access = (struct x64_access){X64_MOVZX8, 1, false}; return true;
+    case RV_INSN_lhu: *access = (struct x64_access){X64_MOVZX16, 2, false}; return true;
+    case RV_INSN_lwu: *access = (struct x64_access){X64_MOV32, 4, false}; return true;
+    case RV_INSN_sb: *access = (struct x64_access){X64_STORE8, 1, true}; return true;
+    case RV_INSN_sh: *access = (struct x64_access){X64_STORE16, 2, true}; return true;
+    case RV_INSN_sw: *access = (struct x64_access){X64_STORE32, 4, true}; return true;
+    case RV_INSN_sd: *access = (struct x64_access){X64_STORE, 8, true}; return true;
     default: return false;
     }
 }
@@ -93,14 +87,20 @@ static bool is_forward(const struct rv_op *op)
     }
 }
 
+/* Does the register only move, by a constant? */
+static bool is_move(const struct rv_op *op, unsigned base)
+{
+    return op->code >> 1 == RV_INSN_addi && op->rd == base && op->rs1 == base;
+}
+
 /* The bytes that the group touches, as offsets from the register. */
 struct extent {
     int32_t low, high;
-    bool loads, stores;
+    bool loads, stores, guess;
     unsigned n;
 };
 
-static void extend(struct extent *x, const struct access *access, int32_t at)
+static void extend(struct extent *x, const struct x64_access *access, int32_t at)
 {
     int32_t end = at + (int32_t)access->size - 1;
 
@@ -116,7 +116,8 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
 {
     unsigned base = b->op->rs1, slot = b->slot, rest = b->dbt->block_steps - b->count;
     const struct rv_op *last = b->op;
-    struct access access;
+    struct x64_access access;
+    int32_t moved = 0;
 
     for (unsigned n = 0; n <= rest && n < GROUP_LENGTH_MAX && slot < PAGE_SLOTS; n++) {
         const struct rv_op *op = &b->page->op[slot];
@@ -125,13 +126,16 @@ static const struct rv_op *scan(const struct target_block *b, struct extent *x)
             break;
         if (op->code >> 1 == OP_undecoded)
             code_decode(op);
-        if (access_of(op->code >> 1, &access)) {
+        if (x64_access(op->code >> 1, &access)) {
             if (op->rs1 != base)
                 break;
-            extend(x, &access, op->imm);
+            extend(x, &access, op->imm + moved);
+            x->guess = x->guess || (!access.store && x64_guesses(b, op));
             last = op;
             if (!access.store && op->rd == base)
                 break;
+        } else if (is_move(op, base)) {
+            moved += op->imm;
         } else if (!is_forward(op) && (!is_bystander(op) || op->rd == base)) {
             break;
         }
@@ -159,16 +163,20 @@ static void look(struct target_block *b, const struct extent *x, const struct rv
         x64_rm(c, X64_CMP, RDX, X64_INDEXED(REG_TLB, RCX, 0, X64_TABLE_LOAD + X64_ADDEND));
         cold->more[1] = x64_jcc(c, CC_NE, NULL);
     }
-    x64_rr(c, X64_ADD, RDX, base);
+    if (x->guess)
+        x64_guess(b, X64_LEA, RDX, X64_INDEXED(base, RDX, 0, 0));
+    else
+        x64_rr(c, X64_ADD, RDX, base);
 }
 
 void x64_group_begin(struct target_block *b)
 {
     struct extent x = {.n = 0};
     const struct rv_op *last;
-    struct access access;
+    struct x64_access access;
 
-    if (b->group || (b->dbt->without & WITHOUT_GROUPS) || !access_of(b->op->code >> 1, &access))
+    if (b->group || (b->dbt->without & WITHOUT_GROUPS) ||
+        !x64_access(b->op->code >> 1, &access))
         return;
     last = scan(b, &x);
     if (x.n < 2 || x.high - x.low >= (int32_t)MEM_PAGE_SIZE)
@@ -176,18 +184,19 @@ void x64_group_begin(struct target_block *b)
     look(b, &x, last);
     b->group = last;
     b->group_first = b->op;
+    b->group_moved = 0;
 }
 
 bool x64_group_access(struct target_block *b)
 {
     struct x64_code *c = &b->code;
-    struct access access;
+    struct x64_access access;
     struct x64_mem at;
     unsigned reg;
 
-    if (!b->group || !access_of(b->op->code >> 1, &access))
+    if (!b->group || !x64_access(b->op->code >> 1, &access))
         return false;
-    at = X64_MEM(RDX, b->op->imm);
+    at = X64_MEM(RDX, b->op->imm + b->group_moved);
     if (access.store) {
         reg = x64_source(b, b->op->rd, RCX);
         x64_rm(c, access.op, reg, at);
@@ -201,6 +210,8 @@ bool x64_group_access(struct target_block *b)
 
 void x64_group_end(struct target_block *b)
 {
+    if (b->group && is_move(b->op, b->group_first->rs1))
+        b->group_moved += b->op->imm;
     if (b->op != b->group)
         return;
     for (unsigned i = 0; i < b->ncold; i++)

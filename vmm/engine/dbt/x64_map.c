@@ -22,6 +22,7 @@ static const char *cold_name(enum cold_kind kind)
     switch (kind) {
     case COLD_STEP: return "cold-step";
     case COLD_JUMP: return "cold-jump";
+    case COLD_GUESS: return "cold-guess";
     case COLD_GROUP: return "cold-group";
     case COLD_FP: return "cold-fp";
     case COLD_EXIT: return "cold-exit";

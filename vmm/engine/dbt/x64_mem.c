@@ -55,7 +55,10 @@ static void lower_load(struct target_block *b, enum x64_op load, unsigned size)
     unsigned to = x64_target(b->op->rd, RAX);
     struct x64_mem at = x64_look(b, size, X64_TABLE_LOAD);
 
-    x64_rm(&b->code, load, to, at);
+    if (x64_guesses(b, b->op))
+        x64_guess(b, load, to, at);
+    else
+        x64_rm(&b->code, load, to, at);
     x64_put(b, b->op->rd, to);
 }
 

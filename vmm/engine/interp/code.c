@@ -16,12 +16,14 @@ static void page_clear(struct code_page *page)
     page->op[PAGE_SLOTS + 1] = end;
 }
 
-void code_page_cold(struct interp *in, struct code_page *page)
+void code_page_cold(struct interp *in, struct code_slot *slot)
 {
+    struct code_page *page = slot->page;
+
     memset(page->entry, 0, sizeof(page->entry));
     memset(page->heat, 0, sizeof(page->heat));
     page->segments = 0;
-    page->stamp = in->stamp < STAMP_LAST ? ++in->stamp : 0;
+    slot->stamp = in->stamp < STAMP_LAST ? ++in->stamp : 0;
 }
 
 struct code_page *code_page_new(void)
@@ -48,8 +50,9 @@ void code_drop(struct rv_hart *h)
 }
 
 /* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
-static void page_refresh(struct interp *in, struct code_page *page, const uint8_t *host)
+static void page_refresh(struct interp *in, struct code_slot *slot, const uint8_t *host)
 {
+    struct code_page *page = slot->page;
     uint8_t now[MEM_PAGE_SIZE];
 
     memcpy(now, host, sizeof(now));
@@ -58,7 +61,7 @@ static void page_refresh(struct interp *in, struct code_page *page, const uint8_
     memcpy(page->bytes, now, sizeof(now));
     page_clear(page);
     if (in->translator)
-        code_page_cold(in, page);
+        code_page_cold(in, slot);
 }
 
 /* The slot of a key, or the free one where it belongs. */
@@ -71,10 +74,16 @@ static struct code_slot *slot_find(struct interp *in, uint64_t key)
     return &in->code[i % CODE_SLOTS];
 }
 
+struct code_slot *code_slot_of(struct interp *in, const struct code_page *page)
+{
+    return slot_find(in, page->gpa | CODE_KEY | page->guarded);
+}
+
 /* Decodes nothing yet. NULL: no memory. */
-static struct code_page *page_make(struct rv_hart *h, uint64_t key, const uint8_t *host)
+static const struct code_slot *page_make(struct rv_hart *h, uint64_t key, const uint8_t *host)
 {
     struct interp *in = interp_of(h);
+    struct code_slot *slot;
     struct code_page *page;
 
     if (in->npages >= CODE_PAGES_MAX)
@@ -82,18 +91,18 @@ static struct code_page *page_make(struct rv_hart *h, uint64_t key, const uint8_
     page = code_page_new();
     if (!page)
         return NULL;
-    page->stamp = 0;
-    if (in->translator)
-        code_page_cold(in, page);
     page->gpa = key & RV_PAGE_MASK;
     page->guarded = key & 1;
     memcpy(page->bytes, host, sizeof(page->bytes));
-    *slot_find(in, key) = (struct code_slot){.key = key, .page = page, .epoch = in->epoch};
+    slot = slot_find(in, key);
+    *slot = (struct code_slot){.key = key, .page = page, .epoch = in->epoch};
+    if (in->translator)
+        code_page_cold(in, slot);
     in->npages++;
-    return page;
+    return slot;
 }
 
-struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
+const struct code_slot *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
 {
     struct interp *in = interp_of(h);
     uint64_t key = gpa | CODE_KEY | guarded;
@@ -105,18 +114,18 @@ struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
     if (!slot->key)
         return page_make(h, key, host);
     if (slot->epoch != in->epoch) {
-        page_refresh(in, slot->page, host);
+        page_refresh(in, slot, host);
         slot->epoch = in->epoch;
     }
-    return slot->page;
+    return slot;
 }
 
-struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa)
+const struct code_slot *code_page_known(struct rv_hart *h, gpa_t gpa)
 {
     struct interp *in = interp_of(h);
     const struct code_slot *slot = slot_find(in, gpa | CODE_KEY);
 
-    return slot->key && slot->epoch == in->epoch ? slot->page : NULL;
+    return slot->key && slot->epoch == in->epoch ? slot : NULL;
 }
 
 uint32_t interp_word(const struct rv_op *op)

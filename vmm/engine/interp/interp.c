@@ -291,46 +291,47 @@ void interp_resume(OP_PARAMS)
     interp_goto(OP_ARGS);
 }
 
-static void fetch_enter(struct rv_hart *h, struct code_page *page)
+static void fetch_enter(struct rv_hart *h, const struct code_slot *slot)
 {
     struct rv_fetch_entry *e = &h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES];
 
     rv_tlb_fill(h, &h->fetch->filled, h->pc);
     e->tag = h->pc & RV_PAGE_MASK;
-    e->page = page;
-    e->stamp = page->stamp;
+    e->page = slot->page;
+    e->stamp = slot->stamp;
 }
 
 /* The decoded page of h->pc, entered into the fetch table when it may be; NULL after a trap. */
 NOINLINE struct code_page *interp_fetch_page(struct rv_hart *h)
 {
     struct rv_place place;
-    struct code_page *page;
+    const struct code_slot *slot;
 
     if (rv_translate(h, h->pc, 2, RV_FETCH, &place) != RV_NO_TRAP)
         return NULL;
-    page = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
-    if (!page) {
+    slot = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
+    if (!slot) {
         h->trap_cause = RV_FETCH_ACCESS;
         h->trap_tval = h->pc;
         return NULL;
     }
-    fetch_enter(h, page);
-    return page;
+    fetch_enter(h, slot);
+    return slot->page;
 }
 
 struct code_page *interp_fetch_again(struct rv_hart *h)
 {
     struct rv_place place;
-    struct code_page *page;
+    const struct code_slot *slot;
 
     if (h->hpm.occurring || rv_translate(h, h->pc, 2, RV_FETCH, &place) != RV_NO_TRAP ||
         !rv_pmp_uniform(h, place.gpa))
         return NULL;
-    page = code_page_known(h, place.gpa & RV_PAGE_MASK);
-    if (page)
-        fetch_enter(h, page);
-    return page;
+    slot = code_page_known(h, place.gpa & RV_PAGE_MASK);
+    if (!slot)
+        return NULL;
+    fetch_enter(h, slot);
+    return slot->page;
 }
 
 /* A loop and not a recursion: the guest decides how often its trap handler cannot be fetched.
@@ -413,17 +414,17 @@ static NOINLINE bool fetch_single(struct rv_hart *h)
     for (unsigned i = 0; i < length / 2; i++) {
         uint64_t va = h->pc + 2 * i;
         struct rv_place place;
-        const struct code_page *page;
+        const struct code_slot *slot;
 
         if (rv_translate(h, va, 2, RV_FETCH, &place) != RV_NO_TRAP)
             return false;
-        page = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
-        if (!page) {
+        slot = code_page_get(h, place.gpa & RV_PAGE_MASK, !rv_pmp_uniform(h, place.gpa));
+        if (!slot) {
             h->trap_cause = RV_FETCH_ACCESS;
             h->trap_tval = va;
             return false;
         }
-        memcpy(&half[i], page->bytes + (va & ~RV_PAGE_MASK), 2);
+        memcpy(&half[i], slot->page->bytes + (va & ~RV_PAGE_MASK), 2);
         if (i == 0)
             length = rv_insn_length(half[0]);
     }

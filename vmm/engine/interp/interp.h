@@ -146,9 +146,6 @@ struct code_page {
     uint32_t entry[PAGE_SLOTS];
     uint8_t heat[PAGE_SLOTS];
     uint64_t segments;
-    /* Of this page with the translations that it has: no other page ever has it, nor this one
-     * when they are forgotten. 0: there are no more, see STAMP_LAST. */
-    uint32_t stamp;
 };
 _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
 
@@ -169,6 +166,9 @@ struct code_slot {
     uint64_t key; /* gpa | CODE_KEY | guarded; 0: free */
     struct code_page *page;
     uint64_t epoch; /* in which it was last compared with memory */
+    /* Of the page with the translations that it has: no other ever has it, nor this one when
+     * they are forgotten. 0: there are no more, see STAMP_LAST. */
+    uint32_t stamp;
 };
 
 #define CODE_SLOTS (2 * CODE_PAGES_MAX)
@@ -323,20 +323,22 @@ uint64_t interp_fli(unsigned bytes, unsigned n);
 /* --- code.c --- */
 
 /*
- * The decoded page at gpa; NULL: not RAM, or no memory. In a guarded one each instruction is
- * fetched with its own permission check.
+ * Where the decoded page at gpa is; NULL: not RAM, or no memory. In a guarded one each
+ * instruction is fetched with its own permission check.
  */
-struct code_page *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
+const struct code_slot *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded);
 /* The same where that makes, drops and compares nothing; NULL: it would, or the page is
  * guarded.
  */
-struct code_page *code_page_known(struct rv_hart *h, gpa_t gpa);
+const struct code_slot *code_page_known(struct rv_hart *h, gpa_t gpa);
 struct code_page *code_page_new(void);
 /*
  * Forgets the translations of a page. Fetch entries that lead to it have the old stamp: there
  * are none, or the caller brings them up to date.
  */
-void code_page_cold(struct interp *in, struct code_page *page);
+void code_page_cold(struct interp *in, struct code_slot *slot);
+/* The slot of a decoded page. */
+struct code_slot *code_slot_of(struct interp *in, const struct code_page *page);
 void code_decode(const struct rv_op *op);
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
 void code_drop(struct rv_hart *h);

@@ -182,6 +182,17 @@ struct rv_space {
     struct rv_fetch fetch[RV_SPACE_FETCHES];
 };
 
+/*
+ * What a load of translated code takes for its page's addend until the TLB says so. `left`: how
+ * often it may still be wrong before it is RV_GUESS_NONE, which no addend is.
+ */
+#define RV_GUESSES    256
+#define RV_GUESS_NONE 1
+struct rv_guess {
+    uintptr_t addend;
+    int64_t left;
+};
+
 #define RV_PMP_ENTRIES 16
 
 /* A hart. The registers stand first: generated and threaded code address them from its start.
@@ -245,6 +256,8 @@ struct rv_hart {
     uint64_t instret_base,
         cycle_base; /* added to the counts; the value itself when inhibited */
     struct rv_hpm hpm;
+
+    struct rv_guess guess[RV_GUESSES]; /* the translator's */
 
     void *loop; /* the engine's own, beside the shared state */
     uint64_t space_clock;
@@ -380,7 +393,8 @@ static inline struct rv_step *rv_step_place(struct rv_space *space, uint64_t va,
 void rv_tlb_flush(struct rv_hart *h);
 void rv_fetch_flush(struct rv_hart *h); /* fetch entries only */
 /* Visits every fetch entry of every context that is not empty. */
-void rv_fetch_each(struct rv_hart *h, void (*visit)(struct rv_fetch_entry *entry));
+void rv_fetch_each(struct rv_hart *h,
+                   void (*visit)(struct rv_hart *h, struct rv_fetch_entry *entry));
 
 /*
  * sfence.vma: what the walks made of one address, whatever the size of its leaf, in one address

@@ -169,22 +169,24 @@ void rv_fetch_flush(struct rv_hart *h)
             fetch_clear(&h->spaces[i].fetch[f]);
 }
 
-static void fetch_each(struct rv_fetch *fetch, void (*visit)(struct rv_fetch_entry *))
+static void fetch_each(struct rv_hart *h, struct rv_fetch *fetch,
+                       void (*visit)(struct rv_hart *, struct rv_fetch_entry *))
 {
     struct rv_filled rest = fetch->filled;
     int i;
 
     while ((i = filled_take(&rest)) >= 0)
         if (fetch->entry[i].tag != RV_TLB_EMPTY)
-            visit(&fetch->entry[i]);
+            visit(h, &fetch->entry[i]);
 }
 
-void rv_fetch_each(struct rv_hart *h, void (*visit)(struct rv_fetch_entry *entry))
+void rv_fetch_each(struct rv_hart *h,
+                   void (*visit)(struct rv_hart *h, struct rv_fetch_entry *entry))
 {
-    fetch_each(&h->fetch_m, visit);
+    fetch_each(h, &h->fetch_m, visit);
     for (unsigned i = 0; i < RV_SPACES; i++)
         for (unsigned f = 0; h->spaces[i].filled && f < RV_SPACE_FETCHES; f++)
-            fetch_each(&h->spaces[i].fetch[f], visit);
+            fetch_each(h, &h->spaces[i].fetch[f], visit);
 }
 
 static void drop_if_within(uint64_t *tag, uint64_t first, uint64_t size)

@@ -99,7 +99,7 @@ if [ -n "$translator" ]; then
 	step build-hot variant hot CFLAGS=-DBLOCK_HEAT=0 build/hot/tollgate-dbt
 	step build-tlb1 variant tlb1 CFLAGS=-DRV_TLB_ONE build/tlb1/unit build/tlb1/hunt build/tlb1/twins
 	# What hosts without an emitter have.
-	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit
+	step build-nodbt variant nodbt DBT= build/nodbt/tollgate build/nodbt/unit build/nodbt/diff
 fi
 # What is fetched, so that no two steps fetch it at a time.
 settle

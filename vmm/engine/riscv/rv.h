@@ -121,7 +121,7 @@ struct rv_large {
  * bytes walks may read (PMP) are kept, with the entries on the way there: the fence of an
  * address, which need not order changes of these (privileged specification, section
  * "Supervisor Memory-Management Fence Instruction"), looks whether they are still the same,
- * since there are guests that rely on it.
+ * so that a guest that relies on more than that is served too.
  */
 #define RV_STEPS      32 /* kept of each of the two */
 #define RV_STEP_LEVEL 2

@@ -86,6 +86,16 @@ holds 'four targets are judged, or say why not' a.json '.targets | length == 4 a
 holds 'the machine is named' a.json '.fingerprint | .kernel != "" and .engine == "interp" and (.commit | length > 0)
 	and has("cpu") and has("flags") and has("governor") and .tollgate != ""'
 
+# Under KVM it is measured in kvm-nested.sh and kvm-x86.sh.
+bench calls --quick --engine dbt --json -
+if [ "$status" -eq 69 ]; then
+	verdict 'an engine that is not for this machine says so' "$(grep -q dbt err || echo 'it is not named')"
+else
+	cp out d.json
+	holds 'the ladder under dbt has the same steps' d.json "[.ladder[].name] == $(jq -c '[.ladder[].name]' a.json)"
+	holds 'and says that it ran there' d.json '.fingerprint.engine == "dbt"'
+fi
+
 bench calls --quick --json b.json --html b.html --label 'second <run>' -- --without plic
 verdict 'a second one into files, with options of run' "$([ "$status" -eq 0 ] || echo "status $status")"
 verdict 'the table is printed then' "$(grep -q '^the ladder, ns' out || echo 'no ladder')"

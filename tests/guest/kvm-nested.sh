@@ -171,7 +171,7 @@ t auto -v hello.elf
 t hello $k hello.elf
 t hello-2-harts $k -c 2 hello.elf
 t probe $k probe.elf
-t kernel $k kernel.elf
+t kernel $k -p tg.sstc kernel.elf
 t kernel-2-harts $k -c 2 -p tg.sstc kernel.elf
 t services $k --device tg-entropy -p tg.sstc services.elf
 t services-2-harts $k -c 2 --device tg-entropy -p tg.sstc services.elf
@@ -358,7 +358,7 @@ expect auto 0 'engine kvm, 1 hart' 'Hello from S-mode.'
 expect hello 0 'Hello from S-mode.'
 expect hello-2-harts 0 'Hello from S-mode.'
 compare probe probe
-compare kernel kernel
+compare kernel kernel -p tg.sstc
 compare kernel-2-harts kernel -c 2 -p tg.sstc
 expect services 0 '1..7'
 expect services-2-harts 0 '1..7'

@@ -839,7 +839,7 @@ static void test_wrong_configuration(void)
     check_refused(&blob, &p, "deterministic", change_time);
     check_refused(&blob, &p, "a kernel", change_start);
     check_refused(&blob, &p, "modules", change_modules);
-    check_refused(&blob, &p, "another module where this VM has clint", change_module_names);
+    check_refused(&blob, &p, "where this VM has clint", change_module_names);
 
     /* No state at all, and one of a later version. */
     blob.data[8]++;

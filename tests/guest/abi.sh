@@ -7,6 +7,8 @@
 # Prints a line a check and `N passed, N failed, N skipped`. Status: 0 when all passed, 1 otherwise.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 tollgate=$(realpath -- "${1:-build/tollgate}")
@@ -16,17 +18,9 @@ riscv=${GUEST_CC:-riscv64-unknown-elf-gcc}
 limit=60
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
-verdict() { # NAME PROBLEM
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		printf 'ok %s\n' "$1"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL %s: %s\n' "$1" "$2"
-		tail -n 5 "$work/err" | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 5 "$work/err" | sed 's/^/    /'
 }
 
 # does NAME STATUS WORDS ARGUMENT...: Tollgate ends with the status and says the words, on either output.

@@ -9,6 +9,8 @@
 # 1 one failed; 2 bad arguments.
 set -eu
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 limit=120 # seconds until what hangs is ended
 
@@ -26,17 +28,9 @@ command -v jq >/dev/null || { echo 'bench.sh: there is no jq' >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-passed=0 failed=0
 
-verdict() { # NAME REASON: a pass when REASON is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		printf 'ok %s\n' "$1"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL %s: %s\n' "$1" "$2"
-		head -n 5 err 2>/dev/null | cut -c 1-200 | sed 's/^/  /'
-	fi
+verdict_shows() {
+	head -n 5 err 2>/dev/null | cut -c 1-200 | sed 's/^/  /'
 }
 
 bench() { # ARGUMENT...: output in out and err, status in $status

@@ -8,6 +8,8 @@
 # Status: 0 when all passed, 1 otherwise, 2 when there is no binary.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 tollgate=$(realpath -- "${1:-build/tollgate}")
 if [ ! -x "$tollgate" ]; then
@@ -22,18 +24,8 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 mkdir "$work/run"
 cd "$work/run" || exit 2
 
-passed=0 failed=0
-
-# verdict NAME PROBLEM: counts a check, which passed when PROBLEM is empty.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        printf 'ok %s\n' "$1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s: %s\n' "$1" "$2"
-        sed 's/^/    stderr: /' "$work/err" | tail -n 5
-    fi
+verdict_shows() {
+    sed 's/^/    stderr: /' "$work/err" | tail -n 5
 }
 
 # run ARGUMENT…: runs Tollgate without input; leaves $status, $work/out and $work/err.

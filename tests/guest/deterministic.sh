@@ -11,6 +11,8 @@
 # Prints `ok NAME` or `FAIL NAME` with what differs, and `N passed, N failed, N skipped`.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 [ $# -ge 1 ] || {
@@ -24,19 +26,8 @@ boots=${DET_BOOTS:-3}
 cache=${TOLLGATE_CACHE:-.cache}
 image=$cache/debian-riscv64/Image
 limit=240 # seconds: a run that takes longer hangs
-passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
-
-verdict() { # NAME PROBLEM: a pass when PROBLEM is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-	fi
-}
 
 skip() { # NAME REASON
 	skipped=$((skipped + 1))

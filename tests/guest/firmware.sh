@@ -9,6 +9,8 @@
 # `N passed, N failed, N skipped`.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 tollgate=$1
@@ -17,19 +19,11 @@ cache=${TOLLGATE_CACHE:-.cache}
 firmware=$cache/debian-firmware
 image=$cache/debian-riscv64/Image
 limit=120 # seconds: a boot that takes longer hangs
-passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-verdict() { # NAME PROBLEM: a pass when PROBLEM is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		tail -n 15 "$work/out" | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 15 "$work/out" | sed 's/^/    /'
 }
 
 skip() { # NAME REASON

@@ -8,23 +8,17 @@
 # package is installed on this machine, used and removed. Prints a line a check and `N passed, N failed[, N skipped]`.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 build=${1:-build}
 
-passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 : >"$work/log"
 
-verdict() { # NAME PROBLEM
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		tail -n 5 "$work/log" | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 5 "$work/log" | sed 's/^/    /'
 }
 
 skip() { # NAME REASON

@@ -13,6 +13,8 @@
 # Prints `ok NAME` or `FAIL NAME` a test, and `N passed, N failed[, N skipped]`. Status: 0, or 1 when one failed.
 set -eu
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.."
 
 build=${1:-build}
@@ -22,8 +24,6 @@ qemu=$cache/qemu/qemu-system-riscv64
 host=$cache/debian-riscv64
 limit=1200 # seconds for the boot and all tests; about 30 of processor time are needed, 100 with Linux
 memory=320M
-passed=0
-failed=0
 
 skip() {
 	printf 'skipped: kvm-nested: %s\n0 passed, 0 failed, 1 skipped\n' "$1"
@@ -44,15 +44,8 @@ known+='|hsm: a non-retentive suspend .*'
 known+='|second hart: HSM says that it runs'
 known+='|sv[0-9]+: without scounteren\.CY .*)$'
 
-verdict() { # NAME, REASON why not; empty: passed
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		[ ! -f "$work/out/$1" ] || tail -n 5 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
-	fi
+verdict_shows() { # NAME
+	[ ! -f "$work/out/$1" ] || tail -n 5 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
 }
 
 # --- what is needed ---

@@ -12,6 +12,8 @@
 # Prints `ok NAME` or `FAIL NAME` a test, and `N passed, N failed[, N skipped]`. Status: 0, or 1 when one failed.
 set -eu
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.."
 
 build=${1:-build}
@@ -21,24 +23,14 @@ qemu=$cache/qemu-x86/qemu-system-x86_64
 host=$cache/debian-amd64
 limit=400 # seconds for the nested boot and all tests; about 60 are needed, 200 with Linux
 [ "$linux" != linux ] || limit=580
-passed=0
-failed=0
-skipped=0
 
 skip() { # the kind of host, why not
 	printf 'skipped: kvm-x86: %s: %s\n' "$1" "$2"
 	skipped=$((skipped + 1))
 }
 
-verdict() { # NAME, REASON why not; empty: passed
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		[ ! -f "$out/$1" ] || tail -n 5 "$out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
-	fi
+verdict_shows() { # NAME
+	[ ! -f "$out/$1" ] || tail -n 5 "$out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
 }
 
 if [ ! -f "$build/guest/x86-hello.elf" ]; then

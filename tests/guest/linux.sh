@@ -8,13 +8,14 @@
 # guest is not in the cache and cannot be fetched.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 tollgate=$1
 boots=${2:-20}
 cache=${TOLLGATE_CACHE:-.cache}
 limit=240 # seconds: a boot that takes longer hangs
-passed=0 failed=0
 
 if ! sh guest/linux/fetch.sh; then
 	echo 'skipped: no Debian guest (see the message above)'
@@ -27,15 +28,8 @@ trap 'rm -rf "$work"' EXIT
 initrd=$work/initramfs.cpio
 sh guest/linux/initramfs.sh "$initrd" || exit 1
 
-verdict() { # NAME PROBLEM: a pass when PROBLEM is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		tail -n 15 "$work/out" | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 15 "$work/out" | sed 's/^/    /'
 }
 
 # Words by which a kernel says that something is wrong with its machine.

@@ -9,6 +9,8 @@
 # Prints `ok NAME` or `FAIL NAME: why`, and `N passed, N failed`.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 [ $# -ge 2 ] || {
@@ -18,20 +20,12 @@ cd "$(dirname "$0")/../.." || exit 2
 tollgate=$1 guests=$2/guest
 shift 2
 limit=240 # seconds: a run that takes longer hangs
-passed=0 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-verdict() { # NAME PROBLEM
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		grep -ha '^not ok' "$work"/*.out | head -n 5 | sed 's/^/    /'
-		tail -qn 3 "$work"/*.err | sed 's/^/    /'
-	fi
+verdict_shows() {
+	grep -ha '^not ok' "$work"/*.out | head -n 5 | sed 's/^/    /'
+	tail -qn 3 "$work"/*.err | sed 's/^/    /'
 }
 
 # What a module's pair of runs is: the guest, its status, options of both, of the first only, and of the second only.

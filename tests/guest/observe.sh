@@ -7,24 +7,15 @@
 # Prints `ok NAME` or `FAIL NAME: why`, and `N passed, N failed, N skipped`.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 tollgate=$1 guests=$2
 cache=${TOLLGATE_CACHE:-.cache}
 limit=240 # seconds: a run that takes longer hangs
-passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-verdict() { # NAME PROBLEM: a pass when PROBLEM is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-	fi
-}
 
 run() { # ARGUMENT...: a run without input; $status, $work/out, $work/err
 	status=0

@@ -9,6 +9,8 @@
 # Skipped with a reason when Debian's guest or its perf is not in the cache and cannot be fetched.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 tollgate=$1
@@ -17,7 +19,6 @@ cache=${TOLLGATE_CACHE:-.cache}
 image=$cache/debian-riscv64/Image
 firmware=$cache/debian-firmware/fw_dynamic.bin
 limit=300 # seconds: a boot that takes longer hangs
-passed=0 failed=0 skipped=0
 
 if ! sh guest/linux/fetch.sh || ! sh guest/linux/fetch-perf.sh; then
 	echo "skipped: no Debian guest, or no perf for it (see the message above)"
@@ -27,15 +28,8 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-verdict() { # NAME PROBLEM: a pass when PROBLEM is empty
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		tail -n 20 "$work/out" | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 20 "$work/out" | sed 's/^/    /'
 }
 
 # The last ecall ends the program and does not retire in Linux.

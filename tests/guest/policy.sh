@@ -7,6 +7,8 @@
 # Prints a line a check and `N passed, N failed`. Status: 0 when all passed, 1 otherwise, 2 for bad arguments.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 if [ $# -ne 2 ] || [ ! -x "$1" ] || [ ! -d "$2/guest" ]; then
 	echo 'usage: policy.sh TOLLGATE BUILDDIR' >&2
@@ -18,17 +20,9 @@ limit=120
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
-passed=0 failed=0
 
-verdict() { # NAME PROBLEM
-	if [ -z "$2" ]; then
-		passed=$((passed + 1))
-		echo "ok $1"
-	else
-		failed=$((failed + 1))
-		echo "FAIL $1: $2"
-		tail -n 5 out err | sed 's/^/    /'
-	fi
+verdict_shows() {
+	tail -n 5 out err | sed 's/^/    /'
 }
 
 run() { # ARGUMENT...: leaves $status, out and err

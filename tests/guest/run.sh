@@ -12,6 +12,8 @@
 # end. Status: 0 all passed; 1 one failed; 2 bad arguments.
 set -eu
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 
 # A guest that hangs is ended after this many seconds: far more than any needs.
 limit=120
@@ -31,20 +33,10 @@ extra=("$@")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
 
-# verdict NAME REASON: a pass when REASON is empty.
-verdict() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-        printf 'ok %s\n' "$1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s: %s\n' "$1" "$2"
-        grep -a '^not ok' "$work/out" | head -n 10 | sed 's/^/  /' || :
-        tail -n 5 "$work/out" "$work/err" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
-    fi
+verdict_shows() {
+    grep -a '^not ok' "$work/out" | head -n 10 | sed 's/^/  /' || :
+    tail -n 5 "$work/out" "$work/err" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
 }
 
 # tollgate_run ARGUMENT…: one run; its output in $work/out and err, its status in $status.

@@ -92,8 +92,7 @@ static const char *bell_missing(void)
     bell[TG_DOORBELL_FN / 8] = TG_BASE_VERSION;
     bell[TG_DOORBELL_ARG1 / 8] = UINT64_MAX;
     bell[TG_DOORBELL_RING / 8] = 1;
-    return bell[TG_DOORBELL_ARG1 / 8] ==
-                   sbi_call(TG_EXT_BASE, TG_BASE_VERSION, 0, 0, 0).value
+    return bell[TG_DOORBELL_ARG1 / 8] == sbi_call(TG_EXT_BASE, TG_BASE_VERSION, 0, 0, 0).value
                ? NULL
                : "the doorbell in memory answers otherwise than the port";
 }

@@ -104,6 +104,29 @@ static void test_stale_load(void)
     check_guest(&(struct guest){put_stale, START_FIRMWARE, PRIV_S, V_CODE, 9}, want);
 }
 
+/* A cache block's page is taken away without a fence: what was known of it holds for these too.
+ */
+static void put_stale_block(struct machine *m)
+{
+    put_table_page(m, DATA);
+    m->s.x[S2] = 0;
+    m->s.menvcfg |= RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE;
+    PUT(m, CODE, AS_I(ld, A0, S0, 0), AS_S(sd, S2, S1, 0), AS_R(cbo_clean, ZERO, S0, ZERO),
+        AS_I(addi, S9, S9, 1), AS_R(cbo_flush, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1),
+        AS_R(cbo_inval, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1), AS_SELF);
+}
+
+static void test_stale_block(void)
+{
+#ifdef RV_TLB_ONE
+    const uint64_t want = 0;
+#else
+    const uint64_t want = 3;
+#endif
+
+    check_guest(&(struct guest){put_stale_block, START_FIRMWARE, PRIV_S, V_CODE, 8}, want);
+}
+
 /* Across the end of a page the group's members run one by one; what is known of registers at
  * the block's end is not known there. */
 static void put_words_of_group(struct machine *m)
@@ -566,6 +589,7 @@ void suite_dbt_edge(void)
     CU_pSuite suite = CU_add_suite("dbt_edge", NULL, back_to_interp);
 
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
+    CU_add_test(suite, "cache blocks whose page is taken away", test_stale_block);
     CU_add_test(suite, "what is known of registers in a group", test_words_of_group);
     CU_add_test(suite, "a group whose register is written", test_moving_base);
     CU_add_test(suite, "code that a device writes", test_device_code);

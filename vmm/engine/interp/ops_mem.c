@@ -348,9 +348,11 @@ static NOINLINE void *block_place(struct rv_hart *h, uint64_t va, enum rv_access
 
 static NOINLINE void block_manage(OP_PARAMS, uint64_t field)
 {
+    uint64_t block = RS1 & ~(uint64_t)(BLOCK_SIZE - 1);
+
     if (!block_allowed(h, field))
         interp_illegal(OP_ARGS);
-    else if (!block_place(h, RS1, RV_LOAD))
+    else if (!tlb_hit(h->tlb->load, block, BLOCK_SIZE) && !block_place(h, RS1, RV_LOAD))
         interp_trap(OP_ARGS);
     else
         DISPATCH(op + 2);

@@ -181,7 +181,7 @@ $(FUZZERS:%=$(B)/%): $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call obj,$(FUZZ
 		$(B)/libtollgate.a
 	$(CC) $(LDSAN) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
-$(B)/fuzz_dbt: $(call obj,tests/hunt/scene.c tests/hunt/snippet.c tests/diff/program.c tests/unit/assembler.c)
+$(B)/fuzz_dbt: $(call obj,$(filter-out tests/hunt/main.c,$(wildcard tests/hunt/*.c)) tests/diff/program.c tests/unit/assembler.c)
 
 -include $(shell test -d $(B)/obj && find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
 

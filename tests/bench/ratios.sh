@@ -55,6 +55,7 @@ indirect	linux	ns	-	-
 dispatch	linux	ns	-	-
 qsort	linux	ns	2.5	-
 chase	linux	ns	1.2	-
+chase-scattered	linux	ns	-	-
 chase-pages	linux	ns	-	-
 memcpy	linux	ns	2	-
 memcpy-small	linux	ns	-	-
@@ -165,7 +166,7 @@ linux_run() {
 # The rows that need no guest, on the host itself.
 native_run() {
 	local names
-	names=$(rows_of linux | grep -xE 'crc|matrix|nbody|lu|calls|indirect|dispatch|qsort|chase|chase-pages|memcpy|atomic' |
+	names=$(rows_of linux | grep -xE 'crc|matrix|nbody|lu|calls|indirect|dispatch|qsort|chase|chase-scattered|chase-pages|memcpy|atomic' |
 		xargs)
 	[ -n "$names" ] || return 0
 	# shellcheck disable=SC2086 # names are words

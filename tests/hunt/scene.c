@@ -5,27 +5,18 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "tests/unit/assembler.h"
+#include "tests/hunt/snippet.h"
+#include "tests/hunt/tables.h"
 #include "vmm/engine/interp/interp.h"
 
-#define PTE_V  (1ull << 0)
-#define PTE_R  (1ull << 1)
-#define PTE_W  (1ull << 2)
-#define PTE_X  (1ull << 3)
-#define PTE_U  (1ull << 4)
-#define PTE_G  (1ull << 5)
-#define PTE_A  (1ull << 6)
-#define PTE_D  (1ull << 7)
-#define PTE_RW (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)
-#define PTE_RX (PTE_V | PTE_R | PTE_X | PTE_A)
-
 #define BASE         ((uint64_t)PLAT_DRAM_BASE)
-#define DATA_FIRST   0x1f000u /* pages around PROGRAM_DATA */
-#define DATA_PAGES   4u
 #define PMP_ENTRY(i) (8 * ((i) % 8))
 #define PMP_R        0x01ull
 #define PMP_RWX      0x07ull
+#define PMP_TOR      0x08ull
+#define PMP_NA4      0x10ull
 #define PMP_NAPOT    0x18ull
+#define PMP_LOCK     0x80ull
 
 /* --- handlers --- */
 
@@ -155,69 +146,6 @@ static uint8_t *at(struct vm *vm, uint64_t offset)
     return mem_ptr(&vm->mem, BASE + offset, 4);
 }
 
-/* The entry of a page, in tables that are made on the way. NULL: the guest has destroyed them.
- */
-static uint64_t *pte_of(const struct scene *scene, struct vm *vm, uint64_t va, uint64_t *next)
-{
-    uint64_t table = SCENE_TABLES;
-
-    for (unsigned level = scene->levels - 1;; level--) {
-        uint64_t *pte;
-
-        if (table < SCENE_TABLES || table >= SCENE_TABLES_END)
-            return NULL;
-        pte = (uint64_t *)(void *)at(vm, table) + (va >> (12 + 9 * level) & 0x1ff);
-        if (level == 0)
-            return pte;
-        if (*pte == 0) {
-            if (*next >= SCENE_TABLES_END)
-                return NULL;
-            *pte = (BASE + *next) >> 12 << 10 | PTE_V;
-            *next += MEM_PAGE_SIZE;
-        }
-        table = (*pte >> 10 << 12) - BASE;
-    }
-}
-
-/* What a page lets be done: most often all that it is for. */
-static uint64_t page_rights(uint64_t usual)
-{
-    switch (random_below(16)) {
-    case 0: return usual & ~(PTE_A | PTE_D);
-    case 1: return usual & ~PTE_D;
-    case 2: return usual ^ (PTE_R << random_below(3));
-    case 3: return usual | PTE_G;
-    default: return usual;
-    }
-}
-
-/* A page at its three addresses. */
-static void map_views(const struct scene *scene, struct vm *vm, uint64_t offset, uint64_t usual,
-                      uint64_t *next)
-{
-    uint64_t gpa = (BASE + offset) >> 12 << 10;
-
-    *pte_of(scene, vm, BASE + offset, next) = gpa | page_rights(usual);
-    *pte_of(scene, vm, SCENE_LOW + offset, next) = gpa | page_rights(usual | PTE_U);
-    *pte_of(scene, vm, SCENE_HIGH + offset, next) = gpa | page_rights(usual);
-}
-
-static void tables_make(const struct scene *scene, struct vm *vm)
-{
-    uint64_t next = SCENE_TABLES + MEM_PAGE_SIZE;
-    bool written = random_below(2); /* programs that change themselves under paging too */
-
-    for (unsigned i = 0; i < 2; i++)
-        map_views(scene, vm, i * MEM_PAGE_SIZE, written ? PTE_RX | PTE_RW : PTE_RX, &next);
-    for (unsigned i = 0; i < DATA_PAGES; i++)
-        map_views(scene, vm, DATA_FIRST + i * MEM_PAGE_SIZE, PTE_RW, &next);
-    for (uint64_t page = PROGRAM_HANDLER - BASE; page <= SCENE_S_AT; page += MEM_PAGE_SIZE)
-        *pte_of(scene, vm, BASE + page, &next) = (BASE + page) >> 12 << 10 | PTE_RX;
-    for (uint64_t page = SCENE_TABLES; page < SCENE_TABLES_END; page += MEM_PAGE_SIZE)
-        *pte_of(scene, vm, BASE + page, &next) = (BASE + page) >> 12 << 10 | PTE_RW;
-    *pte_of(scene, vm, PLAT_UART_BASE, &next) = PLAT_UART_BASE >> 12 << 10 | PTE_RW;
-}
-
 void scene_install(const struct scene *scene, struct vm *vm)
 {
     mem_zero(&vm->mem, BASE, vm->config->mem_size);
@@ -230,11 +158,13 @@ void scene_install(const struct scene *scene, struct vm *vm)
         change_code(i, (uint32_t *)(void *)at(vm, CHANGE_AT(i)));
     random_seed(scene->seed ^ 0x5ce0e);
     tables_make(scene, vm);
-    for (unsigned i = 0; i < DATA_PAGES * MEM_PAGE_SIZE; i += 8) {
+    for (unsigned i = 0; i < SCENE_DATA_PAGES * MEM_PAGE_SIZE; i += 8) {
         uint64_t value = random_below(2) ? random_next() : random_float();
 
-        memcpy(at(vm, DATA_FIRST + i), &value, 8);
+        memcpy(at(vm, SCENE_DATA + i), &value, 8);
     }
+    far_install(at(vm, SCENE_FAR));
+    chase_install(at(vm, SCENE_CHASE));
 }
 
 void scene_make(struct scene *scene, uint64_t seed, bool kernel, bool coherent)
@@ -277,20 +207,18 @@ bool scene_run(struct vm *vm, uint64_t limit)
 
 /* --- episodes --- */
 
-enum view { VIEW_M, VIEW_S, VIEW_U, VIEW_HIGH };
-
 static const uint64_t view_base[] = {
     [VIEW_M] = BASE, [VIEW_S] = BASE, [VIEW_U] = SCENE_LOW, [VIEW_HIGH] = SCENE_HIGH};
 
 static void make_registers(struct hart_state *s, enum view view)
 {
-    uint64_t data = view_base[view] + DATA_FIRST, code = view_base[view];
+    uint64_t data = view_base[view] + SCENE_DATA, code = view_base[view];
 
     for (unsigned i = 1; i < 32; i++) {
         switch (random_below(8)) {
         case 0:
         case 1: s->x[i] = random_below(64); break;
-        case 2: s->x[i] = data + random_below(DATA_PAGES * MEM_PAGE_SIZE); break;
+        case 2: s->x[i] = data + random_below(SCENE_DATA_PAGES * MEM_PAGE_SIZE); break;
         case 3: s->x[i] = data + (random_next() & 0x3fc0); break;
         case 4: s->x[i] = code + (random_next() & 0x1ffe); break;
         default: s->x[i] = random_next(); break;
@@ -317,8 +245,8 @@ static void make_mode(const struct scene *scene, struct hart_state *s, enum view
     s->mstatus = (s->mstatus & ~(bits | RV_FS | RV_MPP)) | (random_next() & bits);
     s->mstatus |= random_below(8) ? RV_FS : random_next() & RV_FS;
     s->mstatus |= random_below(2) ? 0 : random_below(2) ? RV_MPP : 1ull << RV_MPP_SHIFT;
-    s->satp = (BASE + SCENE_TABLES) >> 12 | (uint64_t)(scene->levels + 5) << 60 |
-              (uint64_t)random_below(3) << 44;
+    s->satp = (BASE + scene_root(scene, random_below(SCENE_ROOTS))) >> 12 |
+              (uint64_t)(scene->levels + 5) << 60 | (uint64_t)random_below(3) << 44;
     if (view == VIEW_M && random_below(4) == 0)
         s->satp = 0;
     s->fcsr = (random_below(8) ? random_below(5) : random_below(8)) << 5 | random_below(32);
@@ -363,6 +291,19 @@ static void make_protection(struct hart_state *s)
         s->pmpaddr[0] = (BASE + 0x400) >> 2 | 0x3f;
         s->pmpcfg[0] = PMP_NAPOT | PMP_R;
         break;
+    case 2: /* bytes on both sides of a page's end */
+        s->pmpaddr[0] = (PROGRAM_DATA + 0x1800 - 4) >> 2;
+        s->pmpaddr[1] = (PROGRAM_DATA + 0x1800 + 8) >> 2;
+        s->pmpcfg[0] = (PMP_TOR | random_below(2)) << PMP_ENTRY(1);
+        break;
+    case 3: /* four bytes of a list, for M-mode too */
+        s->pmpaddr[0] = (BASE + SCENE_CHASE + 0x808) >> 2;
+        s->pmpcfg[0] = PMP_NA4 | PMP_LOCK | random_below(2);
+        break;
+    case 4: /* a KiB of code that is far */
+        s->pmpaddr[0] = (BASE + SCENE_FAR + 0x1000) >> 2 | 0x7f;
+        s->pmpcfg[0] = PMP_NAPOT | PMP_R;
+        break;
     default: break;
     }
 }
@@ -391,6 +332,8 @@ static void enter(const struct scene *scene, struct vm *vm, enum view view)
     make_registers(&s, view);
     make_mode(scene, &s, view);
     s.pc = view_base[view] + scene->shift + 4 * random_below(PROGRAM_WORDS - 64);
+    if (view != VIEW_M && random_below(16) == 0)
+        s.pc += SCENE_BIG;
     s.stvec = (BASE + SCENE_S_AT) | (random_below(16) == 0);
     s.mie = random_below(2) ? random_next() & 0x2aaa : 0;
     if (!scene->kernel) {
@@ -409,27 +352,30 @@ static void disturb_memory(const struct scene *scene, struct vm *vm)
     const struct hart_fence fence_i = {.kind = FENCE_I};
     uint64_t value = random_next();
 
-    mem_write(&vm->mem, BASE + DATA_FIRST + (random_next() & 0x3ff8), &value, 8);
+    mem_write(&vm->mem, BASE + SCENE_DATA + (random_next() & 0x3ff8), &value, 8);
     for (unsigned i = random_below(4); i-- > 0;)
         mem_write(&vm->mem, BASE + scene->shift + 4 * random_below(PROGRAM_WORDS - 1),
                   &scene->code[random_below(PROGRAM_WORDS - 1)], 4);
+    if (random_below(2)) { /* a page of code becomes another from some word on */
+        uint32_t from = SCENE_FAR + random_below(SCENE_FAR_PAGES) * MEM_PAGE_SIZE;
+        uint32_t to = SCENE_FAR + random_below(SCENE_FAR_PAGES) * MEM_PAGE_SIZE;
+        uint32_t first = 4 * random_below(MEM_PAGE_SIZE / 4);
+
+        memmove(at(vm, to + first), at(vm, from + first), MEM_PAGE_SIZE - first);
+    }
     if (random_below(2))
         vm->engine->fence(&vm->hart[0], &fence_i);
 }
 
 static void disturb_tables(const struct scene *scene, struct vm *vm)
 {
-    uint64_t offset = random_below(2) ? DATA_FIRST + (random_next() & 0x3000) : 0;
-    uint64_t next = SCENE_TABLES + MEM_PAGE_SIZE; /* all are there */
-    uint64_t bases[] = {BASE, SCENE_LOW, SCENE_HIGH};
-    uint64_t va = bases[random_below(3)] + offset;
-    const struct hart_fence one = {.kind = FENCE_VMA, .start = va, .size = MEM_PAGE_SIZE};
+    const struct change change = tables_pick(scene, vm);
+    const struct hart_fence one = {
+        .kind = FENCE_VMA, .start = change.va, .size = MEM_PAGE_SIZE};
     const struct hart_fence all = {.kind = FENCE_VMA, .size = UINT64_MAX};
-    uint64_t *pte;
 
-    pte = pte_of(scene, vm, va, &next);
-    if (pte)
-        *pte ^= PTE_V << random_below(8);
+    if (change.pte)
+        *change.pte ^= change.bits;
     if (!scene->stale || random_below(2))
         vm->engine->fence(&vm->hart[0], random_below(2) ? &one : &all);
 }
@@ -444,13 +390,10 @@ static void change_by_guest(const struct scene *scene, struct vm *vm)
     struct rv_hart *h = &((struct interp *)vm->hart[0].engine_state)->hart;
     uint64_t x[32], pc = h->pc, mstatus = h->mstatus, mie = h->mie;
     uint8_t priv = h->priv;
-    uint64_t offset = DATA_FIRST + (random_next() & 0x3000),
-             next = SCENE_TABLES + MEM_PAGE_SIZE;
-    uint64_t bases[] = {BASE, SCENE_LOW, SCENE_HIGH}, va = bases[random_below(3)] + offset;
-    uint8_t *pte = (uint8_t *)pte_of(scene, vm, va, &next);
+    const struct change change = tables_pick(scene, vm);
     unsigned variant = random_below(CHANGES);
 
-    if (!pte)
+    if (!change.pte)
         return;
     memcpy(x, h->x, sizeof(x));
     h->pc = BASE + CHANGE_AT(variant);
@@ -458,9 +401,9 @@ static void change_by_guest(const struct scene *scene, struct vm *vm)
     h->mstatus &= ~RV_TVM;
     h->mie = 0;
     rv_context_update(h);
-    h->x[T0] = BASE + (uint64_t)(pte - at(vm, 0));
-    h->x[T1] = PTE_V << random_below(8);
-    h->x[T2] = va;
+    h->x[T0] = BASE + (uint64_t)((uint8_t *)change.pte - at(vm, 0));
+    h->x[T1] = change.bits;
+    h->x[T2] = change.va;
     h->x[T4] = 0;
     scene_run(vm, h->steps + CHANGE_WORDS);
     memcpy(h->x, x, sizeof(x));

@@ -2,22 +2,10 @@
  * mode, of page tables and of code.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/hunt/scene.h"
-#include "tests/unit/assembler.h"
+#include "tests/hunt/snippet.h"
 
-/* Registers: t0 to t2 are the snippets' own, s0 points at data, s1 at the code. */
-enum { SNIPPETS_A_PROGRAM = 72, SNIPPET_WORDS = 24 };
+enum { SNIPPETS_A_PROGRAM = 72 };
 enum { SIE_BIT = 2, SPP_BIT = 256, STIMECMP = 0x14d, SENVCFG = 0x10a, FRM = 2, FFLAGS = 1 };
-
-struct pen {
-    uint32_t *at;
-    const struct scene *scene;
-};
-
-static void put(struct pen *p, uint32_t word)
-{
-    *p->at++ = word;
-}
 
 /* --- loops and calls, around what stands there --- */
 
@@ -431,8 +419,10 @@ void snippets_put(struct scene *scene)
         put_return,  put_to_user,     put_status,     put_status,   put_page_change,
         put_satp,    put_time,        put_device,     put_rounding, put_rewrite_far,
         put_to_user, put_wait,        put_csr,        put_csr,      put_csr,
-        put_members, put_members,     put_extensions, put_ring,     put_far,
-        put_far,
+        put_members, put_members,     put_extensions, far_put,      far_put,
+        far_put,     far_put,         far_put,        far_put,      corner_put,
+        corner_put,  corner_put,      corner_put,     corner_put,   corner_put,
+        put_ring,    put_far,         put_far,
     };
     enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
     unsigned each = PROGRAM_WORDS / SNIPPETS_A_PROGRAM;

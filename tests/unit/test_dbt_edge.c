@@ -104,43 +104,27 @@ static void test_stale_load(void)
     check_guest(&(struct guest){put_stale, START_FIRMWARE, PRIV_S, V_CODE, 9}, want);
 }
 
-/* S9 of the interpreter is what is wanted. */
-static uint64_t by_interpreter(const struct guest *guest)
-{
-    struct machine m;
-    uint64_t sum;
-
-    machine_use(MACHINE_INTERP);
-    machine_init(&m, guest->start, 1);
-    m.s.x[A0] = m.s.x[A1] = 0;
-    m.s.mstatus |= FS_DIRTY;
-    guest->put(&m);
-    machine_go(&m, guest->priv, guest->pc, guest->steps + REST);
-    sum = m.s.x[S9];
-    machine_destroy(&m);
-    return sum;
-}
-
-/*
- * The page is loaded from and taken away without a fence: whether its blocks can be managed is
- * what the TLB still says, on both engines.
+/* A cache block's page is taken away without a fence: what was known of it holds for these too.
  */
 static void put_stale_block(struct machine *m)
 {
     put_table_page(m, DATA);
-    m->s.menvcfg = RV_ENVCFG_CBZE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBIE;
-    PUT(m, CODE, AS_S(sd, ZERO, S0, 64), AS_I(ld, A0, S0, 0), AS_S(sd, ZERO, S1, 0),
-        AS_R(cbo_inval, 0, S0, 0), AS_R(cbo_clean, 0, S0, 0), AS_R(cbo_flush, 0, S0, 0),
-        AS_R(cbo_zero, 0, S0, 0), AS_I(addi, S9, S9, 1), AS_SELF);
-    PUT(m, HANDLER, AS_CSRR(T0, MEPC), AS_I(addi, T0, T0, 4), AS_CSRW(MEPC, T0),
-        AS_I(addi, S9, S9, 16), AS_N(mret));
+    m->s.x[S2] = 0;
+    m->s.menvcfg |= RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE;
+    PUT(m, CODE, AS_I(ld, A0, S0, 0), AS_S(sd, S2, S1, 0), AS_R(cbo_clean, ZERO, S0, ZERO),
+        AS_I(addi, S9, S9, 1), AS_R(cbo_flush, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1),
+        AS_R(cbo_inval, ZERO, S0, ZERO), AS_I(addi, S9, S9, 1), AS_SELF);
 }
 
 static void test_stale_block(void)
 {
-    struct guest guest = {put_stale_block, START_FIRMWARE, PRIV_S, V_CODE, 40};
+#ifdef RV_TLB_ONE
+    const uint64_t want = 0;
+#else
+    const uint64_t want = 3;
+#endif
 
-    check_guest(&guest, by_interpreter(&guest));
+    check_guest(&(struct guest){put_stale_block, START_FIRMWARE, PRIV_S, V_CODE, 8}, want);
 }
 
 /* Across the end of a page the group's members run one by one; what is known of registers at
@@ -515,6 +499,23 @@ static void put_fetch_walks(struct machine *m)
     put_walks(m, HART_EVENT_FETCH_WALKS);
 }
 
+/* S9 of the interpreter is what is wanted. */
+static uint64_t by_interpreter(const struct guest *guest)
+{
+    struct machine m;
+    uint64_t sum;
+
+    machine_use(MACHINE_INTERP);
+    machine_init(&m, guest->start, 1);
+    m.s.x[A0] = m.s.x[A1] = 0;
+    m.s.mstatus |= FS_DIRTY;
+    guest->put(&m);
+    machine_go(&m, guest->priv, guest->pc, guest->steps + REST);
+    sum = m.s.x[S9];
+    machine_destroy(&m);
+    return sum;
+}
+
 static void test_walks(void)
 {
     void (*const puts[])(struct machine *) = {put_load_walks, put_store_walks, put_fetch_walks};
@@ -588,7 +589,7 @@ void suite_dbt_edge(void)
     CU_pSuite suite = CU_add_suite("dbt_edge", NULL, back_to_interp);
 
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
-    CU_add_test(suite, "cache blocks of a page that was taken away", test_stale_block);
+    CU_add_test(suite, "cache blocks whose page is taken away", test_stale_block);
     CU_add_test(suite, "what is known of registers in a group", test_words_of_group);
     CU_add_test(suite, "a group whose register is written", test_moving_base);
     CU_add_test(suite, "code that a device writes", test_device_code);

@@ -169,7 +169,7 @@ static void test_renewed(void)
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT_EQUAL(guesses(&m, true), 1);
     list_put(&m, 1);
-    dbt_in(&m)->renewal = m.h->steps + 20000;
+    dbt_in(&m)->renewed = m.h->steps + 20000 - GUESS_STEPS;
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT_EQUAL(guesses(&m, true), 1);
     machine_run(&m, 40000);

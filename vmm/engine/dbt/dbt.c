@@ -20,13 +20,6 @@
  */
 #define RUN_ON_SLACK (2 * PAGE_SLOTS)
 
-/*
- * So often may a place be wrong in so many steps. All of them together then take 2 % of the
- * time: 20 cycles each.
- */
-#define GUESS_WRONG 64
-#define GUESS_STEPS (4u << 20)
-
 /* Code for a hart: segments of 1 MiB, of which only what is used takes memory. */
 #define SEGMENT_SIZE (1u << 20)
 #define SEGMENTS     48
@@ -63,7 +56,7 @@ static uint64_t steps_rest(const struct rv_hart *h)
 /* Lets every place guess again. */
 static void guesses_renew(struct rv_hart *h)
 {
-    dbt_of(h)->renewal = h->steps + GUESS_STEPS;
+    dbt_of(h)->renewed = h->steps;
     for (unsigned i = 0; i < RV_GUESSES; i++)
         h->guess[i].left = GUESS_WRONG;
 }
@@ -73,7 +66,7 @@ static void chunk_turn(struct rv_hart *h)
 {
     interp_count_steps(h, h->left);
     interp_chunk_due(h);
-    if (h->steps >= dbt_of(h)->renewal)
+    if (h->steps - dbt_of(h)->renewed >= GUESS_STEPS)
         guesses_renew(h);
     chunk_begin(h);
 }

@@ -20,6 +20,13 @@
 #define BLOCK_HEAT 8
 #endif
 
+/*
+ * So often may a place of rv_hart.guess be wrong in so many steps. If all 256 are, that takes
+ * some 5 % of the time: 20 cycles each.
+ */
+#define GUESS_WRONG 64
+#define GUESS_STEPS (4u << 20)
+
 /* struct dbt, without */
 #define WITHOUT_RETURNS 0x1u  /* calls leave no way back for returns */
 #define WITHOUT_GROUPS  0x2u  /* loads and stores off one register share no look */
@@ -44,7 +51,7 @@ struct dbt {
     unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
     bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
     unsigned guesses; /* the last of rv_hart.guess that code was given */
-    uint64_t renewal; /* the steps at which places may be wrong again */
+    uint64_t renewed; /* the steps at which all places could guess again */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
     /* Of the target: offsets of its stubs in the cache. */

@@ -50,14 +50,14 @@ static uint32_t carry(uint32_t set, const struct rv_op *op)
     case RV_INSN_sh1add:
     case RV_INSN_sh2add:
     case RV_INSN_sh3add:
-    case RV_INSN_add_uw: made = is_of(set, (unsigned)op->imm); /* fall through */
+    case RV_INSN_add_uw: made = is_of(set, op->rs1) || is_of(set, (unsigned)op->imm); break;
     case RV_INSN_addi:
     case RV_INSN_andi:
     case RV_INSN_ori:
     case RV_INSN_slli:
     case RV_INSN_srli:
     case RV_INSN_addw:
-    case RV_INSN_addiw: made |= is_of(set, op->rs1); break;
+    case RV_INSN_addiw: made = is_of(set, op->rs1); break;
     default: break;
     }
     if (op->rd >= 32)

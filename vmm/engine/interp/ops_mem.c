@@ -346,7 +346,6 @@ static NOINLINE void *block_place(struct rv_hart *h, uint64_t va, enum rv_access
     return NULL;
 }
 
-/* What the TLB lets be loaded from is not asked for again: so does translated code. */
 static NOINLINE void block_manage(OP_PARAMS, uint64_t field)
 {
     uint64_t block = RS1 & ~(uint64_t)(BLOCK_SIZE - 1);

@@ -96,7 +96,7 @@ boot,[12])
 linux,[23])
 	sh tests/bench/linux.sh "$build/bench/workloads.cpio" ${COREMARK:+"$COREMARK:/coremark"}
 	from='@bench init'
-	set -- -m 512M --console serial -p "console=ttyS0 quiet rdinit=/bench -- -r ${3:-50} $2" \
+	set -- -m 1G --console serial -p "console=ttyS0 quiet rdinit=/bench -- -r ${3:-50} $2" \
 		-i "$build/bench/workloads.cpio" "$cache/debian-riscv64/Image"
 	;;
 bare,2) set -- -m 128M --console serial -p "bench-only=$2" "$build/guest/bench-bare.elf" ;;

@@ -151,7 +151,7 @@ bare_run() {
 linux_run() {
 	local who=$1 names
 	names=$(rows_of linux | grep -v '^boot-' | xargs)
-	guest "$who" 512M "$image" "$work/initramfs.cpio" "console=ttyS0 quiet rdinit=/bench -- ${names:-none}"
+	guest "$who" 1G "$image" "$work/initramfs.cpio" "console=ttyS0 quiet rdinit=/bench -- ${names:-none}"
 	results_take "$who"
 	# CoreMark by processor time: it cannot be cut into short rounds that nobody disturbs.
 	awk -v who="$who" -v times="$(sed -n 's/^@bench coremark-begin //p' "$work/lines")" '

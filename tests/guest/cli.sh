@@ -260,8 +260,8 @@ refused 'the interpreter has no code to map' 69 'it does not support --code-map'
     run --engine interp --code-map m --program exit42
 if ! "$tollgate" run --engine dbt --program exit42 2>&1 </dev/null | grep -q 'not part of this build'; then
     refused 'a map that cannot be written' 73 "--code-map: cannot write 'nowhere/m'" \
-        run --code-map nowhere/m --program exit42
-    ends 'a map of what is translated' 103 'step budget' run --code-map m --max-steps 1000 --program forever
+        run --engine dbt --code-map nowhere/m --program exit42
+    ends 'a map of what is translated' 103 'step budget' run --engine dbt --code-map m --max-steps 1000 --program forever
     holds 'the map has the stubs' m ' stub-enter 0'
     holds 'the map has the loop' m ' jal_near 80200078'
     rm -f m

@@ -86,7 +86,8 @@ judge() { # NAME: what the last measurement must have given
 		verdict "$1: samples of $event" \
 			"$(within "$(value "samples $event")" $((expected / 100000)) $((expected / 100000)))"
 	done
-	verdict "$1: they are the loop's" "$([ "$(value share)" = '100.00% loop' ] || value share)"
+	# Of 200 samples one or two may meet what comes before the loop, and after.
+	verdict "$1: they are the loop's" "$(value share | grep -qE '^(100\.00|99\.[0-9]*)% loop$' || value share)"
 	verdict "$1: more events than counters" "$(within "$(value shared)" 12 12)"
 }
 

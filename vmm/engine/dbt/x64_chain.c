@@ -72,10 +72,10 @@ static uint32_t chain_place(const struct target_block *b, const uint8_t *at)
 /* Where the numbers of a record stand: behind a jump that is always taken. */
 static uint8_t *chain_record(struct target_block *b, const struct chain_record *record)
 {
-    const uint8_t *bytes = (const uint8_t *)record;
-    uint8_t *at = b->code.at;
+    uint8_t bytes[sizeof(*record)], *at = b->code.at;
 
-    for (size_t i = 0; i < sizeof(*record); i++)
+    memcpy(bytes, record, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++)
         x64_byte(&b->code, bytes[i]);
     return at;
 }

@@ -80,6 +80,29 @@ killed() {
 	echo "@end $name $status"
 }
 
+# Stopped and continued all the time, which interrupts each thread wherever it is: all goes on, with the same results.
+storm() {
+	name=$1
+	shift
+	echo "@begin $name"
+	rm -f "$tmp/pipe"
+	mkfifo "$tmp/pipe"
+	timeout -s KILL 120 sh -c 'echo $$ >"$tmp/pipe"; exec tollgate run -m 64M "$@"' sh "$@" >"$tmp/out" 2>&1 </dev/null &
+	bomb=$!
+	read -r pid <"$tmp/pipe"
+	storms=0
+	while [ $storms -lt 300 ] && kill -STOP "$pid" 2>/dev/null; do
+		kill -CONT "$pid" 2>/dev/null || break
+		storms=$((storms + 1))
+	done
+	wait $bomb
+	status=$?
+	cat "$tmp/out"
+	echo
+	[ $storms -lt 10 ] || echo "# at least 10 times"
+	echo "@end $name $status"
+}
+
 t auto -v x86-hello.elf
 t hello --engine kvm x86-hello.elf
 t hello-4-harts -c 4 x86-hello.elf
@@ -115,6 +138,9 @@ t string x86-hostile-string.elf
 killed killed-asleep x86-hostile-sleep.elf
 killed killed-asleep-4-harts -c 4 x86-hostile-sleep.elf
 killed killed-spinning x86-hostile-spin.elf
+storm storm --device tg-entropy x86-probe.elf
+storm storm-4-harts -c 4 --device tg-entropy x86-probe.elf
+t harts-too-many -c 65 x86-hello.elf
 echo "@begin latency"
 timeout -s KILL 120 tollgate bench calls --quick --guest x86-latency.elf >"$tmp/out" 2>&1
 status=$?
@@ -197,6 +223,12 @@ judge() {
 	expect killed-asleep 143 '1..'
 	expect killed-asleep-4-harts 143 '1..'
 	expect killed-spinning 143 '1..'
+	# Nested, ten times are not reached; whatever there was of it, the results are the same.
+	set -- '1..108'
+	[ "$where" = nested ] || set -- '1..108' '# at least 10 times'
+	expect storm 0 "$@"
+	expect storm-4-harts 0 "$@"
+	expect harts-too-many 64 '--cpus'
 	expect latency 0 'measured: kvm, quick'
 	ladder 'function call' 'null call by the PIO doorbell' 'null call by the MMIO doorbell'
 	# What a processor with SVM or VMX executes itself; sysenter in 64-bit mode is Intel's alone.

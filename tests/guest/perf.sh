@@ -53,7 +53,7 @@ perf report -i /tmp/data --stdio 2>/dev/null | awk '$2 == "loop" { print "share"
 # turns with the kernel's ticks, of which one loop may be too short to have enough.
 perf stat -x, -o /tmp/stat -e cycles -e instructions:u -e instructions -e instructions -e instructions \
 	-e instructions -e instructions -e instructions -e instructions -e instructions -e instructions -e instructions \
-	sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do loop; done'
+	sh -c 'for i in 1 2 3 4 5 6 7 8; do loop; loop; loop; loop; loop; done'
 echo "shared $(grep -c '^[0-9][0-9]*,,' /tmp/stat)"
 END
 sh guest/linux/initramfs.sh "$work/perf.cpio" "${files[@]}" "$guests/program-loop.elf:/bin/loop" \

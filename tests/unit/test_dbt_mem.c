@@ -107,8 +107,16 @@ static void walk_memory(struct machine *m)
         AS_J(ZERO, 8), AS_SELF, AS_B(bne, S4, ZERO, -20), AS_SELF);
 }
 
+/* A search: what it finds leads out of the loop, to before it. */
+static void walk_search(struct machine *m)
+{
+    PUT(m, CODE, AS_J(ZERO, 8), AS_SELF, AS_I(ld, A2, A0, 8), AS_B(beq, A2, ZERO, -8),
+        AS_I(ld, A0, A0, 0), AS_B(bne, A0, ZERO, -12), AS_SELF);
+}
+
 typedef void walk_fn(struct machine *m);
-static walk_fn *const walks[] = {walk_single, walk_group, walk_storing, walk_memory};
+static walk_fn *const walks[] = {walk_single, walk_group, walk_storing, walk_memory,
+                                 walk_search};
 #define WALKS (sizeof(walks) / sizeof(walks[0]))
 
 /* Guesses that were wrong too often, and those that were right most of the time. */

@@ -70,19 +70,27 @@ static const struct rv_op *target_of(const struct rv_op *op)
     return op + op->imm / (int32_t)sizeof(*op);
 }
 
-/* What most likely comes next, in this page: branches backward are taken. Or NULL. */
-static const struct rv_op *follow(const struct target_block *b, const struct rv_op *op)
+static bool is_back(const struct rv_op *op)
 {
-    const struct rv_op *next = op + op_length(op) / 2;
-
     switch (op->code >> 1) {
-    case OP_jal_near: next = op->rd == RV_REG_SINK ? target_of(op) : NULL; break;
     case OP_beq_near:
     case OP_bne_near:
     case OP_blt_near:
     case OP_bge_near:
     case OP_bltu_near:
-    case OP_bgeu_near: next = op->imm < 0 ? target_of(op) : next; break;
+    case OP_bgeu_near: return op->imm < 0;
+    default: return false;
+    }
+}
+
+/* What comes next in this page, when a branch backward is taken or not. Or NULL. */
+static const struct rv_op *follow(const struct target_block *b, const struct rv_op *op,
+                                  bool taken)
+{
+    const struct rv_op *next = op + op_length(op) / 2;
+
+    switch (op->code >> 1) {
+    case OP_jal_near: next = op->rd == RV_REG_SINK ? target_of(op) : NULL; break;
     case RV_INSN_beq: /* to another page, from where nothing comes back soon */
     case RV_INSN_bne:
     case RV_INSN_blt:
@@ -91,27 +99,41 @@ static const struct rv_op *follow(const struct target_block *b, const struct rv_
     case RV_INSN_bgeu:
     case RV_INSN_jal:
     case RV_INSN_jalr: next = NULL; break;
-    default: break;
+    default: next = taken && is_back(op) ? target_of(op) : next; break;
     }
     return next && next < &b->page->op[PAGE_SLOTS] ? next : NULL;
 }
 
-bool x64_guesses(const struct target_block *b, const struct rv_op *load)
+/*
+ * Does the load wait for itself, round a loop? Branches backward are taken, but for the one of
+ * that number.
+ */
+static bool waits(const struct target_block *b, const struct rv_op *load, unsigned leaves)
 {
+    uint32_t set = 1u << load->rd;
     const struct rv_op *op = load;
-    uint32_t set;
+    unsigned back = 0;
 
-    if (load->rd >= 32 || b->behind || (b->dbt->without & WITHOUT_GUESSES))
-        return false;
-    set = 1u << load->rd;
     for (unsigned n = 0; n < GUESS_AHEAD && set; n++) {
-        op = follow(b, op);
+        back += is_back(op);
+        op = follow(b, op, back != leaves);
         if (!op || op->code >> 1 == OP_undecoded) /* no loop that runs */
             return false;
         if (op == load)
             return is_of(set, op->rs1);
         set = carry(set, op);
     }
+    return false;
+}
+
+/* A branch backward closes the loop, most likely; one may lead out, as what ends a search. */
+bool x64_guesses(const struct target_block *b, const struct rv_op *load)
+{
+    if (load->rd >= 32 || b->behind || (b->dbt->without & WITHOUT_GUESSES))
+        return false;
+    for (unsigned leaves = 0; leaves <= 2; leaves++)
+        if (waits(b, load, leaves))
+            return true;
     return false;
 }
 

@@ -20,6 +20,17 @@ void machine_use(enum machine_engine engine)
     in_use = engine;
 }
 
+int machine_back(void)
+{
+    machine_use(MACHINE_INTERP);
+    return 0;
+}
+
+struct dbt *machine_dbt(const struct machine *m)
+{
+    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
+}
+
 static const struct engine *engine_wanted(void)
 {
 #ifdef TOLLGATE_DBT

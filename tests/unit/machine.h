@@ -68,6 +68,10 @@ enum machine_engine {
     MACHINE_DBT_PLAIN,  /* with steps of the interpreter for all that has no code */
 };
 void machine_use(enum machine_engine engine);
+/* The interpreter again, when a suite ends: 0. */
+int machine_back(void);
+/* The translator of hart 0, or NULL. */
+struct dbt *machine_dbt(const struct machine *m);
 
 /* Writes words of code, with a fence.i; what was decoded there is forgotten. */
 void machine_put(struct machine *m, gpa_t gpa, const uint32_t *words, size_t n);

@@ -10,11 +10,6 @@
 #include <string.h>
 #include "vmm/engine/dbt/dbt.h"
 
-static struct dbt *dbt_in(const struct machine *m)
-{
-    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
-}
-
 static int use_dbt(void)
 {
     machine_use(MACHINE_DBT);
@@ -64,9 +59,9 @@ static void test_loop_is_translated(void)
     machine_go(&m, PRIV_M, CODE, LOOP_STEPS);
     CU_ASSERT_EQUAL(m.s.x[A0], 300);
     CU_ASSERT_EQUAL(m.s.steps, LOOP_STEPS);
-    CU_ASSERT(dbt_in(&m)->translations >= 1);
-    CU_ASSERT(dbt_in(&m)->entered < 10);
-    CU_ASSERT_EQUAL(dbt_in(&m)->stepped, 0);
+    CU_ASSERT(machine_dbt(&m)->translations >= 1);
+    CU_ASSERT(machine_dbt(&m)->entered < 10);
+    CU_ASSERT_EQUAL(machine_dbt(&m)->stepped, 0);
     machine_destroy(&m);
 }
 
@@ -91,8 +86,8 @@ static void test_eviction(void)
     struct machine m;
 
     machine_init(&m, START_FIRMWARE, 1);
-    dbt_in(&m)->cache.segment_size = 8192;
-    dbt_in(&m)->cache.nsegments = 2;
+    machine_dbt(&m)->cache.segment_size = 8192;
+    machine_dbt(&m)->cache.nsegments = 2;
     for (int i = 0; i < PAGES; i++) {
         int next = i + 1 < PAGES ? (int)MEM_PAGE_SIZE : -(PAGES - 1) * (int)MEM_PAGE_SIZE;
 
@@ -104,7 +99,7 @@ static void test_eviction(void)
     CU_ASSERT_EQUAL(m.s.x[A0], PAGES * ROUNDS);
     CU_ASSERT_EQUAL(m.s.x[A1], 2 * PAGES * ROUNDS);
     CU_ASSERT_EQUAL(m.s.pc, DATA);
-    CU_ASSERT(dbt_in(&m)->evictions > 2);
+    CU_ASSERT(machine_dbt(&m)->evictions > 2);
     machine_destroy(&m);
 }
 
@@ -317,7 +312,7 @@ static void check_user_calls(bool plain)
     struct machine m;
 
     machine_init(&m, START_FIRMWARE, 1);
-    dbt_in(&m)->without = plain ? WITHOUT_SYSTEM : 0;
+    machine_dbt(&m)->without = plain ? WITHOUT_SYSTEM : 0;
     m.s.medeleg = 1u << RV_ECALL_U | 1u << RV_BREAKPOINT;
     PUT(&m, CODE, AS_I(addi, A1, ZERO, 100), AS_N(ecall), AS_N(ebreak), AS_I(addi, A1, A1, -1),
         AS_B(bne, A1, ZERO, -12), AS_SELF);
@@ -331,7 +326,7 @@ static void check_user_calls(bool plain)
     CU_ASSERT_EQUAL(m.s.priv, PRIV_U);
     CU_ASSERT_EQUAL(m.s.stval, CODE + 8);
     CU_ASSERT_EQUAL(m.s.instret, m.s.steps - 200); /* neither retires */
-    CU_ASSERT(plain ? dbt_in(&m)->stepped > 300 : dbt_in(&m)->entered < 20);
+    CU_ASSERT(plain ? machine_dbt(&m)->stepped > 300 : machine_dbt(&m)->entered < 20);
     machine_destroy(&m);
 }
 

@@ -25,11 +25,6 @@ static const struct way {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static struct dbt *dbt_in(const struct machine *m)
-{
-    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
-}
-
 static void begin(struct machine *m, const struct way *way)
 {
     machine_use(way->dbt ? MACHINE_DBT : MACHINE_INTERP);
@@ -37,17 +32,11 @@ static void begin(struct machine *m, const struct way *way)
     m->s.x[A1] = 0; /* it was the device tree's */
     if (!way->dbt)
         return;
-    dbt_in(m)->without = way->without;
+    machine_dbt(m)->without = way->without;
     if (way->narrow) {
-        dbt_in(m)->cache.segment_size = 8192;
-        dbt_in(m)->cache.nsegments = 2;
+        machine_dbt(m)->cache.segment_size = 8192;
+        machine_dbt(m)->cache.nsegments = 2;
     }
-}
-
-static int back_to_interp(void)
-{
-    machine_use(MACHINE_INTERP);
-    return 0;
 }
 
 /* A guest: memory and registers; then it runs from pc in a privilege. */
@@ -74,7 +63,7 @@ static void same_each_way(const struct guest *guest, uint64_t steps)
         if (guest->check)
             guest->check(&m);
         if (ways[i].dbt && guest->check)
-            CU_ASSERT_EQUAL(dbt_in(&m)->chained != 0, !(ways[i].without & WITHOUT_CHAINS));
+            CU_ASSERT_EQUAL(machine_dbt(&m)->chained != 0, !(ways[i].without & WITHOUT_CHAINS));
         machine_destroy(&m);
     }
 }
@@ -128,7 +117,7 @@ static void test_chains_stay(void)
     begin(&m, &ways[WAYS - 1]);
     put_all_kinds(&m);
     machine_go(&m, PRIV_M, CODE + 0xff8, 8000);
-    CU_ASSERT(dbt_in(&m)->entered < 30);
+    CU_ASSERT(machine_dbt(&m)->entered < 30);
     machine_destroy(&m);
 }
 
@@ -391,7 +380,7 @@ static void test_evicted(void)
     begin(&m, &(struct way){true, 0, true});
     put_ring(&m);
     machine_go(&m, PRIV_M, DATA, 12000);
-    CU_ASSERT(dbt_in(&m)->evictions > 2);
+    CU_ASSERT(machine_dbt(&m)->evictions > 2);
     machine_destroy(&m);
 }
 
@@ -401,9 +390,9 @@ static void give_up(struct machine *m, uint64_t chance)
     struct rv_fetch_entry *entry = &m->h->fetch->entry[(m->h->pc >> 12) % RV_TLB_ENTRIES];
     struct code_slot *slot = code_slot_of(interp_of(m->h), entry->page);
 
-    dbt_in(m)->cache.nsegments = 3;
+    machine_dbt(m)->cache.nsegments = 3;
     if (chance >> 63)
-        dbt_in(m)->cache.used = dbt_in(m)->cache.segment_size;
+        machine_dbt(m)->cache.used = machine_dbt(m)->cache.segment_size;
     if (chance >> 62 & 1) {
         code_page_cold(interp_of(m->h), slot);
         entry->stamp = slot->stamp;
@@ -458,7 +447,7 @@ static void test_between_runs(void)
         CU_ASSERT_EQUAL(m.s.x[A3], 100 * ((i + 1) / 2));
         CU_ASSERT_EQUAL(m.s.x[A4], 100 * (i / 2 + 1));
     }
-    CU_ASSERT(dbt_in(&m)->chained > 10);
+    CU_ASSERT(machine_dbt(&m)->chained > 10);
     machine_destroy(&m);
 }
 
@@ -473,7 +462,7 @@ static void test_stamps_used_up(void)
     machine_go(&m, PRIV_M, CODE, 100 * TURN_STEPS);
     check_turns(&m);
     CU_ASSERT_EQUAL(interp_of(m.h)->stamp, STAMP_LAST);
-    CU_ASSERT(dbt_in(&m)->chained > 0);
+    CU_ASSERT(machine_dbt(&m)->chained > 0);
     machine_destroy(&m);
 }
 
@@ -482,7 +471,7 @@ static void test_stamps_used_up(void)
 void suite_dbt_chain(void)
 {
 #ifdef TOLLGATE_DBT
-    CU_pSuite suite = CU_add_suite("dbt_chain", NULL, back_to_interp);
+    CU_pSuite suite = CU_add_suite("dbt_chain", NULL, machine_back);
 
     CU_add_test(suite, "jumps to other pages of each kind", test_all_kinds);
     CU_add_test(suite, "stops at each step", test_stops);

@@ -17,17 +17,6 @@
 /* Behind the tests' own code: the interpreter does what is left of a budget. */
 #define REST (2 * BLOCK_STEPS_MAX)
 
-static int back_to_interp(void)
-{
-    machine_use(MACHINE_INTERP);
-    return 0;
-}
-
-static struct dbt *dbt_in(const struct machine *m)
-{
-    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
-}
-
 /* A guest that sums up in S9 what it sees. */
 struct guest {
     void (*put)(struct machine *m);
@@ -48,7 +37,7 @@ static void check_guest(const struct guest *guest, uint64_t want)
         machine_use(engines[i]);
         machine_init(&m, guest->start, 1);
         if (i == 2)
-            dbt_in(&m)->without = UINT32_MAX;
+            machine_dbt(&m)->without = UINT32_MAX;
         m.s.x[A0] = m.s.x[A1] = 0; /* they were the hart's number and the device tree's */
         m.s.mstatus |= FS_DIRTY;
         guest->put(&m);
@@ -586,7 +575,7 @@ static void test_own_fence(void)
 void suite_dbt_edge(void)
 {
 #ifdef TOLLGATE_DBT
-    CU_pSuite suite = CU_add_suite("dbt_edge", NULL, back_to_interp);
+    CU_pSuite suite = CU_add_suite("dbt_edge", NULL, machine_back);
 
     CU_add_test(suite, "loads that lead elsewhere than stores", test_stale_load);
     CU_add_test(suite, "cache blocks whose page is taken away", test_stale_block);

@@ -19,12 +19,6 @@ enum way { WAY_INTERP, WAY_MEMORY, WAY_HELD, WAYS };
 #define F_R(name, d, s1, s2)    (AS_R(name, d, s1, s2) | DYNAMIC)
 #define F_FMA(name, d, a, b, c) (F_R(name, d, a, b) | (uint32_t)(c) << 27)
 
-static int back_to_interp(void)
-{
-    machine_use(MACHINE_INTERP);
-    return 0;
-}
-
 static void begin(struct machine *m, enum way way)
 {
     machine_use(way == WAY_INTERP ? MACHINE_INTERP : MACHINE_DBT);
@@ -160,7 +154,7 @@ static void test_modes(void)
 void suite_dbt_float(void)
 {
 #ifdef TOLLGATE_DBT
-    CU_pSuite suite = CU_add_suite("dbt_float", NULL, back_to_interp);
+    CU_pSuite suite = CU_add_suite("dbt_float", NULL, machine_back);
 
     CU_add_test(suite, "the clock between sums", test_clock);
     CU_add_test(suite, "f registers across steps of the interpreter", test_steps);

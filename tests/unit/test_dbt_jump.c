@@ -26,24 +26,13 @@ static const struct way {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static struct dbt *dbt_in(const struct machine *m)
-{
-    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
-}
-
 static void begin(struct machine *m, const struct way *way)
 {
     machine_use(way->dbt ? MACHINE_DBT : MACHINE_INTERP);
     machine_init(m, START_FIRMWARE, 1);
     m->s.x[A1] = 0; /* it was the device tree's */
     if (way->dbt)
-        dbt_in(m)->without = way->without;
-}
-
-static int back_to_interp(void)
-{
-    machine_use(MACHINE_INTERP);
-    return 0;
+        machine_dbt(m)->without = way->without;
 }
 
 /* A guest: memory and registers; then it runs from pc in a privilege. */
@@ -102,7 +91,7 @@ static void test_calls_stay(void)
     begin(&m, &ways[WAYS - 1]);
     put_fibonacci(&m);
     machine_go(&m, PRIV_M, CODE, 8000);
-    CU_ASSERT(dbt_in(&m)->entered < 20);
+    CU_ASSERT(machine_dbt(&m)->entered < 20);
     machine_destroy(&m);
 }
 
@@ -249,8 +238,8 @@ static void test_evicted_return(void)
     for (unsigned w = 0; w < WAYS; w++) {
         begin(&m, &ways[w]);
         if (ways[w].dbt) {
-            dbt_in(&m)->cache.segment_size = 8192;
-            dbt_in(&m)->cache.nsegments = 2;
+            machine_dbt(&m)->cache.segment_size = 8192;
+            machine_dbt(&m)->cache.nsegments = 2;
         }
         /* Each page calls the next, and that the page after, which returns. */
         for (int i = 0; i < PAGES; i++) {
@@ -264,7 +253,7 @@ static void test_evicted_return(void)
         machine_go(&m, PRIV_M, DATA, STEPS);
         sum[w] = m.s.x[A1] ^ m.s.pc << 32;
         CU_ASSERT_EQUAL(sum[w], sum[0]);
-        CU_ASSERT(!ways[w].dbt || dbt_in(&m)->evictions > 2);
+        CU_ASSERT(!ways[w].dbt || machine_dbt(&m)->evictions > 2);
         machine_destroy(&m);
     }
 }
@@ -571,7 +560,7 @@ static void test_clock(void)
 void suite_dbt_jump(void)
 {
 #ifdef TOLLGATE_DBT
-    CU_pSuite suite = CU_add_suite("dbt_jump", NULL, back_to_interp);
+    CU_pSuite suite = CU_add_suite("dbt_jump", NULL, machine_back);
 
     CU_add_test(suite, "recursion", test_recursion);
     CU_add_test(suite, "calls stay in translated code", test_calls_stay);

@@ -22,25 +22,14 @@ static const struct way {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static int back_to_interp(void)
-{
-    machine_use(MACHINE_INTERP);
-    return 0;
-}
-
-static struct dbt *dbt_in(const struct machine *m)
-{
-    return ((struct interp *)m->vm.hart[0].engine_state)->translator;
-}
-
 static void begin(struct machine *m, const struct way *way)
 {
     machine_use(way->dbt ? MACHINE_DBT : MACHINE_INTERP);
     machine_init(m, START_FIRMWARE, 1);
     m->s.x[A1] = 0; /* it was the device tree's */
     if (way->dbt) {
-        dbt_in(m)->without = way->without;
-        dbt_in(m)->heat = 2; /* what has not run is no loop */
+        machine_dbt(m)->without = way->without;
+        machine_dbt(m)->heat = 2; /* what has not run is no loop */
     }
 }
 
@@ -187,7 +176,7 @@ static void test_renewed(void)
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT(guess_count(&m, true, 1));
     list_put(&m, 1);
-    dbt_in(&m)->renewed = m.h->steps + 20000 - GUESS_STEPS;
+    machine_dbt(&m)->renewed = m.h->steps + 20000 - GUESS_STEPS;
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT(guess_count(&m, true, 1));
     machine_run(&m, 40000);
@@ -338,7 +327,7 @@ static void test_moving(void)
 void suite_dbt_mem(void)
 {
 #ifdef TOLLGATE_DBT
-    CU_pSuite suite = CU_add_suite("dbt_mem", NULL, back_to_interp);
+    CU_pSuite suite = CU_add_suite("dbt_mem", NULL, machine_back);
 
     CU_add_test(suite, "a list in a page", test_one_page);
     CU_add_test(suite, "a list over scattered pages", test_scattered);

@@ -228,6 +228,8 @@ struct x64_access {
     bool store;
 };
 bool x64_access(unsigned id, struct x64_access *access); /* false: it is none */
+/* Is it a branch within its page? */
+bool x64_is_branch(const struct rv_op *op);
 
 /* --- x64_guess.c --- */
 

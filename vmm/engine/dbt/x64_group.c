@@ -73,8 +73,7 @@ static bool is_bystander(const struct rv_op *op)
     }
 }
 
-/* A branch forward goes on behind itself, or leaves the group for good; it writes nothing. */
-static bool is_forward(const struct rv_op *op)
+bool x64_is_branch(const struct rv_op *op)
 {
     switch (op->code >> 1) {
     case OP_beq_near:
@@ -82,9 +81,15 @@ static bool is_forward(const struct rv_op *op)
     case OP_blt_near:
     case OP_bge_near:
     case OP_bltu_near:
-    case OP_bgeu_near: return op->imm > 0;
+    case OP_bgeu_near: return true;
     default: return false;
     }
+}
+
+/* A branch forward goes on behind itself, or leaves the group for good; it writes nothing. */
+static bool is_forward(const struct rv_op *op)
+{
+    return x64_is_branch(op) && op->imm > 0;
 }
 
 /* Does the register only move, by a constant? */

@@ -35,13 +35,9 @@ static uint32_t carry(uint32_t set, const struct rv_op *op)
             return set;
         made = is_of(set, op->rs1);
     }
+    if (x64_is_branch(op)) /* it writes none */
+        return set;
     switch (op->code >> 1) {
-    case OP_beq_near:
-    case OP_bne_near:
-    case OP_blt_near:
-    case OP_bge_near:
-    case OP_bltu_near:
-    case OP_bgeu_near: return set; /* they write none */
     case RV_INSN_add:
     case RV_INSN_sub:
     case RV_INSN_and:
@@ -72,15 +68,7 @@ static const struct rv_op *target_of(const struct rv_op *op)
 
 static bool is_back(const struct rv_op *op)
 {
-    switch (op->code >> 1) {
-    case OP_beq_near:
-    case OP_bne_near:
-    case OP_blt_near:
-    case OP_bge_near:
-    case OP_bltu_near:
-    case OP_bgeu_near: return op->imm < 0;
-    default: return false;
-    }
+    return x64_is_branch(op) && op->imm < 0;
 }
 
 /* What comes next in this page, when a branch backward is taken or not. Or NULL. */

@@ -44,7 +44,8 @@ step_run() {
 			printf "%-22s %5d passed, %d failed, %d skipped  %4.0f s, %4.0f s of processors\n", name, p, f, s, $1, $2 + $3 }'
 		grep -h '^skipped:' "$log" | sed 's/^/    /'
 		if [ "$f" -ne 0 ]; then
-			grep -E '^(FAIL|not ok)|error|Error|ERROR|warning' "$log" | head -20 | sed 's/^/    /'
+			grep -E -A 12 '^(FAIL|not ok)' "$log" | head -50 | sed 's/^/    /'
+			grep -E 'error|Error|ERROR|warning' "$log" | head -20 | sed 's/^/    /'
 			tail -n 25 "$log" | sed 's/^/    | /'
 		fi
 	} >"$logs/$name.said"

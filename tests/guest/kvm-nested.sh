@@ -45,7 +45,7 @@ known+='|second hart: HSM says that it runs'
 known+='|sv[0-9]+: without scounteren\.CY .*)$'
 
 verdict_shows() { # NAME
-	[ ! -f "$work/out/$1" ] || tail -n 5 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
+	[ ! -f "$work/out/$1" ] || tail -n 12 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
 }
 
 # --- what is needed ---

@@ -281,6 +281,11 @@ nested_missing() {
 
 cat >"$work/tree/init" <<'INIT'
 #!/bin/sh
+# Process 1 gets a signal for each orphan that ends, which would interrupt it while it opens a pipe: another shell tests.
+[ $$ != 1 ] || {
+	sh /init
+	poweroff -f
+}
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 exec </dev/null >/dev/console 2>&1
@@ -309,7 +314,6 @@ rm /dev/kvm
 t no-kvm --engine kvm x86-hello.elf
 t no-kvm-auto x86-hello.elf
 t no-kvm-riscv -v hello.elf
-poweroff -f
 INIT
 
 nested() {

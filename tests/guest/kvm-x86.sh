@@ -140,6 +140,11 @@ killed killed-asleep-4-harts -c 4 x86-hostile-sleep.elf
 killed killed-spinning x86-hostile-spin.elf
 storm storm --device tg-entropy x86-probe.elf
 storm storm-4-harts -c 4 --device tg-entropy x86-probe.elf
+t harts-most -c 64 x86-hello.elf
+(
+	ulimit -n 24
+	t harts-many -c 64 x86-hello.elf
+)
 t harts-too-many -c 65 x86-hello.elf
 echo "@begin latency"
 timeout -s KILL 120 tollgate bench calls --quick --guest x86-latency.elf >"$tmp/out" 2>&1
@@ -228,6 +233,8 @@ judge() {
 	[ "$where" = nested ] || set -- '1..108' '# at least 10 times'
 	expect storm 0 "$@"
 	expect storm-4-harts 0 "$@"
+	expect harts-most 0 'Hello from 64-bit mode.'
+	expect harts-many 71 '--cpus: engine kvm cannot make hart' 'of 64: Too many open files'
 	expect harts-too-many 64 '--cpus'
 	expect latency 0 'measured: kvm, quick'
 	ladder 'function call' 'null call by the PIO doorbell' 'null call by the MMIO doorbell'

@@ -48,6 +48,12 @@ int kvm_open(const struct kvm_need *needs, const char *absent, char *why, size_t
 /* The same, closed again. 0 or -errno. */
 int kvm_check(const struct kvm_need *needs, const char *absent, char *why, size_t size);
 
+/*
+ * Has this kernel as many harts and memory slots as the machine needs? 0, or the error with
+ * STATUS_UNAVAILABLE; advice ends what is said of the harts.
+ */
+int kvm_limits_check(int vm_fd, const struct vm *vm, const char *advice, struct error *err);
+
 /* --- memory --- */
 
 /* Gives the VM the machine's memory; only what is read-only, again. 0 or -errno. */

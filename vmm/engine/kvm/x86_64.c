@@ -59,21 +59,6 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_state = NULL;
 }
 
-/* Do the machine's sizes fit what this kernel can do? */
-static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
-{
-    int harts = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    int slots = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
-
-    if (harts > 0 && vm->config->nharts > (unsigned)harts)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--cpus: this kernel's KVM makes at most %d harts", harts);
-    if (slots > 0 && MEM_SLOTS_MAX + vm->mem.nrom > (unsigned)slots)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--engine kvm: this kernel's KVM has %d memory slots, too few", slots);
-    return 0;
-}
-
 /* A PC's interrupt controllers and timer. They come before the harts. */
 static int chips_create(const struct kvm_vm *kv)
 {
@@ -112,7 +97,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     if (kv->vm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
                          strerror(errno));
-    rc = limits_check(kv, vm, err);
+    rc = kvm_limits_check(kv->vm_fd, vm, "give no more", err);
     if (rc < 0)
         return rc;
     size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);

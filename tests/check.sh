@@ -169,6 +169,8 @@ step files bash tests/guest/files.sh build/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate-interp build/guest
 step event bash tests/guest/event.sh build/tollgate build/guest
 step event-asan bash tests/guest/event.sh build/asan/tollgate-interp build/guest
+step event-x86 bash tests/guest/event.sh build/tollgate build/guest x86-
+step event-x86-asan bash tests/guest/event.sh build/asan/tollgate build/guest x86-
 step abi bash tests/guest/abi.sh build/tollgate build
 step abi-asan bash tests/guest/abi.sh build/asan/tollgate-interp build
 step modules bash tests/guest/modules.sh build/tollgate build

@@ -146,6 +146,14 @@ struct engine {
     bool (*irq_pending)(struct hart *hart);
 
     /*
+     * For engines whose harts have interrupts that only the kernel sees: from the next run on
+     * the hart waits there, until `ticks` at the latest, a request, or an interrupt that it
+     * takes, which irq_pending tells once. Then it goes on. Own thread, inside the gate. NULL:
+     * the core waits.
+     */
+    void (*wait)(struct hart *hart, uint64_t ticks);
+
+    /*
      * Programs the S-mode timer of SBI TIME: pending from `ticks` on, cleared until then. Own
      * thread. timer_deadline: the next tick at which a timer of the hart fires; UINT64_MAX:
      * none.

@@ -116,6 +116,12 @@ t probe --device tg-entropy x86-probe.elf
 t probe-trace --trace calls --device tg-entropy x86-probe.elf
 t trace-pio --trace mmio x86-probe.elf
 t stats --stats x86-probe.elf
+t event --device tg-event x86-event.elf
+t event-absent -p absent --without tg-event x86-event.elf
+t event-refused -p signal x86-event.elf
+killed event-forever -p forever x86-event.elf
+killed event-forever-4-harts -c 4 -p forever x86-event.elf
+storm event-storm -p ticks x86-event.elf
 t deny --deny tg.console x86-probe.elf
 t without --without sbi-dbcn --report - x86-hello.elf
 t riscv-device --device plic x86-hello.elf
@@ -200,6 +206,11 @@ judge() {
 	verdict "$where: $(wc -l <"$work/got") lines of the probe are those of a RISC-V guest" "$reason"
 	expect probe-trace 0 'tg.base.null(' 'sbi.dbcn.write(' '1..108'
 	expect stats 0 'tg.base.null' 'pio'
+	expect event 0 'ok 15 - an interrupt that is taken ends the wait' '1..19'
+	expect event-absent 0
+	expect event-refused 1 'refused: -4'
+	expect event-forever 143 waiting
+	expect event-forever-4-harts 143 waiting
 	expect deny 1 'not ok'
 	expect without 0 '"pio": '
 	expect riscv-device 78 '--device: plic is not for x86-64 guests'
@@ -233,6 +244,7 @@ judge() {
 	[ "$where" = nested ] || set -- '1..108' '# at least 10 times'
 	expect storm 0 "$@"
 	expect storm-4-harts 0 "$@"
+	expect event-storm 0 ' and '
 	expect harts-most 0 'Hello from 64-bit mode.'
 	expect harts-many 71 '--cpus: engine kvm cannot make hart' 'of 64: Too many open files'
 	expect harts-too-many 64 '--cpus'

@@ -194,6 +194,55 @@ static int kvm_x86_start(struct hart *hart, const struct x86_start *start)
     return kvm_start_write(kvm_hart_of(hart), start);
 }
 
+/* --- waits --- */
+
+static void kvm_wait(struct hart *hart, uint64_t ticks)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    k->wait = true;
+    k->wait_ticks = ticks;
+}
+
+/* Is it still to be? Of requests that come after this look kvm_kick_send tells KVM_RUN. */
+static bool wait_due(struct kvm_hart *k)
+{
+    kvm_finish(k); /* what is done for the last exit may end a KVM_RUN */
+    if (atomic_load(&k->hart->requests))
+        k->wait = false;
+    return k->wait;
+}
+
+/*
+ * A hart that waits is one that has executed HLT: the kernel knows when an interrupt ends that.
+ * With interrupts off none does. 0 or errno.
+ */
+static int wait_run(struct kvm_hart *k)
+{
+    struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_HALTED};
+    uint64_t deadline = clock_deadline_ns(&k->hart->vm->clock, k->wait_ticks);
+    bool limited = deadline != UINT64_MAX;
+    timer_t alarm;
+    int error = 0;
+
+    k->wait = false;
+    if (limited)
+        error = -host_thread_alarm(deadline, &alarm);
+    if (error != 0)
+        return error;
+    if (kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0 || ioctl(k->fd, KVM_RUN, 0) < 0)
+        error = errno;
+    if (limited)
+        host_thread_alarm_end(alarm);
+    if (kvm_ioctl(k->fd, KVM_GET_MP_STATE, &state) < 0)
+        return errno;
+    k->interrupted = state.mp_state != KVM_MP_STATE_HALTED;
+    state.mp_state = KVM_MP_STATE_RUNNABLE;
+    if (!k->interrupted && kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0)
+        return errno;
+    return error;
+}
+
 /* --- run --- */
 
 static HOT_WAY int kvm_run(struct hart *hart)
@@ -206,10 +255,14 @@ static HOT_WAY int kvm_run(struct hart *hart)
         int error;
 
         kvm_kick_clear(k->run);
+        bool wait = k->wait && wait_due(k);
         if (!kvm_attend(hart, HART_REQ_STOP | HART_REQ_RESTART))
             break;
         phase_end(hart);
-        error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        if (__builtin_expect(wait, 0))
+            error = wait_run(k);
+        else
+            error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
         phase_mark(hart, MARK_LEAVE);
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
@@ -238,8 +291,11 @@ static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
 
 static bool kvm_irq_pending(struct hart *hart)
 {
-    (void)hart;
-    return false;
+    struct kvm_hart *k = kvm_hart_of(hart);
+    bool interrupted = k->interrupted;
+
+    k->interrupted = false;
+    return interrupted;
 }
 
 static void kvm_set_timer(struct hart *hart, uint64_t ticks)
@@ -282,6 +338,7 @@ const struct engine engine_kvm = {
     .kick = kvm_kick,
     .hart_irq = kvm_hart_irq,
     .irq_pending = kvm_irq_pending,
+    .wait = kvm_wait,
     .set_timer = kvm_set_timer,
     .timer_deadline = kvm_timer_deadline,
     .pc = kvm_pc,

@@ -34,6 +34,11 @@ struct x86_start;
 #define ENGINE_CODE_MAP 0x40u
 /* stops at breakpoints and after steps: has debug_enable, debug_break and debug_step */
 #define ENGINE_DEBUG 0x80u
+/*
+ * Every VM has the interrupt controllers of a PC, in the kernel. Lines may be edges, and one
+ * that an eventfd raises (line_fd) falls again by itself.
+ */
+#define ENGINE_PC_CHIPS 0x200u
 
 /* keeps what a machine is in the kernel's own devices too: nobody can save it */
 #define ENGINE_NO_SNAPSHOT 0x100u

@@ -180,12 +180,16 @@ expect() {
 	verdict "$where: $name" "$reason"
 }
 
+exits() { # NAME KIND: how many, by the report that its output ends with
+	sed -nE "s/^ *\"$2\": ([0-9]+),?\$/\\1/p" "$out/$1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
 # The calls that both architectures have get the same answers: the probe's lines, without numbers and skips.
 tap() { sed -nE 's/^(ok|not ok) [0-9]+ - /\1 /p' "$1" | grep -E "$shared" | sort -u; }
 shared='^(not )?ok (base|unknown|dbcn|srst|tg\.base|tg\.console|tg\.entropy):'
 
 judge() {
-	local got differ reason lost=$1
+	local got differ reason stores name lost=$1
 	expect auto 0 'engine kvm, 1 hart' 'Hello from 64-bit mode.'
 	expect hello 0 'Hello from 64-bit mode.'
 	expect hello-4-harts 0 'Hello from 64-bit mode.'
@@ -326,7 +330,10 @@ if [ -e Image ]; then
 		echo "@end $name $status"
 	}
 	t linux -m 256M -i initramfs.cpio -p "console=ttyS0 quiet tg.init=poweroff" Image
-	t linux-2-harts -m 256M -c 2 -i initramfs.cpio -p 'console=hvc0 quiet tg.run="cat /proc/interrupts"' Image
+	# The second is watched, which turns off what makes no exits.
+	random='console=hvc0 quiet tg.run="head -c 50000 /dev/hwrng | wc -c; cat /proc/interrupts"'
+	t linux-2-harts -m 256M -c 2 -i initramfs.cpio --device virtio-rng --report - -p "$random" Image
+	t linux-watched -m 256M -c 2 -i initramfs.cpio --device virtio-rng --report - --stats -p "$random" Image
 fi
 chmod 000 /dev/kvm
 rm /dev/kvm
@@ -369,7 +376,14 @@ nested() {
 	expect no-kvm-riscv 0 'engine dbt' 'passed over: kvm: the guest is for riscv64'
 	if [ "$linux" = linux ]; then
 		expect linux 0 TOLLGATE-INIT-OK
-		expect linux-2-harts 0 'CPU1' 'IO-APIC' 'virtio' 'TOLLGATE-STATUS 0'
+		for name in linux-2-harts linux-watched; do
+			expect $name 0 'CPU1' 'IO-APIC' '-edge      virtio0' '-edge      virtio1' 50000 'TOLLGATE-STATUS 0'
+		done
+		stores=$(($(exits linux-watched mmio) - $(exits linux-2-harts mmio)))
+		reason=
+		[ $stores -gt 100 ] || reason="only $stores exits fewer than where it is watched"
+		verdict "$where: virtio's stores are no exits" "$reason"
+		echo "  MMIO exits: $(exits linux-2-harts mmio), watched $(exits linux-watched mmio)"
 	fi
 }
 

@@ -111,6 +111,26 @@ int kvm_slots_set(int vm_fd, const struct vm *vm)
     return rc == 0 ? kvm_rom_set(vm_fd, vm) : rc;
 }
 
+/* --- eventfds --- */
+
+int kvm_ioeventfd_add(int vm_fd, gpa_t gpa, uint32_t value, int fd)
+{
+    struct kvm_ioeventfd event = {.datamatch = value,
+                                  .addr = gpa,
+                                  .len = sizeof(value),
+                                  .fd = fd,
+                                  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH};
+
+    return kvm_ioctl(vm_fd, KVM_IOEVENTFD, &event) < 0 ? -errno : 0;
+}
+
+int kvm_irqfd_add(int vm_fd, unsigned gsi, int fd)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi};
+
+    return kvm_ioctl(vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+}
+
 /* --- harts --- */
 
 struct kvm_run *kvm_run_map(int vcpu_fd, size_t size)

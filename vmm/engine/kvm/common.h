@@ -60,6 +60,13 @@ int kvm_limits_check(int vm_fd, const struct vm *vm, const char *advice, struct 
 int kvm_slots_set(int vm_fd, const struct vm *vm);
 int kvm_rom_set(int vm_fd, const struct vm *vm);
 
+/* --- eventfds --- */
+
+/* 32-bit stores of value at gpa count fd up, and are no exits. 0 or -errno. */
+int kvm_ioeventfd_add(int vm_fd, gpa_t gpa, uint32_t value, int fd);
+/* Each count of fd is an edge of a line. 0 or -errno. */
+int kvm_irqfd_add(int vm_fd, unsigned gsi, int fd);
+
 /* --- harts --- */
 
 /* Maps what the kernel shares of a vCPU; NULL: errno says why. */

@@ -314,6 +314,11 @@ static int kvm_state_set(struct hart *hart, const struct hart_state *state)
     return kvm_state_write(k, state);
 }
 
+static int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
+{
+    return kvm_ioeventfd_add(kvm_vm_of(vm)->vm_fd, gpa, value, fd);
+}
+
 /* --- what guests are told --- */
 
 static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)

@@ -124,6 +124,16 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     return 0;
 }
 
+static int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)
+{
+    return kvm_irqfd_add(kvm_vm_of(vm)->vm_fd, gsi, fd);
+}
+
+static int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
+{
+    return kvm_ioeventfd_add(kvm_vm_of(vm)->vm_fd, gpa, value, fd);
+}
+
 static int kvm_vm_create(struct vm *vm, struct error *err)
 {
     struct kvm_vm *kv = calloc(1, sizeof(*kv));
@@ -327,7 +337,7 @@ static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: x86-64 guests on the processor itself",
-    .caps = ENGINE_HARTS | ENGINE_NO_SNAPSHOT,
+    .caps = ENGINE_HARTS | ENGINE_NO_SNAPSHOT | ENGINE_PC_CHIPS,
     .arch = &arch_x86_64,
     .probe = kvm_probe,
     .vm_create = kvm_vm_create,
@@ -339,6 +349,8 @@ const struct engine engine_kvm = {
     .hart_irq = kvm_hart_irq,
     .irq_pending = kvm_irq_pending,
     .wait = kvm_wait,
+    .line_fd = kvm_line_fd,
+    .store_fd = kvm_store_fd,
     .set_timer = kvm_set_timer,
     .timer_deadline = kvm_timer_deadline,
     .pc = kvm_pc,

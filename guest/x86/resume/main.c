@@ -119,7 +119,6 @@ static __attribute__((interrupt)) void wake(struct interrupt_frame *frame)
 
 static void timer_begin(void)
 {
-    *apic(APIC_SPURIOUS) = APIC_ENABLE | VECTOR_SPURIOUS;
     *apic(APIC_TIMER_DIVIDE) = APIC_DIVIDE_BY_1;
     *apic(APIC_TIMER) = APIC_PERIODIC | VECTOR_TICK;
     *apic(APIC_TIMER_COUNT) = TICK_COUNT;
@@ -160,8 +159,10 @@ static void hart_rouse(unsigned id)
     command_send(id, APIC_SIPI | TRAMPOLINE >> 12);
 }
 
+/* KVM finds the last hart only when a local APIC was switched on since it was made. */
 static void others_begin(void)
 {
+    *apic(APIC_SPURIOUS) = APIC_ENABLE | VECTOR_SPURIOUS;
     memcpy((char *)TRAMPOLINE, trampoline, (size_t)(trampoline_end - trampoline));
     if (harts() > 1) {
         hart_rouse(1);

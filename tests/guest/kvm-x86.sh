@@ -21,8 +21,8 @@ linux=${2:-}
 cache=${TOLLGATE_CACHE:-.cache}
 qemu=$cache/qemu-x86/qemu-system-x86_64
 host=$cache/debian-amd64
-limit=400 # seconds for the nested boot and all tests; about 60 are needed, 200 with Linux
-[ "$linux" != linux ] || limit=580
+limit=400 # seconds for the nested boot and all tests; about 90 are needed, 400 with Linux
+[ "$linux" != linux ] || limit=900
 
 skip() { # the kind of host, why not
 	printf 'skipped: kvm-x86: %s: %s\n' "$1" "$2"

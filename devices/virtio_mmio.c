@@ -87,9 +87,9 @@ static unsigned slot_irq(const struct virtio_device *dev)
 }
 
 /*
- * Where the line is an edge: one for each change after which there is something to see. It is
- * lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves
- * the line of an irqfd high, and the next edge would be none.
+ * Where the line is an edge: one for each change after which there is something to see. On
+ * RISC-V it is lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c,
+ * kvm_arch_set_irq_inatomic) leaves the line of an irqfd high, and the next edge would be none.
  */
 static void isr_edge(const struct virtio_device *dev)
 {
@@ -97,7 +97,8 @@ static void isr_edge(const struct virtio_device *dev)
         notify_raise(dev->line_fd);
     else
         irq_set(dev->vm, slot_irq(dev), true);
-    irq_set(dev->vm, slot_irq(dev), false);
+    if (dev->line_fd < 0 || !(dev->vm->engine->caps & ENGINE_PC_CHIPS))
+        irq_set(dev->vm, slot_irq(dev), false);
 }
 
 static void isr_update(struct virtio_device *dev, uint32_t isr)
@@ -853,10 +854,15 @@ void virtio_load(struct virtio_device *dev, struct state_reader *r)
     for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
         if (dev->queue[n].size_max != 0)
             queue_load(&dev->queue[n], r);
-    if (r->error == 0)
-        isr_update(dev, isr);
-    else
+    if (r->error != 0) {
         device_clear(dev);
+    } else if (dev->vm->irq.edge[slot_irq(dev)]) {
+        dev->isr = isr;
+        if (isr != 0)
+            irq_edge_due(dev->vm, slot_irq(dev));
+    } else {
+        isr_update(dev, isr);
+    }
     pthread_mutex_unlock(&dev->lock);
 }
 
@@ -878,5 +884,5 @@ void virtio_acpi(const struct virtio_device *dev, struct acpi_builder *acpi)
                                             .gpa = slot_base(dev),
                                             .size = PLAT_VIRTIO_SIZE,
                                             .irq = slot_irq(dev),
-                                            .level = true});
+                                            .level = !dev->vm->irq.edge[slot_irq(dev)]});
 }

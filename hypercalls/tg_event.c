@@ -510,7 +510,7 @@ static enum call_disp tg_event_wait(void *self, struct hart *hart, struct call *
     uint64_t id, ticks;
 
     pthread_mutex_lock(&te->lock);
-    te->sleepers &= ~self_bit; /* of a deterministic run, where a wait ends outside */
+    te->sleepers &= ~self_bit; /* of a wait that has ended outside */
     id = pending_next(te, now);
     if (id != 0 || until <= now || hart->vm->engine->irq_pending(hart)) {
         pthread_mutex_unlock(&te->lock);
@@ -520,7 +520,7 @@ static enum call_disp tg_event_wait(void *self, struct hart *hart, struct call *
     ticks = deadline_ticks(hart, now, wait_limit(te, now, until));
     pthread_mutex_unlock(&te->lock);
     hart_wait_until(hart, HART_STARTED, ticks);
-    if (!hart->vm->det) {
+    if (!hart->vm->det && !hart->vm->engine->wait) { /* else it is only about to wait */
         pthread_mutex_lock(&te->lock);
         te->sleepers &= ~self_bit;
         pthread_mutex_unlock(&te->lock);
@@ -695,7 +695,6 @@ const struct module module_tg_event = {
     .name = "tg-event",
     .summary = "events to wait for: timers, signals to the monitor, descriptors",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
-    .archs = ARCH_RISCV64,
     .keys = tg_event_keys,
     .calls = tg_event_calls,
     .ncalls = sizeof(tg_event_calls) / sizeof(tg_event_calls[0]),

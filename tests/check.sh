@@ -44,7 +44,8 @@ step_run() {
 			printf "%-22s %5d passed, %d failed, %d skipped  %4.0f s, %4.0f s of processors\n", name, p, f, s, $1, $2 + $3 }'
 		grep -h '^skipped:' "$log" | sed 's/^/    /'
 		if [ "$f" -ne 0 ]; then
-			grep -E '^(FAIL|not ok)|error|Error|ERROR|warning' "$log" | head -20 | sed 's/^/    /'
+			grep -E -A 12 '^(FAIL|not ok)' "$log" | head -50 | sed 's/^/    /'
+			grep -E 'error|Error|ERROR|warning' "$log" | head -20 | sed 's/^/    /'
 			tail -n 25 "$log" | sed 's/^/    | /'
 		fi
 	} >"$logs/$name.said"
@@ -168,6 +169,8 @@ step files bash tests/guest/files.sh build/tollgate build/guest
 step files-asan env FILES_RACE=race-short bash tests/guest/files.sh build/asan/tollgate-interp build/guest
 step event bash tests/guest/event.sh build/tollgate build/guest
 step event-asan bash tests/guest/event.sh build/asan/tollgate-interp build/guest
+step event-x86 bash tests/guest/event.sh build/tollgate build/guest x86-
+step event-x86-asan bash tests/guest/event.sh build/asan/tollgate build/guest x86-
 step abi bash tests/guest/abi.sh build/tollgate build
 step abi-asan bash tests/guest/abi.sh build/asan/tollgate-interp build
 step modules bash tests/guest/modules.sh build/tollgate build

@@ -17,7 +17,7 @@ struct acpi_device {
     gpa_t gpa;       /* below 4 GiB, or BUS_PORT */
     uint32_t size;
     unsigned irq;
-    bool level; /* level-triggered, active high; else as ISA's interrupts are */
+    bool level; /* triggered by its level, else by edges; active high */
 };
 
 /* For a module's hook of the same name. */

@@ -34,6 +34,11 @@ struct x86_start;
 #define ENGINE_CODE_MAP 0x40u
 /* stops at breakpoints and after steps: has debug_enable, debug_break and debug_step */
 #define ENGINE_DEBUG 0x80u
+/*
+ * Every VM has the interrupt controllers of a PC, in the kernel. Lines may be edges, and one
+ * that an eventfd raises (line_fd) falls again by itself.
+ */
+#define ENGINE_PC_CHIPS 0x200u
 
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
@@ -141,6 +146,14 @@ struct engine {
 
     /* True when an interrupt is pending and enabled, so that WFI must not wait. Own thread. */
     bool (*irq_pending)(struct hart *hart);
+
+    /*
+     * For engines whose harts have interrupts that only the kernel sees: from the next run on
+     * the hart waits there, until `ticks` at the latest, a request, or an interrupt that it
+     * takes, which irq_pending tells once. Then it goes on. Own thread, inside the gate. NULL:
+     * the core waits.
+     */
+    void (*wait)(struct hart *hart, uint64_t ticks);
 
     /*
      * Programs the S-mode timer of SBI TIME: pending from `ticks` on, cleared until then. Own

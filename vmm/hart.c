@@ -191,6 +191,10 @@ void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks)
 
     if (engine->irq_pending(hart)) /* the usual end of a spin: no lock, no sleep */
         return;
+    if (engine->wait) {
+        engine->wait(hart, ticks);
+        return;
+    }
     if (vm->det) { /* gives its turn away; hart_ready() ends the wait */
         hart->idle = true;
         hart->idle_until = ticks;

@@ -22,6 +22,9 @@
 #define NS_PER_S  1000000000u
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
+/* A kick that came too early is made up for so much later. */
+#define ALARM_PERIOD_NS 1000000
+
 static uint64_t real_now_ns(struct host *host)
 {
     (void)host;
@@ -397,6 +400,29 @@ void host_thread_kick(int thread)
 
     syscall(SYS_tgkill, getpid(), thread, SIGRTMIN);
     errno = error;
+}
+
+int host_thread_alarm(uint64_t deadline_ns, timer_t *alarm)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+                     .tv_nsec = (long)(deadline_ns % NS_PER_S)},
+        .it_interval = {.tv_nsec = ALARM_PERIOD_NS                                         },
+    };
+
+    if (deadline_ns == 0)
+        when.it_value.tv_nsec = 1; /* 0 would switch it off */
+    event._sigev_un._tid = host_thread_self();
+    if (timer_create(CLOCK_MONOTONIC, &event, alarm) < 0)
+        return -errno;
+    timer_settime(*alarm, TIMER_ABSTIME, &when, NULL);
+    return 0;
+}
+
+void host_thread_alarm_end(timer_t alarm)
+{
+    timer_delete(alarm);
 }
 
 uint64_t host_memory_size(void)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 #include "vmm/error.h"
 #include "vmm/host_files.h"
 
@@ -124,6 +125,14 @@ void host_yield(void);
 int host_thread_kick_init(void);
 int host_thread_self(void);
 void host_thread_kick(int thread);
+
+/*
+ * Kicks the calling thread at deadline_ns (CLOCK_MONOTONIC; not UINT64_MAX), and every
+ * millisecond from then on, since the first kick may come before the system call that it is to
+ * end. Until host_thread_alarm_end. 0 or -errno.
+ */
+int host_thread_alarm(uint64_t deadline_ns, timer_t *alarm);
+void host_thread_alarm_end(timer_t alarm);
 
 /* RAM of the host that is there at all, in bytes, to judge an absurd --mem. */
 uint64_t host_memory_size(void);

@@ -34,7 +34,23 @@ int irq_claim(struct vm *vm, unsigned gsi, const char *owner, struct error *err)
 
 void irq_edge(struct vm *vm, unsigned gsi)
 {
-    vm->irq.edge[gsi] = vm->irq.below;
+    vm->irq.edge[gsi] = vm->irq.below || vm->engine->caps & ENGINE_PC_CHIPS;
+}
+
+void irq_edge_due(struct vm *vm, unsigned gsi)
+{
+    vm->irq.due[gsi] = true;
+}
+
+void irq_edges_deliver(struct vm *vm)
+{
+    for (unsigned gsi = 1; gsi < PLAT_IRQ_SOURCES; gsi++) {
+        if (!vm->irq.due[gsi])
+            continue;
+        vm->irq.due[gsi] = false;
+        irq_set(vm, gsi, true);
+        irq_set(vm, gsi, false);
+    }
 }
 
 void irq_set(struct vm *vm, unsigned gsi, bool level)

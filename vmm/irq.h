@@ -21,9 +21,10 @@ struct irq_router {
     uint32_t phandle; /* of the controller, for the device tree */
     /*
      * The controller is the engine's (engine.h, line_set). Then a line may be an edge: its
-     * device raises it for each event, and it is low again at once.
+     * device raises it for each event, and it is low again at once. There it may be, too, where
+     * the engine has ENGINE_PC_CHIPS. due: edges of a loaded machine.
      */
-    bool below, edge[PLAT_IRQ_SOURCES];
+    bool below, edge[PLAT_IRQ_SOURCES], due[PLAT_IRQ_SOURCES];
     const char *owner[PLAT_IRQ_SOURCES];
 };
 
@@ -38,5 +39,13 @@ void irq_set(struct vm *vm, unsigned gsi, bool level);
 
 /* Makes a line an edge, before the device tree is made; nothing where lines are levels only. */
 void irq_edge(struct vm *vm, unsigned gsi);
+
+/*
+ * A loaded device says that its driver has something to see: an edge of its line may have been
+ * under way to the controller when the machine was saved. It is repeated when the controller's
+ * own state has been loaded, by irq_edges_deliver; a driver takes one too many.
+ */
+void irq_edge_due(struct vm *vm, unsigned gsi);
+void irq_edges_deliver(struct vm *vm);
 
 #endif

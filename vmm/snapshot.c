@@ -496,7 +496,11 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
     get_memory(vm, r);
     if (state_get_u64(r) != END_MARK || r->error != 0 || r->len != 0)
         return error_set(err, STATUS_DATA, "--load-state: the state is damaged or cut off");
-    return vm->engine->machine_apply ? vm->engine->machine_apply(vm, err) : 0;
+    if (vm->engine->machine_apply)
+        rc = vm->engine->machine_apply(vm, err);
+    if (rc == 0)
+        irq_edges_deliver(vm);
+    return rc;
 }
 
 /* --- the uses --- */

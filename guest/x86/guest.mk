@@ -14,12 +14,13 @@ X86_LINK := -m64 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-s
 	-Wl,-z,noexecstack
 
 X86_HOSTILE := $(patsubst guest/x86/hostile/%.S,%,$(wildcard guest/x86/hostile/*.S))
-X86_GUESTS := hello probe latency resume
+X86_GUESTS := hello probe latency event resume
 
 X86_SHARED := guest/lib/print.c guest/lib/sbi.c guest/lib/string.c guest/lib/tap.c
 X86_hello := guest/hello/main.c
 X86_probe := $(addprefix guest/probe/,attempt.c base.c console.c services.c srst.c)
 X86_latency := $(addprefix guest/latency/,calls.c main.c task.c)
+X86_event := guest/event/events.c
 
 ifneq ($(shell command -v $(X86_CC) 2>/dev/null),)
 GUEST_ELFS += $(X86_GUESTS:%=$(B)/guest/x86-%.elf) $(B)/guest/x86-pvh.elf \

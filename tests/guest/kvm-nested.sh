@@ -36,7 +36,9 @@ skip() {
 #   hsm      a hart ID above 2^32 or of no hart counts as stopped; a suspend is always retentive; a hart that waits
 #            counts as suspended
 #   counters scounteren.CY has no effect on a cycle counter that KVM emulates
+#   time     what set_timer wrote is lost now and then, when the hart's thread leaves the CPU (docs/kvm-riscv64.md)
 known='^(ipi: a refused one reaches nobody'
+known+='|time: (a past timer is pending|never clears it|the timer becomes pending|a later timer clears it)'
 known+='|rfence: (fence\.i|sfence|asid): (a base|a hart|sixty|a mask).*'
 known+='|hsm: state of (no hart|hart -1)'
 known+='|hsm: suspend that would come back .*'
@@ -45,7 +47,7 @@ known+='|second hart: HSM says that it runs'
 known+='|sv[0-9]+: without scounteren\.CY .*)$'
 
 verdict_shows() { # NAME
-	[ ! -f "$work/out/$1" ] || tail -n 5 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
+	[ ! -f "$work/out/$1" ] || tail -n 12 "$work/out/$1" | tr -c '[:print:]\n' '?' | cut -c 1-160 | sed 's/^/  /'
 }
 
 # --- what is needed ---
@@ -70,6 +72,11 @@ mkdir -p "$work"/tree/{bin,dev,proc,sys,tmp,lib} "$work/out"
 
 cat >"$work/tree/init" <<'INIT'
 #!/bin/sh
+# Process 1 gets a signal for each orphan that ends, which would interrupt it while it opens a pipe: another shell tests.
+[ $$ != 1 ] || {
+	sh /init
+	poweroff -f
+}
 # Each test's output goes to the console between "@begin NAME" and "@end NAME STATUS".
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
@@ -238,7 +245,6 @@ chmod 000 /dev/kvm
 rm /dev/kvm
 t no-kvm $k hello.elf
 t no-kvm-auto -v hello.elf
-poweroff -f
 INIT
 chmod 0755 "$work/tree/init"
 echo '{"version": 1, "rules": [{"deny": "sbi.time", "refusal": "log"}]}' >"$work/tree/see-below.json"

@@ -45,6 +45,7 @@ static void config_fill(struct vm_config *c, const struct engine *engine, const 
         .engine = engine,
         .start = START_KERNEL,
         .image = image,
+        .append = "tg.sstc", /* SBI's timer is lost now and then (docs/kvm-riscv64.md) */
         .mem_size = MEMORY,
         .nharts = harts,
         .max_steps = UINT64_MAX,

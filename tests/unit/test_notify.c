@@ -2,11 +2,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <CUnit/CUnit.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "tests/unit/fixture.h"
 #include "tests/unit/suites.h"
 #include "vmm/notify.h"
+#include "vmm/snapshot.h"
 
 extern const struct module module_virtio_rng;
 
@@ -132,13 +134,27 @@ static void line_note(void *self, unsigned gsi, bool level)
     line->lowered += !level;
 }
 
+/* A queue that is not there: the device wants a reset, and says so to its driver. */
+static void reset_want(struct fixture *f)
+{
+    eventfd_t count = 0;
+
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x020, 4, 0);
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x024, 4, 1);
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x020, 4, 1); /* VERSION_1 */
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x070, 4, 8); /* FEATURES_OK */
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x044, 4, 1); /* ready, but without rings */
+    CU_ASSERT_EQUAL(eventfd_read(told.line_fd, &count), -1);
+    fixture_write(f, PLAT_VIRTIO_BASE + 0x070, 4, 12); /* DRIVER_OK */
+    CU_ASSERT(eventfd_read(told.line_fd, &count) == 0 && count == 1);
+}
+
 /* With such a controller a virtio device's line is an edge: the irqfd's, and lowered by hand.
  */
 static void test_virtio(void)
 {
     static struct fixture f;
     struct line line = {0};
-    eventfd_t count = 0;
 
     begin(&f);
     CU_ASSERT_EQUAL(irq_controller(&f.vm, line_note, &line, 1), 0);
@@ -150,16 +166,52 @@ static void test_virtio(void)
     CU_ASSERT(told.lines == 1 && told.gsi == PLAT_VIRTIO_IRQ);
     modules_reset(&f.vm); /* once only */
     CU_ASSERT(told.stores == 1 && told.lines == 1);
-    /* A queue that is not there: the device wants a reset, and says so to its driver. */
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x020, 4, 0);
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x024, 4, 1);
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x020, 4, 1); /* VERSION_1 */
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x070, 4, 8); /* FEATURES_OK */
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x044, 4, 1); /* ready, but without rings */
-    CU_ASSERT_EQUAL(eventfd_read(told.line_fd, &count), -1);
-    fixture_write(&f, PLAT_VIRTIO_BASE + 0x070, 4, 12); /* DRIVER_OK */
-    CU_ASSERT(eventfd_read(told.line_fd, &count) == 0 && count == 1);
+    reset_want(&f);
     CU_ASSERT(line.raised == 0 && line.lowered > 0);
+    end(&f);
+}
+
+static int state_get_nothing(struct hart *hart, struct hart_state *state)
+{
+    (void)hart;
+    *state = (struct hart_state){.version = HART_STATE_VERSION, .priv = PRIV_S, .pc = 4};
+    return 0;
+}
+
+static int state_set_nothing(struct hart *hart, const struct hart_state *state)
+{
+    (void)hart;
+    CU_ASSERT_EQUAL(state->pc, 4);
+    return 0;
+}
+
+/* A PC's chips in the kernel let the line fall; a loaded device's edge comes again, once. */
+static void test_virtio_pc(void)
+{
+    static struct fixture f;
+    struct line line = {0};
+    uint8_t *state = NULL;
+    size_t size = 0;
+    struct error err = {0};
+    eventfd_t count = 0;
+
+    begin(&f);
+    f.engine.caps |= ENGINE_PC_CHIPS;
+    f.engine.state_get = state_get_nothing;
+    f.engine.state_set = state_set_nothing;
+    CU_ASSERT_EQUAL(irq_controller(&f.vm, line_note, &line, 0), 0);
+    CU_ASSERT_EQUAL(fixture_add(&f, &module_virtio_rng, NULL, NULL), 0);
+    CU_ASSERT(f.vm.irq.edge[PLAT_VIRTIO_IRQ]);
+    modules_reset(&f.vm);
+    reset_want(&f);
+    CU_ASSERT(line.raised == 0 && line.lowered == 0);
+    CU_ASSERT_EQUAL(snapshot_save_bytes(&f.vm, &state, &size, &err), 0);
+    CU_ASSERT_EQUAL(snapshot_load_bytes(&f.vm, state, size, &err), 0);
+    CU_ASSERT(line.raised == 1 && line.lowered == 1);
+    CU_ASSERT_EQUAL(eventfd_read(told.line_fd, &count), -1);
+    irq_edges_deliver(&f.vm);
+    CU_ASSERT(line.raised == 1 && line.lowered == 1);
+    free(state);
     end(&f);
 }
 
@@ -171,4 +223,5 @@ void suite_notify(void)
     CU_add_test(suite, "what the engine refuses", test_refused);
     CU_add_test(suite, "lines", test_line);
     CU_add_test(suite, "a virtio device", test_virtio);
+    CU_add_test(suite, "a virtio device of a PC", test_virtio_pc);
 }

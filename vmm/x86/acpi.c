@@ -145,10 +145,10 @@ static void put_resources(struct acpi_builder *b, const struct acpi_device *devi
         put32(&res, (uint32_t)device->gpa);
         put32(&res, device->size);
     }
-    if (device->level) {
+    if (device->level || device->irq >= 16) {
         put8(&res, RES_EXT_IRQ);
         put16(&res, 6);
-        put8(&res, 1); /* consumer, level, active high, exclusive */
+        put8(&res, device->level ? 1 : 3); /* consumer, level or edge, active high, exclusive */
         put8(&res, 1);
         put32(&res, device->irq);
     } else {

@@ -49,6 +49,34 @@ int kvm_check(const struct kvm_need *needs, const char *absent, char *why, size_
     return 0;
 }
 
+/* --- limits --- */
+
+/* What the kernel says it has at most; `usual` where it does not say. */
+static unsigned limit_get(int vm_fd, int cap, unsigned usual)
+{
+    int limit = kvm_ioctl(vm_fd, KVM_CHECK_EXTENSION, cap);
+
+    return limit > 0 ? (unsigned)limit : usual;
+}
+
+int kvm_limits_check(int vm_fd, const struct vm *vm, const char *advice, struct error *err)
+{
+    /* Linux, kvm/api.rst, section 4.7: without the capability there are 4. */
+    unsigned harts = limit_get(vm_fd, KVM_CAP_MAX_VCPUS, 4);
+    unsigned slots = limit_get(vm_fd, KVM_CAP_NR_MEMSLOTS, UINT32_MAX);
+    unsigned needed = vm->mem.nrom ? MEM_SLOTS_MAX + vm->mem.nrom : vm->mem.nslots;
+
+    if (vm->config->nharts > harts)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--cpus: this host's KVM gives a guest %u harts at most, not %u; %s",
+                         harts, vm->config->nharts, advice);
+    if (needed > slots)
+        return error_set(err, STATUS_UNAVAILABLE,
+                         "--engine kvm: this host's KVM has %u memory slots, and %u are needed",
+                         slots, needed);
+    return 0;
+}
+
 /* --- memory --- */
 
 static int slot_set(int vm_fd, unsigned number, const struct mem_slot *slot, uint32_t flags)
@@ -81,6 +109,26 @@ int kvm_slots_set(int vm_fd, const struct vm *vm)
     for (unsigned i = 0; rc == 0 && i < vm->mem.nslots; i++)
         rc = slot_set(vm_fd, i, &vm->mem.slot[i], 0);
     return rc == 0 ? kvm_rom_set(vm_fd, vm) : rc;
+}
+
+/* --- eventfds --- */
+
+int kvm_ioeventfd_add(int vm_fd, gpa_t gpa, uint32_t value, int fd)
+{
+    struct kvm_ioeventfd event = {.datamatch = value,
+                                  .addr = gpa,
+                                  .len = sizeof(value),
+                                  .fd = fd,
+                                  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH};
+
+    return kvm_ioctl(vm_fd, KVM_IOEVENTFD, &event) < 0 ? -errno : 0;
+}
+
+int kvm_irqfd_add(int vm_fd, unsigned gsi, int fd)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi};
+
+    return kvm_ioctl(vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
 
 /* --- harts --- */

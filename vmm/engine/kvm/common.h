@@ -48,11 +48,24 @@ int kvm_open(const struct kvm_need *needs, const char *absent, char *why, size_t
 /* The same, closed again. 0 or -errno. */
 int kvm_check(const struct kvm_need *needs, const char *absent, char *why, size_t size);
 
+/*
+ * Has this kernel as many harts and memory slots as the machine needs? 0, or the error with
+ * STATUS_UNAVAILABLE; advice ends what is said of the harts.
+ */
+int kvm_limits_check(int vm_fd, const struct vm *vm, const char *advice, struct error *err);
+
 /* --- memory --- */
 
 /* Gives the VM the machine's memory; only what is read-only, again. 0 or -errno. */
 int kvm_slots_set(int vm_fd, const struct vm *vm);
 int kvm_rom_set(int vm_fd, const struct vm *vm);
+
+/* --- eventfds --- */
+
+/* 32-bit stores of value at gpa count fd up, and are no exits. 0 or -errno. */
+int kvm_ioeventfd_add(int vm_fd, gpa_t gpa, uint32_t value, int fd);
+/* Each count of fd is an edge of a line. 0 or -errno. */
+int kvm_irqfd_add(int vm_fd, unsigned gsi, int fd);
 
 /* --- harts --- */
 

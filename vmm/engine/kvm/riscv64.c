@@ -86,33 +86,6 @@ static int kvm_rom_moved(struct vm *vm)
     return kvm_rom_set(kvm_vm_of(vm)->vm_fd, vm);
 }
 
-/* What the kernel says it has at most; `usual` where it does not say. */
-static unsigned limit_get(const struct kvm_vm *kv, int cap, unsigned usual)
-{
-    int limit = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, cap);
-
-    return limit > 0 ? (unsigned)limit : usual;
-}
-
-static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
-{
-    /* Linux, kvm/api.rst, section 4.7: without the capability there are 4. */
-    unsigned harts = limit_get(kv, KVM_CAP_MAX_VCPUS, 4);
-    unsigned slots = limit_get(kv, KVM_CAP_NR_MEMSLOTS, UINT32_MAX);
-    unsigned needed = vm->mem.nrom ? MEM_SLOTS_MAX + vm->mem.nrom : vm->mem.nslots;
-
-    if (vm->config->nharts > harts)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--cpus: this host's KVM gives a guest %u harts at most, not %u; use "
-                         "--engine interp for more",
-                         harts, vm->config->nharts);
-    if (needed > slots)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--engine kvm: this host's KVM has %u memory slots, and %u are needed",
-                         slots, needed);
-    return 0;
-}
-
 /* The steps of making a VM; what was opened is closed by kvm_vm_destroy. */
 static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
 {
@@ -128,7 +101,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
                          strerror(errno));
     size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kv->run_size = size > 0 ? (size_t)size : 0;
-    rc = limits_check(kv, vm, err);
+    rc = kvm_limits_check(kv->vm_fd, vm, "use --engine interp for more", err);
     if (rc < 0)
         return rc;
     rc = kvm_slots_set(kv->vm_fd, vm);
@@ -339,6 +312,11 @@ static int kvm_state_set(struct hart *hart, const struct hart_state *state)
 
     kvm_undo(k); /* in a handler: what is pending would overwrite the new state */
     return kvm_state_write(k, state);
+}
+
+static int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
+{
+    return kvm_ioeventfd_add(kvm_vm_of(vm)->vm_fd, gpa, value, fd);
 }
 
 /* --- what guests are told --- */

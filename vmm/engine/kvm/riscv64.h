@@ -93,7 +93,6 @@ int kvm_aia_init(struct kvm_vm *kv, unsigned nharts);
 /* engine.h */
 void kvm_line_set(struct vm *vm, unsigned gsi, bool level);
 int kvm_line_fd(struct vm *vm, unsigned gsi, int fd);
-int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd);
 
 /* --- riscv64_aia_state.c: irqchip_save, irqchip_load --- */
 

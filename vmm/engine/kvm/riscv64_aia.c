@@ -95,23 +95,7 @@ void kvm_line_set(struct vm *vm, unsigned gsi, bool level)
 int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)
 {
     const struct kvm_vm *kv = vm->engine_state;
-    struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi};
 
     /* Linux 6.12 takes an irqfd that leads nowhere, too. */
-    if (kv->aia_fd < 0)
-        return -ENODEV;
-    return kvm_ioctl(kv->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
-}
-
-int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
-{
-    struct kvm_ioeventfd event = {.datamatch = value,
-                                  .addr = gpa,
-                                  .len = sizeof(value),
-                                  .fd = fd,
-                                  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH};
-
-    return kvm_ioctl(((struct kvm_vm *)vm->engine_state)->vm_fd, KVM_IOEVENTFD, &event) < 0
-               ? -errno
-               : 0;
+    return kv->aia_fd < 0 ? -ENODEV : kvm_irqfd_add(kv->vm_fd, gsi, fd);
 }

@@ -61,21 +61,6 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_state = NULL;
 }
 
-/* Do the machine's sizes fit what this kernel can do? */
-static int limits_check(const struct kvm_vm *kv, const struct vm *vm, struct error *err)
-{
-    int harts = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    int slots = kvm_ioctl(kv->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
-
-    if (harts > 0 && vm->config->nharts > (unsigned)harts)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--cpus: this kernel's KVM makes at most %d harts", harts);
-    if (slots > 0 && MEM_SLOTS_MAX + vm->mem.nrom > (unsigned)slots)
-        return error_set(err, STATUS_UNAVAILABLE,
-                         "--engine kvm: this kernel's KVM has %d memory slots, too few", slots);
-    return 0;
-}
-
 /* A PC's interrupt controllers and timer. They come before the harts. */
 static int chips_create(const struct kvm_vm *kv)
 {
@@ -114,7 +99,7 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
     if (kv->vm_fd < 0)
         return error_set(err, STATUS_UNAVAILABLE, "--engine kvm: no VM can be made: %s",
                          strerror(errno));
-    rc = limits_check(kv, vm, err);
+    rc = kvm_limits_check(kv->vm_fd, vm, "give no more", err);
     if (rc < 0)
         return rc;
     size = kvm_ioctl(kv->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -139,6 +124,16 @@ static int vm_fill(struct kvm_vm *kv, struct vm *vm, struct error *err)
                          "--engine kvm: it has its own interrupt "
                          "controllers; leave the other one out");
     return 0;
+}
+
+static int kvm_line_fd(struct vm *vm, unsigned gsi, int fd)
+{
+    return kvm_irqfd_add(kvm_vm_of(vm)->vm_fd, gsi, fd);
+}
+
+static int kvm_store_fd(struct vm *vm, gpa_t gpa, uint32_t value, int fd)
+{
+    return kvm_ioeventfd_add(kvm_vm_of(vm)->vm_fd, gpa, value, fd);
 }
 
 static int kvm_vm_create(struct vm *vm, struct error *err)
@@ -216,6 +211,55 @@ static int kvm_x86_start(struct hart *hart, const struct x86_start *start)
     return kvm_start_write(kvm_hart_of(hart), start);
 }
 
+/* --- waits --- */
+
+static void kvm_wait(struct hart *hart, uint64_t ticks)
+{
+    struct kvm_hart *k = kvm_hart_of(hart);
+
+    k->wait = true;
+    k->wait_ticks = ticks;
+}
+
+/* Is it still to be? Of requests that come after this look kvm_kick_send tells KVM_RUN. */
+static bool wait_due(struct kvm_hart *k)
+{
+    kvm_finish(k); /* what is done for the last exit may end a KVM_RUN */
+    if (atomic_load(&k->hart->requests))
+        k->wait = false;
+    return k->wait;
+}
+
+/*
+ * A hart that waits is one that has executed HLT: the kernel knows when an interrupt ends that.
+ * With interrupts off none does. 0 or errno.
+ */
+static int wait_run(struct kvm_hart *k)
+{
+    struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_HALTED};
+    uint64_t deadline = clock_deadline_ns(&k->hart->vm->clock, k->wait_ticks);
+    bool limited = deadline != UINT64_MAX;
+    timer_t alarm;
+    int error = 0;
+
+    k->wait = false;
+    if (limited)
+        error = -host_thread_alarm(deadline, &alarm);
+    if (error != 0)
+        return error;
+    if (kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0 || ioctl(k->fd, KVM_RUN, 0) < 0)
+        error = errno;
+    if (limited)
+        host_thread_alarm_end(alarm);
+    if (kvm_ioctl(k->fd, KVM_GET_MP_STATE, &state) < 0)
+        return errno;
+    k->interrupted = state.mp_state != KVM_MP_STATE_HALTED;
+    state.mp_state = KVM_MP_STATE_RUNNABLE;
+    if (!k->interrupted && kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0)
+        return errno;
+    return error;
+}
+
 /* --- run --- */
 
 static HOT_WAY int kvm_run(struct hart *hart)
@@ -228,10 +272,14 @@ static HOT_WAY int kvm_run(struct hart *hart)
         int error;
 
         kvm_kick_clear(k->run);
+        bool wait = k->wait && wait_due(k);
         if (!kvm_attend(hart, HART_REQ_STOP | HART_REQ_RESTART))
             break;
         phase_end(hart);
-        error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
+        if (__builtin_expect(wait, 0))
+            error = wait_run(k);
+        else
+            error = ioctl(k->fd, KVM_RUN, 0) < 0 ? errno : 0;
         phase_mark(hart, MARK_LEAVE);
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
@@ -260,8 +308,11 @@ static void kvm_hart_irq(struct hart *hart, unsigned irq, bool level)
 
 static bool kvm_irq_pending(struct hart *hart)
 {
-    (void)hart;
-    return false;
+    struct kvm_hart *k = kvm_hart_of(hart);
+    bool interrupted = k->interrupted;
+
+    k->interrupted = false;
+    return interrupted;
 }
 
 static void kvm_set_timer(struct hart *hart, uint64_t ticks)
@@ -293,7 +344,7 @@ static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: x86-64 guests on the processor itself",
-    .caps = ENGINE_HARTS,
+    .caps = ENGINE_HARTS | ENGINE_PC_CHIPS,
     .arch = &arch_x86_64,
     .probe = kvm_probe,
     .vm_create = kvm_vm_create,
@@ -304,6 +355,9 @@ const struct engine engine_kvm = {
     .kick = kvm_kick,
     .hart_irq = kvm_hart_irq,
     .irq_pending = kvm_irq_pending,
+    .wait = kvm_wait,
+    .line_fd = kvm_line_fd,
+    .store_fd = kvm_store_fd,
     .set_timer = kvm_set_timer,
     .timer_deadline = kvm_timer_deadline,
     .pc = kvm_pc,

@@ -45,6 +45,9 @@ struct kvm_hart {
     _Atomic int thread; /* inside run: host_thread_self(); else 0 */
     struct kvm_vm *vm;
     struct kvm_call call[KVM_CALLS];
+    bool wait;        /* the next KVM_RUN is a wait, until wait_ticks */
+    bool interrupted; /* an interrupt has ended the last one */
+    uint64_t wait_ticks;
 };
 
 static inline struct kvm_hart *kvm_hart_of(struct hart *hart)

@@ -130,7 +130,13 @@ $(B)/twins: $(call obj,$(wildcard tests/twins/*.c)) $(B)/libtollgate.a
 $(B)/kvm-test: $(call obj,$(wildcard tests/kvm/*.c)) $(B)/libtollgate.a
 	$(CC) $(LDSAN) $(LDFLAGS) -Wl,--wrap=ioctl -o $@ $^ $(LIBS)
 
+# Saved machines of the x86-64 KVM engine.
+$(B)/kvm-state: $(call obj,$(wildcard tests/kvm-state/*.c)) $(B)/libtollgate.a
+	$(CC) $(LDSAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Short names for the programs that the checks build.
+.PHONY: kvm-state
+kvm-state: $(if $(filter x86_64,$(ARCH)),$(B)/kvm-state)
 .PHONY: unit diff lockstep hunt vectors twins
 twins: $(B)/twins
 hunt: $(B)/hunt

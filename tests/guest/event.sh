@@ -4,7 +4,7 @@
 #
 #   event.sh TOLLGATE GUESTS [x86-]
 #
-# With x86-, the x86-64 guest, which KVM runs: all but deterministic runs and states; skipped where KVM is not to be had.
+# With x86-, the x86-64 guest, which KVM runs: all but deterministic runs; skipped where KVM is not to be had.
 # Prints `ok NAME` or `FAIL NAME: why`, and `N passed, N failed[, N skipped]`.
 set -u
 export LC_ALL=C
@@ -153,6 +153,28 @@ for mode in --cpus=1 --cpus=2 ${arch:+stop} --deterministic; do
 	verdict "the end in a wait $mode" "$problem"
 done
 
+# A state of a machine that waits: stopped in the wait, it goes on in it, and hears what comes then.
+mkfifo bytes
+exec 9<>./bytes
+start -p fd --device tg-event,fd=5 --save-state waiting 5<./bytes
+problem=
+heard listening || problem='it does not listen'
+printf a >&9
+heard 'heard 1' || problem=${problem:-the first byte does not arrive}
+kill -TERM "$monitor"
+ended
+[ "$status" -eq 143 ] && [ -s waiting ] || problem=${problem:-status $status: $(head -n 1 err)}
+run -p fd --load-state waiting
+[ "$status" -ne 0 ] || problem=${problem:-it listens without a grant}
+start -p fd --device tg-event,fd=5 --load-state waiting 5<./bytes
+for n in 2 3; do
+	printf x >&9
+	heard "heard $n" || problem=${problem:-byte $n does not arrive}
+done
+ended
+exec 9>&-
+verdict 'a state in a wait' "${problem:-$(wanted 0 'heard 3')}"
+
 if [ -n "$arch" ]; then
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
@@ -188,28 +210,6 @@ for n in 1 2 3; do
 done
 ended
 verdict 'a deterministic run that may' "${problem:-$(wanted 0 'heard 3')}"
-
-# A state of a machine that waits: stopped in the wait, it goes on in it, and hears what comes then.
-mkfifo bytes
-exec 9<>./bytes
-start -p fd --device tg-event,fd=5 --save-state waiting 5<./bytes
-problem=
-heard listening || problem='it does not listen'
-printf a >&9
-heard 'heard 1' || problem=${problem:-the first byte does not arrive}
-kill -TERM "$monitor"
-ended
-[ "$status" -eq 143 ] && [ -s waiting ] || problem=${problem:-status $status: $(head -n 1 err)}
-run -p fd --load-state waiting
-[ "$status" -ne 0 ] || problem=${problem:-it listens without a grant}
-start -p fd --device tg-event,fd=5 --load-state waiting 5<./bytes
-for n in 2 3; do
-	printf x >&9
-	heard "heard $n" || problem=${problem:-byte $n does not arrive}
-done
-ended
-exec 9>&-
-verdict 'a state in a wait' "${problem:-$(wanted 0 'heard 3')}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

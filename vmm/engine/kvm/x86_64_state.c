@@ -52,7 +52,7 @@ static bool ask_failed(const struct ask *a, const char *what, int error)
         error_set(
             a->err, STATUS_DATA,
             "--load-state: this host's KVM does not take %s %s: %s; the state is damaged, "
-            "or of a host that can more",
+            "or of another kind of host",
             whose, what, strerror(error));
     else
         error_set(a->err, STATUS_OS, "--save-state: this host's KVM does not tell %s %s: %s",

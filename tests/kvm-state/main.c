@@ -329,7 +329,7 @@ static void nonsense_test(const char *image, const struct blob *base)
         blob = blob_with(base, size, s);
         bool refused = load(image, &blob, NULL, &err) != 0;
 
-        printf("# %d %s\n", (int)err.status, err.text);
+        printf("# %u %s\n", (unsigned)err.status, err.text);
         tap(refused && strstr(err.text, nonsense[i].word), nonsense[i].word);
         free(blob.data);
         free(s);

@@ -88,7 +88,7 @@ interp=build/tollgate-interp
 [ -z "$translator" ] || interp=build/nodbt/tollgate
 
 alone setup sh tests/tools/setup.sh check
-alone build-gcc make -s -j"$jobs" all unit guests diff lockstep build/tollgate-interp build/bench-watch build/bench-own build/guest/bench-bare.elf \
+alone build-gcc make -s -j"$jobs" all unit guests diff lockstep kvm-state build/tollgate-interp build/bench-watch build/bench-own build/guest/bench-bare.elf \
 	${translator:+build/tollgate-dbt hunt vectors twins} CC=gcc
 step build-asan variant asan CC=gcc SAN=1 build/asan/tollgate build/asan/tollgate-interp build/asan/unit build/asan/diff \
 	${translator:+build/asan/hunt build/asan/tollgate-dbt}

@@ -24,7 +24,7 @@ run:
 
 # What takes longer than a check should.
 .PHONY: check-long
-check-long: all guests
+check-long: all guests kvm-state
 	@bash tests/guest/kvm-nested.sh $(B) linux
 	-@sh guest/linux/fetch.sh amd64
 	-@sh tests/tools/qemu.sh x86

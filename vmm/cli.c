@@ -712,23 +712,6 @@ static int engine_choose(struct cli_parser *p)
                      len > 0 ? reasons : "there is none");
 }
 
-/* Some engines have a part of the machine where nobody can save it. */
-static int snapshot_check(struct cli_parser *p)
-{
-    const struct vm_config *config = &p->cli->config;
-    const char *option = p->cli->save_state != NULL   ? "save-state"
-                         : config->load_state != NULL ? "load-state"
-                         : p->cli->keep != NULL       ? "keep"
-                                                      : NULL;
-
-    if (option == NULL || !(config->engine->caps & ENGINE_NO_SNAPSHOT))
-        return 0;
-    return error_set(p->err, STATUS_UNAVAILABLE,
-                     "--%s: engine %s saves no %s guests: part of their machine is the host "
-                     "kernel's",
-                     option, config->engine->name, config->arch->name);
-}
-
 /* What only the whole of the options decides. */
 static int run_finish(struct cli_parser *p)
 {
@@ -742,8 +725,6 @@ static int run_finish(struct cli_parser *p)
     arch_choose(p);
     input_choose(&p->cli->config);
     ret = engine_choose(p);
-    if (ret == 0)
-        ret = snapshot_check(p);
     if (ret == 0 && p->cli->dump_dtb != NULL)
         p->cli->action = CLI_DO_DUMP_DTB;
     return ret;

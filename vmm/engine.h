@@ -40,9 +40,6 @@ struct x86_start;
  */
 #define ENGINE_PC_CHIPS 0x200u
 
-/* keeps what a machine is in the kernel's own devices too: nobody can save it */
-#define ENGINE_NO_SNAPSHOT 0x100u
-
 /* The fixed counters, by their bits in mcountinhibit (privileged specification, 3.1.12). */
 #define HART_COUNTER_CYCLE   0u
 #define HART_COUNTER_INSTRET 2u
@@ -220,6 +217,17 @@ struct engine {
      */
     int (*x86_start)(struct hart *hart, const struct x86_start *start);
     unsigned (*registers)(struct hart *hart, struct hart_register *list);
+
+    /*
+     * And for saved machines these three, in the place of state_get and state_set: what the
+     * host's kernel holds of the harts, and of the chips that are in it. Harts are outside run.
+     * machine_load reads, checks and keeps it; machine_apply hands it to the kernel, when
+     * memory and modules have been loaded, whose lines are high or low already. 0, or -errno
+     * with *err set.
+     */
+    int (*machine_save)(struct vm *vm, struct state_writer *w, struct error *err);
+    int (*machine_load)(struct vm *vm, struct state_reader *r, struct error *err);
+    int (*machine_apply)(struct vm *vm, struct error *err);
 
     /*
      * Reads guest-virtual memory as a load of the hart's S-mode would, for a call that has

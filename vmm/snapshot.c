@@ -14,64 +14,13 @@
 /*
  * The file: magic, version, then sections in fixed order: configuration, clock, harts, console,
  * policy, modules (name, length, bytes), memory (address and bytes of each page that is not all
- * zero, ended by an address of all ones), end mark.
+ * zero, ended by an address of all ones), end mark. Where the host's kernel holds the harts
+ * (x86-64), what it holds is in their place (engine.h, machine_save).
  */
 static const char magic[8] = "TGSTATE";
 #define END_MARK   0x444e454554415453ull /* "STATEEND" */
 #define NO_MORE    UINT64_MAX
 #define MODULE_MAX (1u << 26) /* bytes of one module's state */
-
-void state_put(struct state_writer *w, const void *data, size_t len)
-{
-    if (w->error == 0 && len > 0)
-        w->write(w, data, len);
-}
-
-void state_put_u64(struct state_writer *w, uint64_t value)
-{
-    uint8_t bytes[8];
-
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    state_put(w, bytes, sizeof(bytes));
-}
-
-void state_get(struct state_reader *r, void *data, size_t len)
-{
-    if (r->error == 0 && r->len < len)
-        r->error = -EINVAL;
-    if (len == 0)
-        return;
-    if (r->error != 0) {
-        memset(data, 0, len);
-        return;
-    }
-    memcpy(data, r->data, len);
-    r->data += len;
-    r->len -= len;
-}
-
-uint64_t state_get_u64(struct state_reader *r)
-{
-    uint8_t bytes[8];
-    uint64_t value = 0;
-
-    state_get(r, bytes, sizeof(bytes));
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
-uint64_t state_get_max(struct state_reader *r, uint64_t max)
-{
-    uint64_t value = state_get_u64(r);
-
-    if (value > max) {
-        r->error = -EINVAL;
-        value = 0;
-    }
-    return value;
-}
 
 /* --- a growing buffer --- */
 
@@ -104,6 +53,7 @@ static void buffer_write(struct state_writer *w, const void *data, size_t len)
 
 static void put_config(const struct vm *vm, struct state_writer *w)
 {
+    state_put_u64(w, vm_arch(vm)->bit);
     state_put_u64(w, vm->config->start);
     state_put_u64(w, vm->config->mem_size);
     state_put_u64(w, vm->nharts);
@@ -119,6 +69,24 @@ static const char *start_name(uint64_t start)
     case START_PROGRAM: return "a program";
     default: return "an unknown start";
     }
+}
+
+/* What comes next is laid out by it. */
+static int check_arch(const struct vm *vm, struct state_reader *r, struct error *err)
+{
+    uint64_t bit = state_get_u64(r);
+    const char *theirs = "an unknown architecture";
+
+    if (r->error != 0 || bit == vm_arch(vm)->bit)
+        return 0;
+    for (const struct arch *const *arch = arch_list; *arch; arch++)
+        if ((*arch)->bit == bit)
+            theirs = (*arch)->name;
+    return error_set(
+        err, STATUS_CONFIG,
+        "--load-state: the state is of a machine for %s, and this guest is for %s; "
+        "give the options with which it was saved",
+        theirs, vm_arch(vm)->name);
 }
 
 static int check_config(const struct vm *vm, struct state_reader *r, struct error *err)
@@ -431,14 +399,26 @@ static int check_timebase(struct vm *vm, const char *option, struct error *err)
                      option, engine->name, (unsigned long long)hz, PLAT_TIMEBASE_HZ);
 }
 
-static int put_all(struct vm *vm, struct state_writer *w)
+static int put_harts(struct vm *vm, struct state_writer *w, struct error *err)
 {
+    if (vm->engine->machine_save)
+        return vm->engine->machine_save(vm, w, err);
+    for (unsigned i = 0; i < vm->nharts; i++)
+        put_hart(&vm->hart[i], w);
+    return 0;
+}
+
+static int put_all(struct vm *vm, struct state_writer *w, struct error *err)
+{
+    int rc;
+
     state_put(w, magic, sizeof(magic));
     state_put_u64(w, SNAPSHOT_VERSION);
     put_config(vm, w);
     put_clock(vm, w);
-    for (unsigned i = 0; i < vm->nharts; i++)
-        put_hart(&vm->hart[i], w);
+    rc = put_harts(vm, w, err);
+    if (rc != 0)
+        return rc;
     console_save(&vm->console, w);
     policy_save(vm, w);
     for (unsigned i = 0; i < vm->ninstances; i++)
@@ -465,13 +445,11 @@ static int get_header(struct state_reader *r, struct error *err)
     return 0;
 }
 
-/* Harts, console and modules; what is wrong with the bytes sticks in *r. */
-static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
+static int get_harts(struct vm *vm, struct state_reader *r, uint64_t mip[PLAT_HARTS_MAX],
+                     struct error *err)
 {
-    uint64_t mip[PLAT_HARTS_MAX] = {0};
-    int rc = 0;
-
-    get_clock(vm, r);
+    if (vm->engine->machine_load)
+        return r->error == 0 ? vm->engine->machine_load(vm, r, err) : 0;
     for (unsigned i = 0; i < vm->nharts; i++) {
         struct hart_state state;
 
@@ -479,10 +457,25 @@ static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
         mip[i] = state.mip;
     }
     check_turn(vm, r);
+    return 0;
+}
+
+/* Harts, console and modules; what is wrong with the bytes sticks in *r. */
+static int get_machine(struct vm *vm, struct state_reader *r, struct error *err)
+{
+    uint64_t mip[PLAT_HARTS_MAX] = {0};
+    int rc;
+
+    get_clock(vm, r);
+    rc = get_harts(vm, r, mip, err);
+    if (rc != 0)
+        return rc;
     console_load(&vm->console, r);
     policy_load(vm, r);
     for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->ninstances; i++)
         rc = get_module(&vm->instance[i], r, err);
+    if (vm->engine->machine_load) /* the lines are in the kernel */
+        return rc;
     for (unsigned i = 0; rc == 0 && r->error == 0 && i < vm->nharts; i++)
         r->error = settle_lines(&vm->hart[i], mip[i]);
     return rc;
@@ -493,6 +486,8 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
     int rc = get_header(r, err);
 
     if (rc == 0)
+        rc = check_arch(vm, r, err);
+    if (rc == 0)
         rc = check_config(vm, r, err);
     if (rc == 0)
         rc = get_machine(vm, r, err);
@@ -501,8 +496,11 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
     get_memory(vm, r);
     if (state_get_u64(r) != END_MARK || r->error != 0 || r->len != 0)
         return error_set(err, STATUS_DATA, "--load-state: the state is damaged or cut off");
-    irq_edges_deliver(vm);
-    return 0;
+    if (vm->engine->machine_apply)
+        rc = vm->engine->machine_apply(vm, err);
+    if (rc == 0)
+        irq_edges_deliver(vm);
+    return rc;
 }
 
 /* --- the uses --- */
@@ -510,7 +508,7 @@ static int get_all(struct vm *vm, struct state_reader *r, struct error *err)
 int snapshot_save_bytes(struct vm *vm, uint8_t **data, size_t *size, struct error *err)
 {
     struct buffer_writer b = {.w = {.write = buffer_write}};
-    int rc = put_all(vm, &b.w);
+    int rc = put_all(vm, &b.w, err);
 
     if (rc != 0) {
         free(b.data);
@@ -576,12 +574,13 @@ static void hash_write(struct state_writer *w, const void *data, size_t len)
 int snapshot_hash(struct vm *vm, uint8_t hash[SNAPSHOT_HASH_SIZE])
 {
     struct hash_writer h = {.w = {.write = hash_write}};
+    struct error unused = {0};
     int rc;
 
     if (sodium_init() < 0)
         return -ENOSYS;
     crypto_generichash_init(&h.hash, NULL, 0, SNAPSHOT_HASH_SIZE);
-    rc = put_all(vm, &h.w);
+    rc = put_all(vm, &h.w, &unused);
     crypto_generichash_final(&h.hash, hash, SNAPSHOT_HASH_SIZE);
     return rc;
 }

@@ -10,7 +10,7 @@
 
 struct vm;
 
-#define SNAPSHOT_VERSION   3u
+#define SNAPSHOT_VERSION   4u
 #define SNAPSHOT_HASH_SIZE 32u /* bytes: BLAKE2b-256 */
 
 /*

@@ -9,6 +9,9 @@
 #include <unistd.h>
 #include "tests/unit/mock_host.h"
 #include "vmm/engine/interp/engine.h"
+#ifdef __x86_64__
+#include "vmm/engine/kvm/x86_64_state.h"
+#endif
 #include "vmm/snapshot.h"
 #include "vmm/vm.h"
 
@@ -153,20 +156,25 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+/* What the first byte of an input chooses; all others are a state with changes. */
+#define INPUT_STATE          0 /* the bytes themselves */
+#define INPUT_KERNEL         1 /* the bytes as the kernel's part of an x86-64 machine */
+#define INPUT_KERNEL_CHANGED 2
+
 /*
- * The first byte chooses: the bytes themselves, or the state with changes, each a place (two
- * bytes, most of them before the memory) and what is written there: a byte or a doubleword.
+ * Changes are each a place (two bytes, most of them before the memory) and what is written
+ * there: a byte or a doubleword.
  */
-static uint8_t *make_state(const uint8_t *data, size_t size, size_t *len)
+static uint8_t *make_state(const uint8_t *data, size_t size, bool raw, const uint8_t *from,
+                           size_t from_size, size_t *len)
 {
-    bool raw = size > 0 && data[0] == 0;
     uint8_t *state;
 
-    *len = raw ? size - 1 : base_size;
+    *len = raw ? size - 1 : from_size;
     state = malloc(*len + 1);
     if (!state)
         abort();
-    memcpy(state, raw ? data + 1 : base, *len);
+    memcpy(state, raw ? data + 1 : from, *len);
     for (size_t at = 1; !raw && at + 11 <= size; at += 11) {
         size_t place = data[at] << 8 | data[at + 1];
         size_t n = data[at + 2] & 1 ? 8 : 1;
@@ -202,16 +210,107 @@ static void rig_run(void)
     free(data);
 }
 
+#ifdef __x86_64__
+struct bytes_writer {
+    struct state_writer w;
+    uint8_t *data;
+    size_t len;
+};
+
+static void bytes_write(struct state_writer *w, const void *data, size_t len)
+{
+    struct bytes_writer *b = (struct bytes_writer *)w;
+
+    b->data = realloc(b->data, b->len + len);
+    if (!b->data)
+        abort();
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+/* A machine that a kernel might hold, whose numbers do not matter here. */
+static struct kvm_saved *kernel_saved;
+static struct bytes_writer kernel_base = {.w = {.write = bytes_write}};
+
+static void kernel_make(void)
+{
+    struct kvm_saved *s = kvm_saved_new(2);
+
+    if (!s)
+        abort();
+    s->ncpuid = 6;
+    for (uint32_t i = 0; i < s->ncpuid; i++)
+        s->cpuid[i] =
+            (struct kvm_cpuid_entry2){.function = i < 4 ? (i < 2 ? i : 5 + i) : 0x80000000 + i,
+                                      .eax = 0x30 * i,
+                                      .ecx = i};
+    for (unsigned h = 0; h < s->nharts; h++) {
+        s->hart[h].xsave_size = KVM_SAVED_XSAVE_MIN;
+        s->hart[h].nmsrs = 3 + h;
+    }
+    kernel_saved = s;
+    kvm_saved_put(s, &kernel_base.w);
+}
+
+/* What is taken can be put again, byte by byte, and the processors compared. */
+static void kernel_check(const struct kvm_saved *s, const uint8_t *data, size_t size)
+{
+    struct bytes_writer again = {.w = {.write = bytes_write}};
+    struct kvm_cpuid2 *here = calloc(1, sizeof(*here) + sizeof(s->cpuid));
+    struct error err = {0};
+
+    if (!here)
+        abort();
+    kvm_saved_put(s, &again.w);
+    if (again.len != size || memcmp(again.data, data, size) != 0)
+        abort();
+    here->nent = kernel_saved->ncpuid;
+    memcpy(here->entries, kernel_saved->cpuid, sizeof(kernel_saved->cpuid));
+    if ((kvm_saved_cpuid_check(s, here, &err) != 0) != (err.text[0] != '\0'))
+        abort();
+    free(again.data);
+    free(here);
+}
+
+static void kernel_input(const uint8_t *data, size_t size)
+{
+    struct kvm_saved *s = kvm_saved_new(2);
+    struct error err = {0};
+    size_t len;
+    uint8_t *state;
+
+    if (!kernel_saved)
+        kernel_make();
+    state = make_state(data, size, data[0] == INPUT_KERNEL, kernel_base.data, kernel_base.len,
+                       &len);
+    struct state_reader r = {.data = state, .len = len};
+    if (!s)
+        abort();
+    if (kvm_saved_get(s, &r, &err) == 0)
+        kernel_check(s, state, len - r.len);
+    else if (err.text[0] == '\0')
+        abort();
+    free(state);
+    free(s);
+}
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct error err = {0};
     uint8_t *state;
     size_t len;
 
+#ifdef __x86_64__
+    if (size > 0 && (data[0] == INPUT_KERNEL || data[0] == INPUT_KERNEL_CHANGED)) {
+        kernel_input(data, size);
+        return 0;
+    }
+#endif
     rig_reset(&rig);
     if (rig.inputs++ % 1024 == 0)
         rig_check(&rig);
-    state = make_state(data, size, &len);
+    state = make_state(data, size, size > 0 && data[0] == INPUT_STATE, base, base_size, &len);
     if (snapshot_load_bytes(&rig.vm, state, len, &err) == 0)
         rig_run();
     else if (err.text[0] == '\0')

@@ -143,23 +143,28 @@ load() {
 	echo "@end $name $status"
 }
 
-# Stopped and continued every two milliseconds, which interrupts each thread wherever it is.
+# Stopped and continued every two milliseconds, which interrupts each thread wherever it is; again when a run was over
+# before that had happened often enough.
 storm() {
 	name=$1
 	shift
 	echo "@begin $name"
-	timeout -s KILL 300 tollgate run -m 64M "$@" >/tmp/out 2>&1 &
-	bomb=$!
-	until pid=$(pidof tollgate); do :; done
-	storms=0
-	while [ $storms -lt 100 ] && kill -STOP "$pid" 2>/dev/null; do
-		usleep 1000
-		kill -CONT "$pid" 2>/dev/null || break
-		usleep 1000
-		storms=$((storms + 1))
+	storms=0 runs=0 status=0
+	while [ $status = 0 ] && [ $storms -lt 10 ] && [ $runs -lt 20 ]; do
+		timeout -s KILL 300 tollgate run -m 64M "$@" >/tmp/out 2>&1 &
+		bomb=$!
+		tries=0
+		until pid=$(pidof tollgate) || [ $((tries += 1)) -gt 100 ]; do :; done
+		while [ -n "$pid" ] && [ $storms -lt 100 ] && kill -STOP "$pid" 2>/dev/null; do
+			usleep 1000
+			kill -CONT "$pid" 2>/dev/null || break
+			usleep 1000
+			storms=$((storms + 1))
+		done
+		wait $bomb
+		status=$?
+		runs=$((runs + 1))
 	done
-	wait $bomb
-	status=$?
 	cat /tmp/out
 	[ $storms -lt 10 ] || echo "# at least 10 times"
 	echo "@end $name $status"

@@ -77,15 +77,19 @@ static void test_call(void)
     regs->rax = 0x12345678; /* nobody's, of the SBI's numbers */
     CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
     CU_ASSERT_EQUAL((int64_t)regs->rax, SBI_ERR_NOT_SUPPORTED);
-    /* The core's own: the machine ends, and nothing is committed. */
-    k.run->kvm_dirty_regs = 0;
+    /* The core's own: the machine ends, and the hart is where it would make the call again. */
     regs->rax = TG_EXT_EXIT;
     regs->r11 = TG_EXIT_STOP;
     regs->rdi = 42;
+    regs->rdx = TG_X86_PORT_CALL;
+    regs->rip = PC + 1; /* the kernel moves it when it comes back: it has done so */
     CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_LEAVE);
     CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_EXIT);
     CU_ASSERT_EQUAL(f.vm.stop.status, 42);
-    CU_ASSERT_EQUAL(k.run->kvm_dirty_regs, 0);
+    CU_ASSERT_EQUAL(regs->rax, TG_EXT_EXIT);
+    CU_ASSERT_EQUAL(regs->rdx, TG_X86_PORT_CALL);
+    CU_ASSERT_EQUAL(regs->rip, PC);
+    CU_ASSERT_EQUAL(k.pending, PENDING_NONE);
     vcpu_end();
 }
 

@@ -130,6 +130,11 @@ bool rng_filled(unsigned slot)
     return differ && q->used.ring[(uint16_t)(q->used.index - 1) % ENTRIES].len == RNG_BYTES;
 }
 
+bool rng_interrupts(unsigned slot)
+{
+    return rng_read(slot, REG_INTERRUPT_STATUS) != 0;
+}
+
 bool rng_acknowledge(unsigned slot)
 {
     uint32_t status = rng_read(slot, REG_INTERRUPT_STATUS);

@@ -25,6 +25,8 @@ bool rng_answered(unsigned slot);
 /* Is it full, of bytes that are not all the same? Clears it. */
 bool rng_filled(unsigned slot);
 
+/* Does it have something to say? */
+bool rng_interrupts(unsigned slot);
 /* What an interrupt asks for: true when the device had something to say. */
 bool rng_acknowledge(unsigned slot);
 

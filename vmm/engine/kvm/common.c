@@ -150,11 +150,14 @@ void kvm_kick_send(struct kvm_run *run, const _Atomic int *thread)
         host_thread_kick(number);
 }
 
-void kvm_run_nothing(int vcpu_fd, struct kvm_run *run)
+bool kvm_run_nothing(int vcpu_fd, struct kvm_run *run)
 {
+    bool again;
+
     __atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    ioctl(vcpu_fd, KVM_RUN, 0); /* EINTR, as asked */
+    again = ioctl(vcpu_fd, KVM_RUN, 0) == 0; /* else EINTR, as asked */
     __atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    return again;
 }
 
 HOT_WAY enum gate kvm_mmio_gate(struct hart *hart, const struct kvm_run *run,

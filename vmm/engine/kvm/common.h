@@ -106,9 +106,10 @@ static inline bool kvm_attend(struct hart *hart, uint32_t leave)
 
 /*
  * Lets the kernel end what it has pending for the last exit, without running the guest. A kick
- * may come meanwhile: look at the requests afterwards.
+ * may come meanwhile: look at the requests afterwards. True: to end it takes another exit,
+ * which is in *run (x86: an access in several parts).
  */
-void kvm_run_nothing(int vcpu_fd, struct kvm_run *run);
+bool kvm_run_nothing(int vcpu_fd, struct kvm_run *run);
 
 /* KVM_EXIT_MMIO through the gate; the reply is in *exit, for the engine to commit. */
 enum gate kvm_mmio_gate(struct hart *hart, const struct kvm_run *run, struct vm_exit *exit);

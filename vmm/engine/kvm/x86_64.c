@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "vmm/engine/kvm/engine.h"
+#include "vmm/engine/kvm/x86_64_state.h"
 #include "vmm/host.h"
 #include "vmm/phases.h"
 #include "vmm/x86/x86.h"
@@ -55,6 +56,7 @@ static void kvm_vm_destroy(struct vm *vm)
     if (kv->kvm_fd >= 0)
         close(kv->kvm_fd);
     free(kv->cpuid);
+    free(kv->saved);
     free(kv);
     vm->engine_state = NULL;
 }
@@ -152,6 +154,11 @@ static int kvm_vm_create(struct vm *vm, struct error *err)
     if (rc != 0)
         kvm_vm_destroy(vm);
     return rc;
+}
+
+static int kvm_rom_moved(struct vm *vm)
+{
+    return kvm_rom_set(kvm_vm_of(vm)->vm_fd, vm);
 }
 
 /* --- harts --- */
@@ -277,7 +284,7 @@ static HOT_WAY int kvm_run(struct hart *hart)
         k->pending = PENDING_NONE;
         gate = kvm_exit_deliver(k, error);
     }
-    kvm_finish(k);
+    kvm_settle(k);
     atomic_store(&k->thread, 0);
     return 0;
 }
@@ -337,7 +344,7 @@ static enum call_route kvm_call_route(struct vm *vm, uint64_t ext)
 const struct engine engine_kvm = {
     .name = "kvm",
     .summary = "the host's KVM: x86-64 guests on the processor itself",
-    .caps = ENGINE_HARTS | ENGINE_NO_SNAPSHOT | ENGINE_PC_CHIPS,
+    .caps = ENGINE_HARTS | ENGINE_PC_CHIPS,
     .arch = &arch_x86_64,
     .probe = kvm_probe,
     .vm_create = kvm_vm_create,
@@ -357,5 +364,9 @@ const struct engine engine_kvm = {
     .fence = kvm_fence,
     .x86_start = kvm_x86_start,
     .registers = kvm_registers,
+    .machine_save = kvm_machine_save,
+    .machine_load = kvm_machine_load,
+    .machine_apply = kvm_machine_apply,
+    .rom_moved = kvm_rom_moved,
     .call_route = kvm_call_route,
 };

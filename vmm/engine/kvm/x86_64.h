@@ -10,8 +10,9 @@
 struct kvm_vm {
     int kvm_fd, vm_fd;
     size_t run_size;
-    bool deadline_timer; /* the local APIC's TSC-deadline mode is there */
-    struct kvm_cpuid2 *cpuid;
+    bool deadline_timer;      /* the local APIC's TSC-deadline mode is there */
+    struct kvm_cpuid2 *cpuid; /* with room for KVM_CPUID_MAX */
+    struct kvm_saved *saved;  /* read and not applied yet (x86_64_state.h), or NULL */
 };
 
 /* What the kernel still does at the next KVM_RUN for the exit before it. */
@@ -64,6 +65,10 @@ static inline struct kvm_regs *kvm_regs(struct kvm_hart *k)
 /* Makes the CPUID leaves of the VM's harts, which differ in their APIC IDs. 0 or -errno. */
 int kvm_cpuid_read(struct kvm_vm *kv);
 int kvm_cpuid_set(struct kvm_hart *k);
+/* What this hart is told, for free(); NULL: no memory. */
+struct kvm_cpuid2 *kvm_cpuid_of(const struct kvm_hart *k);
+/* Puts other leaves, at most KVM_CPUID_MAX, into their place; kvm_cpuid_set hands them over. */
+void kvm_cpuid_replace(struct kvm_vm *kv, const struct kvm_cpuid_entry2 *entry, uint32_t n);
 int kvm_start_write(struct kvm_hart *k, const struct x86_start *start);
 unsigned kvm_registers(struct hart *hart, struct hart_register *list);
 /* Guest-virtual code around an address; how many bytes there are from `from` on. */
@@ -76,8 +81,15 @@ size_t kvm_code_read(struct kvm_hart *k, uint64_t from, uint8_t *code, size_t ma
  */
 enum gate kvm_exit_deliver(struct kvm_hart *k, int error);
 
-/* Lets the kernel do what is pending, without running the guest. */
-void kvm_finish(struct kvm_hart *k);
+/* Lets the kernel do what is pending, without running the guest. True: that was another exit,
+ * to be delivered. */
+bool kvm_finish(struct kvm_hart *k);
+
+/*
+ * The same until nothing is pending, delivering those exits too, and registers that were
+ * changed are in the kernel: the hart is between two instructions. Outside the gate.
+ */
+void kvm_settle(struct kvm_hart *k);
 
 /* The pc of the instruction that exited. */
 uint64_t kvm_pc(struct hart *hart);

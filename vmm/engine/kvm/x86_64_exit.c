@@ -15,12 +15,23 @@
 
 /* --- pending work of the kernel --- */
 
-void kvm_finish(struct kvm_hart *k)
+bool kvm_finish(struct kvm_hart *k)
 {
-    if (k->pending == PENDING_NONE)
-        return;
+    if (k->pending == PENDING_NONE && !k->run->kvm_dirty_regs)
+        return false;
     k->pending = PENDING_NONE;
-    kvm_run_nothing(k->fd, k->run);
+    return kvm_run_nothing(k->fd, k->run);
+}
+
+/*
+ * An instruction may need several exits, such as one that moves from one device to another; the
+ * kernel gives up between two steps of a repeated one after 1024 of them at most (Linux,
+ * arch/x86/kvm/emulate.c, x86_emulate_insn), so this ends.
+ */
+void kvm_settle(struct kvm_hart *k)
+{
+    while (kvm_finish(k))
+        kvm_exit_deliver(k, 0);
 }
 
 /*
@@ -150,10 +161,10 @@ static HOT_WAY void call_commit(struct kvm_hart *k, const struct call *c)
     } else if (c->disp == CALL_TRAP) { /* RISC-V's exceptions have no meaning here */
         regs->rax = (uint64_t)(int64_t)SBI_ERR_FAILED;
         regs->rdx = 0;
-    } else if (c->disp == CALL_PARK) { /* nothing has happened: again from the OUT on */
-        regs->rip = out_locate(k);
+    } else if (c->disp == CALL_PARK || c->disp == CALL_STOPPED) {
+        regs->rip = out_locate(k); /* nothing has happened: again from the OUT on */
     } else {
-        return; /* stopped: nobody comes back */
+        return;
     }
     k->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 }

@@ -119,21 +119,40 @@ static void entry_adapt(struct kvm_cpuid_entry2 *e, const struct kvm_hart *k, un
     }
 }
 
-int kvm_cpuid_set(struct kvm_hart *k)
+struct kvm_cpuid2 *kvm_cpuid_of(const struct kvm_hart *k)
 {
     const struct kvm_cpuid2 *all = k->vm->cpuid;
     size_t size = sizeof(*all) + all->nent * sizeof(all->entries[0]);
     struct kvm_cpuid2 *own = malloc(size);
+
+    if (!own)
+        return NULL;
+    memcpy(own, all, size);
+    for (uint32_t i = 0; i < own->nent; i++)
+        entry_adapt(&own->entries[i], k, k->hart->vm->config->nharts);
+    return own;
+}
+
+int kvm_cpuid_set(struct kvm_hart *k)
+{
+    struct kvm_cpuid2 *own = kvm_cpuid_of(k);
     int rc;
 
     if (!own)
         return -ENOMEM;
-    memcpy(own, all, size);
-    for (uint32_t i = 0; i < own->nent; i++)
-        entry_adapt(&own->entries[i], k, k->hart->vm->config->nharts);
     rc = kvm_ioctl(k->fd, KVM_SET_CPUID2, own) < 0 ? -errno : 0;
     free(own);
     return rc;
+}
+
+void kvm_cpuid_replace(struct kvm_vm *kv, const struct kvm_cpuid_entry2 *entry, uint32_t n)
+{
+    memcpy(kv->cpuid->entries, entry, n * sizeof(*entry));
+    kv->cpuid->nent = n;
+    kv->deadline_timer = false;
+    for (uint32_t i = 0; i < n; i++)
+        if (entry[i].function == LEAF_FEATURES)
+            kv->deadline_timer = entry[i].ecx & FEATURE_DEADLINE;
 }
 
 /* --- the start --- */

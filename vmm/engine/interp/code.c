@@ -26,14 +26,17 @@ void code_page_cold(struct interp *in, struct code_slot *slot)
     slot->stamp = in->stamp < STAMP_LAST ? ++in->stamp : 0;
 }
 
+/*
+ * Not rounded up to the alignment: the allocator keeps a header before each piece, for which a
+ * whole one would leave no room, and every other 32 KiB would lie idle.
+ */
 struct code_page *code_page_new(void)
 {
-    size_t size =
-        (sizeof(struct code_page) + CODE_PAGE_ALIGN - 1) & ~(size_t)(CODE_PAGE_ALIGN - 1);
-    struct code_page *page = aligned_alloc(CODE_PAGE_ALIGN, size);
+    void *page;
 
-    if (page)
-        page_clear(page);
+    if (posix_memalign(&page, CODE_PAGE_ALIGN, sizeof(struct code_page)) != 0)
+        return NULL;
+    page_clear(page);
     return page;
 }
 

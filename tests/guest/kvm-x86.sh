@@ -229,6 +229,10 @@ t load-nobody --report - x86-hostile-load.elf
 t store-nobody --report - x86-hostile-store.elf
 t misaligned --report - x86-hostile-misaligned.elf
 t ports --report - x86-hostile-ports.elf
+for hostile in cross-end cross-into cross-ram cross-ram-store small emulate device-code device-idt device-stack ram-end \
+	call-byte call-word call-part call-string; do
+	t $hostile --report - x86-hostile-$hostile.elf
+done
 t string x86-hostile-string.elf
 killed killed-asleep x86-hostile-sleep.elf
 killed killed-asleep-4-harts -c 4 x86-hostile-sleep.elf
@@ -297,7 +301,7 @@ tap() { sed -nE 's/^(ok|not ok) [0-9]+ - /\1 /p' "$1" | grep -E "$shared" | sort
 shared='^(not )?ok (base|unknown|dbcn|srst|tg\.base|tg\.console|tg\.entropy):'
 
 judge() {
-	local got differ reason stores name lost=$1
+	local got differ reason stores name rip='"rip": "0x' lost=$1
 	expect auto 0 'engine kvm, 1 hart' 'Hello from 64-bit mode.'
 	expect hello 0 'Hello from 64-bit mode.'
 	expect hello-4-harts 0 'Hello from 64-bit mode.'
@@ -318,7 +322,7 @@ judge() {
 	verdict "$where: $(wc -l <"$work/got") lines of the probe are those of a RISC-V guest" "$reason"
 	expect probe-trace 0 'tg.base.null(' 'sbi.dbcn.write(' '1..108'
 	expect stats 0 'tg.base.null' 'pio'
-	expect event 0 'ok 15 - an interrupt that is taken ends the wait' '1..19'
+	expect event 0 'ok 15 - an interrupt that is taken ends the wait' '1..20'
 	expect event-absent 0
 	expect event-refused 1 'refused: -4'
 	expect event-forever 143 waiting
@@ -368,6 +372,21 @@ judge() {
 	expect store-nobody 100 'no device takes a store of 4 bytes at 0xd0008000' '89 08 <0f> 0b'
 	expect misaligned 100 'pc 0x200005: no device takes a load of 8 bytes at 0xd0010002'
 	expect ports 0 '"pio": '
+	# Over the ends of devices and of memory; what comes out first is the part that a device sees.
+	expect cross-end 100 'pc 0x200005: no device takes a load of 4 bytes at 0xd0010ffc' '<48> 8b 08 0f 0b' "$rip"
+	expect cross-into 100 'pc 0x200008: no device takes a store of 4 bytes at 0xd000fffc' '48 89 08 <0f> 0b' "$rip"
+	expect cross-ram 100 'pc 0x200005: no device takes a load of 4 bytes at 0x4000000' '<48> 8b 08 0f 0b' "$rip"
+	expect cross-ram-store 100 'pc 0x200008: no device takes a store of 4 bytes at 0x4000000' '48 89 08 <0f> 0b' "$rip"
+	expect small 100 'no device takes a store of 4 bytes at 0xd0010000' '89 08 <0f> 0b' "$rip"
+	expect emulate 100 'pc 0x20000e: an instruction that KVM cannot emulate' '<df> 28 0f 0b' "$rip"
+	expect device-code 100 'pc 0xd0010000: ' "$rip"
+	expect device-idt 100 'guest fault: hart 0' "$rip"
+	expect device-stack 100 'pc 0x200006: no device takes a store of 8 bytes at 0xd000eff8' '50 <0f> 0b' "$rip"
+	expect ram-end 100 'pc 0x3ffffff: ' '<48>' "$rip"
+	expect call-byte 100 'pc 0x200005: a call is an out of 4 bytes to port 0x5440, not of 1 to' '<ee> 0f 0b' "$rip"
+	expect call-word 100 'pc 0x200005: a call is an out of 4 bytes to port 0x5440, not of 2 to' '<66> ef 0f 0b' "$rip"
+	expect call-part 100 'pc 0x200005: a call is an out of 4 bytes to port 0x5440, not of 4 to port 0x5442' '<ef> 0f 0b' "$rip"
+	expect call-string 100 'guest fault: hart 0' "$rip"
 	expect string 0 'sixteen bytes, and then some more of them'
 	expect killed-asleep 143 '1..'
 	expect killed-asleep-4-harts 143 '1..'

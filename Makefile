@@ -50,7 +50,7 @@ TEST_LIBS := -lcunit
 CORE_SRC := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard vmm/bench/*.c vmm/x86/*.c)
 # The KVM engine is of one architecture, guest's and host's alike; a host of another has none.
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-kvm_src = $(if $(1),vmm/engine/kvm/common.c vmm/engine/kvm/debug.c $(1))
+kvm_src = $(if $(1),vmm/engine/kvm/common.c $(1))
 ENGINE_SRC := $(filter-out vmm/engine/kvm/% vmm/engine/dbt/%,$(wildcard vmm/engine/*/*.c)) \
 	$(call kvm_src,$(wildcard vmm/engine/kvm/$(ARCH)*.c))
 # The translator is of the host's; DBT= builds without it.

@@ -87,9 +87,10 @@ static unsigned slot_irq(const struct virtio_device *dev)
 }
 
 /*
- * Where the line is an edge: one for each change after which there is something to see. On
- * RISC-V it is lowered in either case: Linux 6.12 (arch/riscv/kvm/vm.c,
- * kvm_arch_set_irq_inatomic) leaves the line of an irqfd high, and the next edge would be none.
+ * Where the line is an edge: one for each event, also when the driver has not acknowledged the
+ * one before: a PC's I/O APIC loses the edges of a line that is masked. On RISC-V it is lowered
+ * in either case: Linux 6.12 (arch/riscv/kvm/vm.c, kvm_arch_set_irq_inatomic) leaves the line
+ * of an irqfd high, and the next edge would be none.
  */
 static void isr_edge(const struct virtio_device *dev)
 {
@@ -101,6 +102,16 @@ static void isr_edge(const struct virtio_device *dev)
         irq_set(dev->vm, slot_irq(dev), false);
 }
 
+static void isr_raise(struct virtio_device *dev, uint32_t event)
+{
+    dev->isr |= event;
+    if (dev->vm->irq.edge[slot_irq(dev)])
+        isr_edge(dev);
+    else
+        irq_set(dev->vm, slot_irq(dev), true);
+}
+
+/* The driver has seen some of it, or all is as at the start. */
 static void isr_update(struct virtio_device *dev, uint32_t isr)
 {
     bool changed = isr != dev->isr;
@@ -116,7 +127,7 @@ void virtio_config_changed(struct virtio_device *dev)
 {
     dev->generation++;
     if (dev->status & STATUS_DRIVER_OK)
-        isr_update(dev, dev->isr | ISR_CONFIG);
+        isr_raise(dev, ISR_CONFIG);
 }
 
 /* The driver broke the rules (section 2.1.2). */
@@ -359,7 +370,7 @@ void virtq_notify(struct virtq *q)
     bool wanted = virtq_wanted(q);
     q->told_used = q->next_used;
     if (wanted)
-        isr_update(q->dev, q->dev->isr | ISR_QUEUE);
+        isr_raise(q->dev, ISR_QUEUE);
 }
 
 /* Chains. */
@@ -549,7 +560,7 @@ static void status_write(struct virtio_device *dev, uint32_t value)
     if (!(added & STATUS_DRIVER_OK))
         return;
     if (dev->status & STATUS_NEEDS_RESET)
-        isr_update(dev, dev->isr | ISR_CONFIG);
+        isr_raise(dev, ISR_CONFIG);
     /* Buffers may have been added before the driver was ready. */
     for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
         if (virtq_active(&dev->queue[n]))

@@ -121,6 +121,7 @@ const struct module module_virtio_rng = {
     .name = "virtio-rng",
     .summary = "random numbers of the host over virtio-mmio",
     .starts = MODULE_KERNEL | MODULE_FIRMWARE,
+    .multiple = true,
     .keys = virtio_rng_keys,
     .create = virtio_rng_create,
     .reset = virtio_rng_reset,

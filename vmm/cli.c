@@ -384,6 +384,7 @@ int cli_option_apply(struct cli_parser *p, const struct cli_option *opt, const c
     case CLI_MISALIGNED: config->misaligned_traps = strcmp(value, "trap") == 0; break;
     case CLI_DETERMINISTIC: config->deterministic = true; break;
     case CLI_SEED: return seed_set(p, value);
+    case CLI_NO_EVENTFDS: config->no_eventfds = true; break;
     case CLI_LOAD_STATE: config->load_state = value; break;
     case CLI_SAVE_STATE: p->cli->save_state = value; break;
     case CLI_DEVICE: return device_add(p, opt, value);

@@ -43,7 +43,7 @@ int notify_claim(struct vm *vm, gpa_t gpa, uint32_t value, notify_fn *fn, void *
 {
     int fd, rc;
 
-    if (!vm->engine->store_fd || vm_observed(vm))
+    if (!vm->engine->store_fd || vm->config->no_eventfds || vm_observed(vm))
         return -EOPNOTSUPP;
     if (!vm->notify)
         vm->notify = notify_make();
@@ -66,7 +66,7 @@ int notify_line(struct vm *vm, unsigned gsi)
 {
     int fd, rc;
 
-    if (!vm->engine->line_fd)
+    if (!vm->engine->line_fd || vm->config->no_eventfds)
         return -EOPNOTSUPP;
     fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)

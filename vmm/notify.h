@@ -12,7 +12,7 @@ struct vm;
  * With an engine that has store_fd (KVM's ioeventfd) a store by which a driver tells its device
  * of work need not stop the hart: it counts up an eventfd, and one thread of the VM does the
  * work. Such stores are no exits: nobody counts or traces them, so nothing is claimed in a VM
- * that is observed.
+ * that is observed, or has --no-eventfds, which goes for lines too.
  */
 typedef void notify_fn(void *self, unsigned arg);
 

@@ -71,7 +71,8 @@ struct vm_config {
     bool policy_learn; /* let all calls pass, and remember them (policy_learned) */
     const char *module_file[VM_REQUESTS_MAX]; /* module_file.h */
     unsigned nmodule_files;
-    bool slow_calls; /* every call takes the gate, for tests of the other way */
+    bool no_eventfds; /* stores and interrupts of devices: see notify.h */
+    bool slow_calls;  /* every call takes the gate, for tests of the other way */
     /* observe.h */
     unsigned trace;         /* WATCH_*, without WATCH_STATS */
     const char *trace_file; /* or NULL: standard error */

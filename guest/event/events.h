@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include "guest/abi/stubs.h"
 
-#define MS UINT64_C(1000000)
+#define MS   UINT64_C(1000000)
+#define HOUR (UINT64_C(3600) * 1000 * MS)
 
 /* The time of the clock service, in ns. */
 uint64_t now_ns(void);

@@ -28,14 +28,15 @@ static void tick_irq(struct trap_frame *frame)
 /* Times of the clock service are ticks of 100 ns where this runs (PLAT_TIMEBASE_HZ). */
 static void test_interrupt(void)
 {
-    uint64_t id = tg_event_timer(now_ns() + 10 * MS, 0).value;
     struct tg_ret r;
+    uint64_t id;
 
     trap_set_irq(tick_irq);
     csr_write(sie, SIP_STIP);
     timer_set(time_now() + 10000);
     r = tg_event_wait(TG_EVENT_FOREVER);
     tap_ok(is(r, 0, 0) && interrupts == 0, "an interrupt that waits ends the wait");
+    id = tg_event_timer(now_ns() + 10 * MS, 0).value;
     csr_set(sstatus, SSTATUS_SIE);
     timer_set(time_now() + 10000);
     do

@@ -14,7 +14,7 @@ X86_LINK := -m64 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-s
 	-Wl,-z,noexecstack
 
 X86_HOSTILE := $(patsubst guest/x86/hostile/%.S,%,$(wildcard guest/x86/hostile/*.S))
-X86_GUESTS := hello probe latency event resume
+X86_GUESTS := hello probe latency event resume virtio
 
 X86_SHARED := guest/lib/print.c guest/lib/sbi.c guest/lib/string.c guest/lib/tap.c
 X86_hello := guest/hello/main.c

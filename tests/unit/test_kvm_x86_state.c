@@ -243,6 +243,29 @@ static void test_cpuid_sizes(void)
     cpuid_end(s);
 }
 
+/* --- virtual machines of the guest's own --- */
+
+static bool idle(uint16_t format, uint16_t flags, uint64_t vmxon)
+{
+    struct kvm_nested_state n = {.format = format, .flags = flags};
+
+    n.hdr.vmx.vmxon_pa = vmxon;
+    return kvm_nested_idle(&n);
+}
+
+static void test_nested(void)
+{
+    const uint16_t vmx = KVM_STATE_NESTED_FORMAT_VMX, svm = KVM_STATE_NESTED_FORMAT_SVM;
+
+    CU_ASSERT(idle(vmx, 0, UINT64_MAX));
+    CU_ASSERT_FALSE(idle(vmx, 0, 0x1000));
+    CU_ASSERT_FALSE(idle(vmx, KVM_STATE_NESTED_GUEST_MODE, UINT64_MAX));
+    CU_ASSERT(idle(svm, KVM_STATE_NESTED_GIF_SET, 0));
+    CU_ASSERT_FALSE(idle(svm, 0, 0));
+    CU_ASSERT_FALSE(idle(svm, KVM_STATE_NESTED_GIF_SET | KVM_STATE_NESTED_GUEST_MODE, 0));
+    CU_ASSERT_FALSE(idle(svm, KVM_STATE_NESTED_GIF_SET | KVM_STATE_NESTED_RUN_PENDING, 0));
+}
+
 void suite_kvm_x86_state(void)
 {
     CU_pSuite suite = CU_add_suite("kvm-x86-state", NULL, NULL);
@@ -253,6 +276,7 @@ void suite_kvm_x86_state(void)
     CU_add_test(suite, "as much as there is room for", test_bounds);
     CU_add_test(suite, "features that are missing", test_cpuid);
     CU_add_test(suite, "sizes of addresses", test_cpuid_sizes);
+    CU_add_test(suite, "harts that run virtual machines of their own", test_nested);
 }
 
 #else

@@ -51,7 +51,7 @@ static void test_interrupt(void)
     tap_ok(is(r, 0, 0) && now_ns() >= due && interrupts == 0,
            "with interrupts off none ends the wait");
     __asm__ volatile("sti" ::: "memory"); /* it is taken now */
-    while (interrupts == 0 && now_ns() < due + 20 * MS)
+    while (interrupts == 0)
         ;
     __asm__ volatile("cli" ::: "memory");
     tap_ok(interrupts == 1, "but none is lost");

@@ -68,7 +68,7 @@ static void kvm_vm_destroy(struct vm *vm)
 
     if (!kv)
         return;
-    kvm_debug_free(kv->debug);
+    kvm_debug_destroy(kv);
     if (kv->vcpu0_fd >= 0)
         close(kv->vcpu0_fd);
     if (kv->aia_fd >= 0)

@@ -4,11 +4,13 @@
 #define VMM_ENGINE_KVM_RISCV64_H
 
 #include "guest/abi/platform.h"
-#include "vmm/engine/kvm/debug.h"
+#include "vmm/engine/kvm/common.h"
 #include "vmm/engine/riscv/decode.h"
 #include "vmm/engine/riscv/rv.h"
 
 #define KVM_ISA_NAMES 64
+
+struct kvm_debug;
 
 /* A VM. vcpu0 is made with it, since only a vCPU tells what the kernel offers. */
 struct kvm_vm {
@@ -40,7 +42,10 @@ struct kvm_hart {
     struct kvm_run *run;
     _Atomic int thread; /* inside run: host_thread_self(); else 0 */
     enum kvm_pending pending;
-    struct kvm_debug_hart debug;
+    bool step;       /* debug_step */
+    bool stepped;    /* an instruction was executed since the last EXIT_DEBUG */
+    bool past_break; /* the breakpoint at break_pc was told: go over it */
+    uint64_t break_pc;
     unsigned wild_fetches;  /* from where no memory is; the kernel logs each */
     struct rv_hart *walker; /* walks the guest's page tables; holds no state of the guest's */
 };
@@ -119,6 +124,7 @@ void kvm_walker_prepare(struct kvm_hart *k);
 /* --- riscv64_debug.c --- */
 
 int kvm_debug_enable(struct vm *vm);
+void kvm_debug_destroy(struct kvm_vm *kv);
 int kvm_debug_break(struct vm *vm, gpa_t gpa, bool set);
 void kvm_debug_step(struct hart *hart, bool on);
 

@@ -299,3 +299,14 @@ int kvm_saved_cpuid_check(const struct kvm_saved *saved, const struct kvm_cpuid2
     return sizes_check(word_of(saved->cpuid, saved->ncpuid, &sizes),
                        word_of(here->entries, here->nent, &sizes), err);
 }
+
+/* --- virtual machines of the guest's own --- */
+
+bool kvm_nested_idle(const struct kvm_nested_state *n)
+{
+    if (n->flags & (KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING))
+        return false;
+    if (n->format == KVM_STATE_NESTED_FORMAT_VMX)
+        return n->hdr.vmx.vmxon_pa == UINT64_MAX;
+    return n->flags & KVM_STATE_NESTED_GIF_SET;
+}

@@ -52,7 +52,7 @@ static bool ask_failed(const struct ask *a, const char *what, int error)
         error_set(
             a->err, STATUS_DATA,
             "--load-state: this host's KVM does not take %s %s: %s; the state is damaged, "
-            "or of a host that can more",
+            "or of another kind of host",
             whose, what, strerror(error));
     else
         error_set(a->err, STATUS_OS, "--save-state: this host's KVM does not tell %s %s: %s",
@@ -199,19 +199,6 @@ static bool msrs_write(const struct ask *a, const struct kvm_saved_hart *h)
 
 /* --- harts, from the kernel --- */
 
-/*
- * Is nothing of a guest's own guest in the hart? The kernel tells of VMX since it was switched
- * on, and of SVM while there is such a guest, or interrupts are held back for one.
- */
-static bool nested_idle(const struct kvm_nested_state *n)
-{
-    if (n->flags & (KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING))
-        return false;
-    if (n->format == KVM_STATE_NESTED_FORMAT_VMX)
-        return n->hdr.vmx.vmxon_pa == UINT64_MAX;
-    return n->flags & KVM_STATE_NESTED_GIF_SET;
-}
-
 static bool nested_check(const struct ask *a)
 {
     const struct kvm_vm *kv = a->vm->engine_state;
@@ -229,7 +216,7 @@ static bool nested_check(const struct ask *a)
         free(n);
         return ask_failed(a, "nested state", errno);
     }
-    idle = nested_idle(n);
+    idle = kvm_nested_idle(n);
     free(n);
     if (!idle)
         error_set(

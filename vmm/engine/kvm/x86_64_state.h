@@ -56,6 +56,13 @@ int kvm_saved_get(struct kvm_saved *s, struct state_reader *r, struct error *err
 int kvm_saved_cpuid_check(const struct kvm_saved *saved, const struct kvm_cpuid2 *here,
                           struct error *err);
 
+/*
+ * Does a hart hold nothing of virtual machines that its guest runs? The kernel tells of VMX
+ * since it was switched on (Linux, kvm/api.rst, KVM_GET_NESTED_STATE), and of SVM while there
+ * is such a machine, or interrupts are held back for one.
+ */
+bool kvm_nested_idle(const struct kvm_nested_state *n);
+
 /* --- x86_64_state.c: from and to the kernel; see engine.h --- */
 
 int kvm_machine_save(struct vm *vm, struct state_writer *w, struct error *err);

@@ -256,6 +256,11 @@ t virtio-9 --without virtio-console $slots --device virtio-rng x86-virtio.elf
 	ulimit -n 20
 	t virtio-few --without virtio-console $slots -p all x86-virtio.elf
 )
+save virtio-save m-virtio --without virtio-console $slots -p "all ready" x86-virtio.elf
+load virtio-load m-virtio --without virtio-console $slots x86-virtio.elf
+load virtio-load-exits m-virtio --without virtio-console $slots --no-eventfds x86-virtio.elf
+save virtio-exits-save m-virtio --without virtio-console $slots --no-eventfds -p "all ready" x86-virtio.elf
+load virtio-exits-load m-virtio --without virtio-console $slots x86-virtio.elf
 storm virtio-storm --without virtio-console $slots -p "all long" x86-virtio.elf
 storm virtio-storm-4-harts -c 4 --without virtio-console $slots -p "all long" x86-virtio.elf
 t harts-most -c 64 x86-hello.elf
@@ -440,6 +445,12 @@ virtio_judge() { # what a storm's output holds
 	expect virtio-wide-exits 100 'no device takes a store of 8 bytes at 0xd0000050'
 	expect virtio-9 78 'virtio-rng: all 8 virtio-mmio slots are taken'
 	expect virtio-few 0 '1..28'
+	# Saved in the midst of requests, and loaded with eventfds or without: none is lost.
+	expect virtio-save 143 '# ready'
+	expect virtio-exits-save 143 '# ready'
+	for name in virtio-load virtio-load-exits virtio-exits-load; do
+		expect $name 0 '1..28'
+	done
 	shift
 	set -- '1..28' "$@"
 	expect virtio-storm 0 "$@"

@@ -58,12 +58,15 @@ static void console_transmit(struct virtio_console *vc)
         while (virtq_pop(q, &vc->chain)) {
             uint64_t done = 0;
             size_t n;
-            /* A request may be as large as memory: the end of the VM must not wait for it. */
-            while (!atomic_load(&vc->dev.vm->stopping) &&
-                   (n = virtq_read(q, &vc->chain, done, vc->chunk, sizeof(vc->chunk))) > 0) {
+            /*
+             * A request may be as large as memory: the end of the VM must not wait for it. What
+             * is usual fits into one chunk, and is said though the VM has stopped meanwhile.
+             */
+            do {
+                n = virtq_read(q, &vc->chain, done, vc->chunk, sizeof(vc->chunk));
                 console_write(vc->console, vc->chunk, n);
                 done += n;
-            }
+            } while (n > 0 && !atomic_load(&vc->dev.vm->stopping));
             virtq_push(q, &vc->chain, 0);
         }
     } while (virtq_rearm(q));

@@ -308,14 +308,30 @@ static bool guest_stops(const struct vm *vm)
     return atomic_load(&vm->stopping) && !atomic_load(&vm->quiet);
 }
 
+/* What the harts asked for, and the stop cut short; they have ended. */
+static void device_settle(void *self)
+{
+    struct virtio_device *dev = self;
+
+    pthread_mutex_lock(&dev->lock);
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (virtq_active(&dev->queue[n]))
+            dev->ops->notify(dev, n);
+    pthread_mutex_unlock(&dev->lock);
+}
+
 bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
 {
-    /* A guest that adds requests for ever must not keep a hart from stopping. */
-    if (!virtq_active(q) || guest_stops(q->dev->vm))
+    if (!virtq_active(q))
         return false;
     uint16_t waiting = (uint16_t)(word_acquire(q->avail_idx) - q->next_avail);
     if (waiting == 0)
         return false;
+    /* A guest that adds requests for ever must not keep a hart from stopping. */
+    if (guest_stops(q->dev->vm)) {
+        notify_owe(q->dev->vm, &q->dev->owed, device_settle, q->dev);
+        return false;
+    }
 
     gpa_t entry = q->avail + RING_HEADER + (gpa_t)AVAIL_ENTRY * (q->next_avail % q->size);
     uint8_t head[AVAIL_ENTRY];

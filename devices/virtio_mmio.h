@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include "vmm/mem.h"
 #include "vmm/module.h"
+#include "vmm/notify.h"
 
 /*
  * Source: Virtual I/O Device (VIRTIO) Version 1.2: section 4.2 (MMIO, device version 2), 2.7
@@ -89,8 +90,9 @@ struct virtio_device {
     struct vm *vm;
     const char *name; /* the module's */
     unsigned slot;
-    bool bound;           /* what the engine can do without exits is set up */
-    int line_fd;          /* raises the interrupt; -1: irq_set does */
+    bool bound;  /* what the engine can do without exits is set up */
+    int line_fd; /* raises the interrupt; -1: irq_set does */
+    struct notify_owed owed;
     pthread_mutex_t lock; /* order: a claim's lock; before the console's and the PLIC's */
     uint32_t status, isr, generation;
     uint32_t device_features_sel, driver_features_sel, queue_sel;

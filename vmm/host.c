@@ -376,6 +376,13 @@ void host_random(void *buf, size_t len)
     }
 }
 
+/*
+ * Of the signals that mean nothing by themselves. None of real time: the host refuses to send
+ * those when the user's limit of queued signals (RLIMIT_SIGPENDING) is reached, and a kick
+ * that is lost leaves a hart in the guest.
+ */
+#define KICK_SIGNAL SIGURG
+
 static void kick_handler(int signo)
 {
     (void)signo;
@@ -386,7 +393,7 @@ int host_thread_kick_init(void)
     struct sigaction action = {.sa_handler = kick_handler, .sa_flags = SA_RESTART};
 
     sigemptyset(&action.sa_mask);
-    return sigaction(SIGRTMIN, &action, NULL) < 0 ? -errno : 0;
+    return sigaction(KICK_SIGNAL, &action, NULL) < 0 ? -errno : 0;
 }
 
 int host_thread_self(void)
@@ -398,13 +405,13 @@ void host_thread_kick(int thread)
 {
     int error = errno; /* a signal handler may kick */
 
-    syscall(SYS_tgkill, getpid(), thread, SIGRTMIN);
+    syscall(SYS_tgkill, getpid(), thread, KICK_SIGNAL);
     errno = error;
 }
 
 int host_thread_alarm(uint64_t deadline_ns, timer_t *alarm)
 {
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
     struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
                      .tv_nsec = (long)(deadline_ns % NS_PER_S)},

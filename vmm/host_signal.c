@@ -23,8 +23,8 @@ static struct {
 } slot[SIGNALS];
 
 /*
- * SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH have no other meaning for us; of the real-time signals
- * the first is how threads are kicked (host_thread_kick).
+ * SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH have no other meaning for us. Of the real-time signals
+ * the first stays free, for what the host's libraries may want.
  */
 static bool signal_free(int signo)
 {

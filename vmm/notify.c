@@ -115,6 +115,29 @@ static void *notify_thread(void *arg)
     }
 }
 
+void notify_owe(struct vm *vm, struct notify_owed *owed, void (*fn)(void *self), void *self)
+{
+    if (owed->owed)
+        return;
+    *owed = (struct notify_owed){
+        .next = atomic_load(&vm->owed), .fn = fn, .self = self, .owed = true};
+    while (!atomic_compare_exchange_weak(&vm->owed, &owed->next, owed))
+        ;
+}
+
+static void owed_serve(struct vm *vm)
+{
+    struct notify_owed *owed = atomic_exchange(&vm->owed, NULL);
+
+    while (owed) {
+        struct notify_owed *next = owed->next;
+
+        owed->owed = false;
+        owed->fn(owed->self);
+        owed = next;
+    }
+}
+
 int notify_start(struct vm *vm)
 {
     struct notify *notify = vm->notify;
@@ -131,13 +154,14 @@ void notify_stop(struct vm *vm)
 {
     struct notify *notify = vm->notify;
 
-    if (!notify || !notify->started)
-        return;
-    (void)eventfd_write(notify->stop_fd, 1);
-    pthread_join(notify->thread, NULL);
-    notify->started = false;
-    for (unsigned i = 0; i < notify->n; i++)
-        claim_serve(&notify->claim[i]);
+    if (notify && notify->started) {
+        (void)eventfd_write(notify->stop_fd, 1);
+        pthread_join(notify->thread, NULL);
+        notify->started = false;
+        for (unsigned i = 0; i < notify->n; i++)
+            claim_serve(&notify->claim[i]);
+    }
+    owed_serve(vm);
 }
 
 void notify_destroy(struct vm *vm)

@@ -3,6 +3,7 @@
 #ifndef VMM_NOTIFY_H
 #define VMM_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "vmm/mem.h"
 
@@ -30,6 +31,19 @@ int notify_claim(struct vm *vm, gpa_t gpa, uint32_t value, notify_fn *fn, void *
 int notify_line(struct vm *vm, unsigned gsi);
 void notify_raise(int fd);
 void notify_close(int fd);
+
+/*
+ * What a device was told and could not do, since the VM is stopping: notify_stop does it, so
+ * that it is in a state that is saved. The device has one of these, all zero at first, and owes
+ * under its lock; fn takes the lock itself.
+ */
+struct notify_owed {
+    struct notify_owed *next;
+    void (*fn)(void *self);
+    void *self;
+    bool owed;
+};
+void notify_owe(struct vm *vm, struct notify_owed *owed, void (*fn)(void *self), void *self);
 
 /*
  * The thread. stop is for when the harts have ended: what they stored last is done before it

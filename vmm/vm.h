@@ -119,6 +119,7 @@ struct vm {
     struct mem mem;
     struct bus bus;
     struct irq_router irq;
+    _Atomic(struct notify_owed *) owed;
     struct notify *notify; /* or NULL: all stores to devices are exits (notify.h) */
     /* The harts have ended, and nothing of the guest changes memory any more. */
     _Atomic bool quiet;

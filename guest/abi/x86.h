@@ -13,9 +13,11 @@
  *     outl %eax, %dx             one byte, 0xef
  *
  * When it is done, rax holds what a0 would and rdx what a1 would; legacy calls leave rdx alone.
- * No other register and no flag changes. Addresses are guest-physical. The write must be made
- * in 64-bit mode; in any other, and in other sizes, it is a write to a port that nobody has.
- * vmcall and vmmcall are the host kernel's: no monitor sees them.
+ * No other register and no flag changes. Addresses are guest-physical. It is meant for 64-bit
+ * mode: others cannot set r8 to r11, which stay what they were. A write of another size that
+ * touches the port's four bytes ends the guest as a fault; a read gives ones. outsl is no way
+ * to call: what is called is what eax says. vmcall and vmmcall are the host kernel's: no
+ * monitor sees them.
  */
 #define TG_X86_PORT_CALL 0x5440
 

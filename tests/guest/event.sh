@@ -153,6 +153,19 @@ for mode in --cpus=1 --cpus=2 ${arch:+stop} --deterministic; do
 	verdict "the end in a wait $mode" "$problem"
 done
 
+# Where the host queues no signals for this user, as where others have taken all: the end must come, too.
+queue=$(ulimit -H -i)
+ulimit -S -i 0
+start -p forever --cpus=2
+problem=
+heard waiting || problem='it does not wait'
+ulimit -S -i "$queue"
+kill -TERM "$monitor"
+heard 'nothing more' || kill -KILL "$monitor" 2>/dev/null # after its end that does nothing
+ended
+[ "$status" -eq 143 ] || problem=${problem:-status $status: $(head -n 1 err)}
+verdict 'the end in a wait, with no queue for signals' "$problem"
+
 # Deterministic: twice the same, from any state too; the host's events only where policy lets them.
 deterministic_runs() {
 	for tag in one two; do

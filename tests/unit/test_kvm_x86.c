@@ -230,32 +230,6 @@ static void test_call_breach(void)
 }
 #endif
 
-/* The doorbell's port in another way is a port of nobody. */
-static void test_not_a_call(void)
-{
-    static const struct {
-        uint8_t direction, size;
-        uint32_t count;
-    } ways[] = {
-        {KVM_EXIT_IO_OUT, 1, 1},
-        {KVM_EXIT_IO_OUT, 2, 1},
-        {KVM_EXIT_IO_OUT, 4, 2},
-        {KVM_EXIT_IO_IN,  4, 1},
-    };
-
-    vcpu_make();
-    kvm_regs(&k)->rax = TG_EXT_EXIT;
-    kvm_regs(&k)->r11 = TG_EXIT_STOP;
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        io_set(ways[i].direction, TG_X86_PORT_CALL, ways[i].size, ways[i].count);
-        CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
-    }
-    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 0);
-    CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_PIO], 5);
-    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_NONE);
-    vcpu_end();
-}
-
 static void test_ports(void)
 {
     uint8_t *data;
@@ -272,6 +246,58 @@ static void test_ports(void)
     memcpy(data, "bytes", 5);
     CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
     CU_ASSERT(fixture_printed(&f, "bytes"));
+    vcpu_end();
+}
+
+/* What touches the doorbell and is no call ends the guest, at the OUT; reads are nobody's. */
+static void test_malformed(void)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t size;
+        uint32_t count;
+    } wrong[] = {
+        {TG_X86_PORT_CALL,     1, 1},
+        {TG_X86_PORT_CALL,     2, 1},
+        {TG_X86_PORT_CALL,     4, 2},
+        {TG_X86_PORT_CALL - 1, 2, 1},
+        {TG_X86_PORT_CALL - 3, 4, 1},
+        {TG_X86_PORT_CALL + 3, 1, 1},
+    };
+
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        vcpu_make();
+        kvm_regs(&k)->rax = TG_EXT_EXIT;
+        kvm_regs(&k)->r11 = TG_EXIT_STOP;
+        io_set(KVM_EXIT_IO_OUT, wrong[i].port, wrong[i].size, wrong[i].count);
+        CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_LEAVE);
+        CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_FAULT);
+        CU_ASSERT_EQUAL(f.vm.stop.status, STATUS_GUEST_FAULT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(f.vm.stop.text, "a call is an out of 4 bytes"));
+        CU_ASSERT_EQUAL(kvm_regs(&k)->rip, PC - 1); /* it had been moved behind the OUT */
+        CU_ASSERT_EQUAL(f.hart[0].exits[EXIT_CALL], 0);
+        vcpu_end();
+    }
+    vcpu_make();
+    io_set(KVM_EXIT_IO_IN, TG_X86_PORT_CALL, 4, 1);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    io_set(KVM_EXIT_IO_OUT, TG_X86_PORT_CALL - 2, 2, 1); /* its neighbours are another's */
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    io_set(KVM_EXIT_IO_OUT, TG_X86_PORT_CALL + 4, 4, 1);
+    CU_ASSERT_EQUAL(kvm_exit_deliver(&k, 0), GATE_CONTINUE);
+    vcpu_end();
+}
+
+/* Where the kernel tells no limit (here: no kernel), 4 harts are all that can be hoped for. */
+static void test_limits(void)
+{
+    vcpu_make();
+    f.config.nharts = 4;
+    CU_ASSERT_EQUAL(kvm_limits_check(-1, &f.vm, "fewer", &f.err), 0);
+    f.config.nharts = 5;
+    CU_ASSERT_NOT_EQUAL(kvm_limits_check(-1, &f.vm, "fewer", &f.err), 0);
+    CU_ASSERT_EQUAL(f.err.status, STATUS_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "4 harts at most, not 5; fewer"));
     vcpu_end();
 }
 
@@ -354,8 +380,9 @@ void suite_kvm_x86(void)
 #ifndef CALL_STRICT
     CU_add_test(suite, "a plain call that breaks its contract", test_call_breach);
 #endif
-    CU_add_test(suite, "what is no call", test_not_a_call);
     CU_add_test(suite, "ports", test_ports);
+    CU_add_test(suite, "what is no call", test_malformed);
+    CU_add_test(suite, "limits", test_limits);
     CU_add_test(suite, "MMIO", test_mmio);
     CU_add_test(suite, "faults", test_faults);
     CU_add_test(suite, "interrupted runs", test_interrupted);

@@ -178,6 +178,33 @@ static void test_virtio(void)
     end(&f);
 }
 
+static void owed_do(void *self)
+{
+    ++*(unsigned *)self;
+}
+
+/* What a stop cuts short is done behind it, once, with a thread or without. */
+static void test_owed(void)
+{
+    static struct fixture f;
+    struct notify_owed one = {0}, two = {0};
+    unsigned done[2] = {0, 0};
+
+    begin(&f);
+    notify_owe(&f.vm, &one, owed_do, &done[0]);
+    notify_owe(&f.vm, &two, owed_do, &done[1]);
+    notify_owe(&f.vm, &one, owed_do, &done[0]);
+    CU_ASSERT(done[0] == 0 && done[1] == 0);
+    notify_stop(&f.vm);
+    CU_ASSERT(done[0] == 1 && done[1] == 1);
+    notify_stop(&f.vm);
+    CU_ASSERT(done[0] == 1 && done[1] == 1);
+    notify_owe(&f.vm, &one, owed_do, &done[0]);
+    notify_stop(&f.vm);
+    CU_ASSERT(done[0] == 2 && done[1] == 1);
+    end(&f);
+}
+
 static int state_get_nothing(struct hart *hart, struct hart_state *state)
 {
     (void)hart;
@@ -230,5 +257,6 @@ void suite_notify(void)
     CU_add_test(suite, "what the engine refuses", test_refused);
     CU_add_test(suite, "lines", test_line);
     CU_add_test(suite, "a virtio device", test_virtio);
+    CU_add_test(suite, "what a stop cuts short", test_owed);
     CU_add_test(suite, "a virtio device of a PC", test_virtio_pc);
 }

@@ -13,7 +13,8 @@
 
 /*
  * Boot arguments: `all`: entropy devices are in all slots, else in the first one alone. `long`:
- * ten times as many requests. `wide`: stores of 64 bits to QueueNotify, which no device takes.
+ * ten times as many requests. `ready`: says so before the first one. `wide`: stores of 64 bits
+ * to QueueNotify, which no device takes.
  *
  * Lines that begin with # tell times, the others are the same in every run.
  */
@@ -242,6 +243,8 @@ int guest_main(const void *info)
         *(volatile uint64_t *)(TG_X86_VIRTIO + NOTIFY_REG) = 0;
     }
     lines_open(devices);
+    if (fdt_bootarg(info, "ready"))
+        print("# ready\n");
     for (unsigned i = 0; i < devices; i++) {
         test_sleeping(i, count);
         test_polling(i, count);

@@ -18,6 +18,8 @@
 #define KVM_IDENTITY_MAP UINT64_C(0xfffbc000)
 #define KVM_TSS          UINT64_C(0xfffbd000)
 
+#define RFLAGS_IF 0x200u /* interrupts are on */
+
 static struct kvm_vm *kvm_vm_of(struct vm *vm)
 {
     return vm->engine_state;
@@ -232,17 +234,22 @@ static bool wait_due(struct kvm_hart *k)
 
 /*
  * A hart that waits is one that has executed HLT: the kernel knows when an interrupt ends that.
- * With interrupts off none does. 0 or errno.
+ * With interrupts off none does. With interrupts on, one may also be served behind a kick and
+ * before the guest makes the call again, so that any end of the wait counts as one by an
+ * interrupt: an end too many is harmless, one too few leaves the guest asleep. 0 or errno.
  */
 static int wait_run(struct kvm_hart *k)
 {
     struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_HALTED};
+    uint64_t at = kvm_regs(k)->rip;
+    bool waiting;
     uint64_t deadline = clock_deadline_ns(&k->hart->vm->clock, k->wait_ticks);
     bool limited = deadline != UINT64_MAX;
     timer_t alarm;
     int error = 0;
 
     k->wait = false;
+    k->interrupted = kvm_regs(k)->rflags & RFLAGS_IF;
     if (limited)
         error = -host_thread_alarm(deadline, &alarm);
     if (error != 0)
@@ -253,9 +260,11 @@ static int wait_run(struct kvm_hart *k)
         host_thread_alarm_end(alarm);
     if (kvm_ioctl(k->fd, KVM_GET_MP_STATE, &state) < 0)
         return errno;
-    k->interrupted = state.mp_state != KVM_MP_STATE_HALTED;
+    /* Elsewhere, it is the guest itself that has executed HLT meanwhile, and means it. */
+    waiting = state.mp_state == KVM_MP_STATE_HALTED && kvm_regs(k)->rip == at;
+    k->interrupted = k->interrupted || !waiting;
     state.mp_state = KVM_MP_STATE_RUNNABLE;
-    if (!k->interrupted && kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0)
+    if (waiting && kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state) < 0)
         return errno;
     return error;
 }

@@ -53,6 +53,8 @@ static uint64_t out_locate(struct kvm_hart *k)
                       code[1] == k->run->io.port
                   ? 2
                   : 1;
+    if (k->run->io.size == 2 && kvm_code_read(k, at - 1, code, 1) == 1 && code[0] == 0x66)
+        at--; /* the prefix that makes it one of two bytes */
     k->last_rip = at;
     return at;
 }
@@ -261,6 +263,29 @@ static enum gate port_deliver(struct kvm_hart *k, uint8_t *data)
     return gate;
 }
 
+/* Behind the test for a call: a write that would be one if it had the right size and place. */
+static bool call_malformed(const struct kvm_run *run)
+{
+    return run->io.port + run->io.size > TG_X86_PORT_CALL &&
+           run->io.port < TG_X86_PORT_CALL + 4;
+}
+
+/*
+ * A PC would swallow it, and a guest that waits for the answer would take the arguments for it.
+ * Nothing has happened: the guest is where it would make the write again.
+ */
+static enum gate call_fault(struct kvm_hart *k)
+{
+    char what[96];
+
+    snprintf(what, sizeof(what),
+             "a call is an out of 4 bytes to port 0x%x, not of %u to port 0x%x",
+             TG_X86_PORT_CALL, k->run->io.size, k->run->io.port);
+    kvm_regs(k)->rip = out_locate(k);
+    k->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    return fault_deliver(k, what, k->run->io.port, NULL);
+}
+
 static HOT_WAY enum gate io_deliver(struct kvm_hart *k)
 {
     const struct kvm_run *run = k->run;
@@ -271,6 +296,8 @@ static HOT_WAY enum gate io_deliver(struct kvm_hart *k)
     k->pending = out ? PENDING_OUT : PENDING_IN;
     if (out && run->io.port == TG_X86_PORT_CALL && run->io.size == 4 && run->io.count == 1)
         return call_deliver(k);
+    if (out && call_malformed(run))
+        return call_fault(k);
     /* The string instructions have several at once; the machine may end at any of them. */
     for (uint32_t i = 0; i < run->io.count && gate == GATE_CONTINUE; i++)
         gate = port_deliver(k, data + (size_t)i * run->io.size);

@@ -210,8 +210,7 @@ static void translator_prepare(const struct side *s, uint8_t way)
         return;
     d->block_steps = steps[way & 3];
     d->heat = way & 8 ? 1 : 0;
-    d->cache.segment = 0;
-    d->cache.used = 0;
+    dbt_forget(d);
     d->cache.segment_size = way & 4 ? 16384 : 1u << 20;
     d->cache.nsegments = way & 4 ? 2 : 4;
 }

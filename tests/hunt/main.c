@@ -118,8 +118,7 @@ static void way_begin(const struct way *way, struct world *w, uint64_t seed)
     d->heat = way->heat;
     d->block_steps = way->block_steps;
     d->without = way->plain ? ~0u : seed & 0x300 ? 0 : (unsigned)(seed >> 32);
-    d->cache.segment = 0;
-    d->cache.used = 0;
+    dbt_forget(d);
     d->cache.segment_size = way->narrow ? 20000 : w->segment_size;
     d->cache.nsegments = way->narrow ? 2 : w->nsegments;
 }

@@ -60,8 +60,8 @@ static void test_loop_is_translated(void)
     CU_ASSERT_EQUAL(m.s.x[A0], 300);
     CU_ASSERT_EQUAL(m.s.steps, LOOP_STEPS);
     CU_ASSERT(machine_dbt(&m)->translations >= 1);
-    CU_ASSERT(machine_dbt(&m)->entered < 10);
-    CU_ASSERT_EQUAL(machine_dbt(&m)->stepped, 0);
+    CU_ASSERT(dbt_hart_of(m.h)->entered < 10);
+    CU_ASSERT_EQUAL(dbt_hart_of(m.h)->stepped, 0);
     machine_destroy(&m);
 }
 
@@ -326,7 +326,7 @@ static void check_user_calls(bool plain)
     CU_ASSERT_EQUAL(m.s.priv, PRIV_U);
     CU_ASSERT_EQUAL(m.s.stval, CODE + 8);
     CU_ASSERT_EQUAL(m.s.instret, m.s.steps - 200); /* neither retires */
-    CU_ASSERT(plain ? machine_dbt(&m)->stepped > 300 : machine_dbt(&m)->entered < 20);
+    CU_ASSERT(plain ? dbt_hart_of(m.h)->stepped > 300 : dbt_hart_of(m.h)->entered < 20);
     machine_destroy(&m);
 }
 

@@ -103,7 +103,7 @@ static uint64_t steps_of(const struct row *row, uint64_t *trapped)
         m.s.x[i] = 3;
     m.s.x[S0] = DATA;
     machine_go(&m, PRIV_M, CODE, 3 * ROUNDS);
-    steps = dbt_of(m.h)->stepped;
+    steps = dbt_hart_of(m.h)->stepped;
     *trapped = m.s.mcause;
     machine_destroy(&m);
     return steps;
@@ -201,7 +201,7 @@ static struct locks locks_of(uint32_t word, unsigned harts)
     PUT(&m, CODE, word, AS_I(addi, A1, A1, 1), AS_J(ZERO, -8));
     m.s.x[S0] = DATA;
     machine_go(&m, PRIV_M, CODE, 300);
-    CU_ASSERT(dbt_of(m.h)->stepped <= 2);
+    CU_ASSERT(dbt_hart_of(m.h)->stepped <= 2);
     locks = count_locks(dbt_of(m.h));
     machine_destroy(&m);
     return locks;

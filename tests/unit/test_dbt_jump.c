@@ -91,7 +91,7 @@ static void test_calls_stay(void)
     begin(&m, &ways[WAYS - 1]);
     put_fibonacci(&m);
     machine_go(&m, PRIV_M, CODE, 8000);
-    CU_ASSERT(machine_dbt(&m)->entered < 20);
+    CU_ASSERT(dbt_hart_of(m.h)->entered < 20);
     machine_destroy(&m);
 }
 

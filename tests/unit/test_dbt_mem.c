@@ -176,7 +176,7 @@ static void test_renewed(void)
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT(guess_count(&m, true, 1));
     list_put(&m, 1);
-    machine_dbt(&m)->renewed = m.h->steps + 20000 - GUESS_STEPS;
+    dbt_hart_of(m.h)->renewed = m.h->steps + 20000 - GUESS_STEPS;
     machine_go(&m, PRIV_S, V_CODE, 5000);
     CU_ASSERT(guess_count(&m, true, 1));
     machine_run(&m, 40000);

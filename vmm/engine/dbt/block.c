@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/dbt/dbt.h"
 
+#include <string.h>
+
 /* The op of a slot, decoded; NULL when it cannot run from its page. */
 static const struct rv_op *op_at(struct code_page *page, unsigned slot)
 {
@@ -51,31 +53,48 @@ static void walk(struct dbt *d, struct target_block *b, struct code_page *page, 
     target_fall(b, slot, steps);
 }
 
-/* What fetch entries say of a page that has lost its code. */
-static void entry_stamp(struct rv_hart *h, struct rv_fetch_entry *entry)
+/* Have all harts that run come out of the segment's code since it was given up? */
+static bool is_left(const struct dbt *d, unsigned segment)
 {
-    entry->stamp = code_slot_of(interp_of(h), entry->page)->stamp;
+    for (unsigned i = 0; i < d->nharts; i++)
+        if (atomic_load(&d->hart[i].inside) &&
+            atomic_load_explicit(&d->hart[i].seen, memory_order_acquire) < d->given_up[segment])
+            return false;
+    return true;
 }
 
 /*
- * Begins the next segment. Pages that have code there lose all they have: jumps lead from one
- * block of a page to another without a look, so all of them live or none.
+ * Begins the next segment, which was given up when the last one was begun, and gives up the one
+ * behind it. Pages that have code there are retired with all that they have: jumps lead from
+ * one block of a page to another without a look, so all of them live or none. False: some hart
+ * may still be in the code there.
  */
-static void evict(struct dbt *d)
+static bool next_segment(struct dbt *d)
 {
-    uint64_t bit;
+    unsigned next = (d->cache.segment + 1) % d->cache.nsegments;
+    unsigned behind = (next + 1) % d->cache.nsegments;
 
+    if (!is_left(d, next))
+        return false;
     cache_next_segment(&d->cache);
-    bit = 1ull << d->cache.segment;
-    for (unsigned i = 0; i < CODE_SLOTS; i++)
-        if (d->in->code[i].key && d->in->code[i].page->segments & bit)
-            code_page_cold(d->in, &d->in->code[i]);
-    rv_fetch_each(&d->in->hart, entry_stamp);
+    code_pool_retire(d->pool, 1ull << behind);
+    d->given_up[behind] = atomic_load(&d->pool->retired);
     d->evictions++;
+    return true;
+}
+
+void dbt_forget(struct dbt *d)
+{
+    pthread_mutex_lock(&d->pool->lock);
+    code_pool_retire(d->pool, ~0ull);
+    d->cache.segment = 0;
+    d->cache.used = 0;
+    memset(d->given_up, 0, sizeof(d->given_up));
+    pthread_mutex_unlock(&d->pool->lock);
 }
 
 /* Once in the segment being filled; 0: it did not fit. */
-static uint64_t attempt(struct dbt *d, struct code_page *page, unsigned slot)
+static uint32_t attempt(struct dbt *d, struct code_page *page, unsigned slot)
 {
     struct target_block *b;
     uint64_t room, size;
@@ -86,23 +105,45 @@ static uint64_t attempt(struct dbt *d, struct code_page *page, unsigned slot)
         return 0;
     walk(d, b, page, slot);
     size = target_block_end(b);
-    if (size) {
-        page->segments |= 1ull << d->cache.segment;
-        page->entry[slot] = (uint32_t)(at - d->cache.write);
-        cache_take(&d->cache, size);
-        d->translations++;
-    }
-    return size;
+    if (!size)
+        return 0;
+    page->segments |= 1ull << d->cache.segment;
+    dbt_entry_set(page, slot, (uint32_t)(at - d->cache.write));
+    cache_take(&d->cache, size);
+    d->translations++;
+    return dbt_entry(page, slot);
 }
 
-uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot)
+static uint32_t translate(struct dbt *d, struct code_page *page, unsigned slot)
 {
-    if (page->guarded || !op_at(page, slot))
+    uint32_t code;
+
+    if (!op_at(page, slot))
         return 0;
-    if (attempt(d, page, slot) == 0) {
-        evict(d);
-        if (attempt(d, page, slot) == 0)
+    for (unsigned i = 0; i < 2; i++) {
+        if (d->full && !next_segment(d))
             return 0;
+        d->full = false;
+        code = page->dead ? 0 : attempt(d, page, slot);
+        if (code || page->dead)
+            return code;
+        d->full = true;
     }
-    return page->entry[slot];
+    return 0;
+}
+
+uint32_t dbt_translate(struct dbt *d, const struct rv_hart *h, struct code_page *page,
+                       unsigned slot)
+{
+    uint32_t code;
+
+    if (page->guarded)
+        return 0;
+    pthread_mutex_lock(&d->pool->lock);
+    d->map_va = h->pc & RV_PAGE_MASK;
+    code = dbt_entry(page, slot);
+    if (!code)
+        code = translate(d, page, slot);
+    pthread_mutex_unlock(&d->pool->lock);
+    return code;
 }

@@ -6,7 +6,7 @@
 
 static enum crossed leave(struct rv_hart *h)
 {
-    dbt_of(h)->leaving = true;
+    dbt_hart_of(h)->leaving = true;
     return CROSSED_LEAVE;
 }
 

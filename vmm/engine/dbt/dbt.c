@@ -21,7 +21,7 @@
  */
 #define RUN_ON_SLACK (2 * PAGE_SLOTS)
 
-/* Code for a hart: segments of 1 MiB, of which only what is used takes memory. */
+/* Code: segments of 1 MiB, of which only what is used takes memory. */
 #define SEGMENT_SIZE (1u << 20)
 #define SEGMENTS     48
 
@@ -41,7 +41,7 @@ static void chunk_begin(struct rv_hart *h)
         rest = distance < rest ? distance : rest;
     }
     h->hpm.look = false;
-    dbt_of(h)->end = h->steps + rest;
+    dbt_hart_of(h)->end = h->steps + rest;
     chunk = rest > slack ? rest - slack : rest;
     h->chunk = h->left = chunk < CHUNK_STEPS ? (int64_t)chunk : CHUNK_STEPS;
 }
@@ -49,15 +49,15 @@ static void chunk_begin(struct rv_hart *h)
 static uint64_t steps_rest(const struct rv_hart *h)
 {
     const struct interp *in = h->loop;
-    const struct dbt *d = in->translator;
+    const struct dbt_hart *t = in->translating;
 
-    return d->end - rv_steps(h);
+    return t->end - rv_steps(h);
 }
 
 /* Lets every place guess again. */
 static void guesses_renew(struct rv_hart *h)
 {
-    dbt_of(h)->renewed = h->steps;
+    dbt_hart_of(h)->renewed = h->steps;
     for (unsigned i = 0; i < RV_GUESSES; i++)
         h->guess[i].left = GUESS_WRONG;
 }
@@ -67,7 +67,7 @@ static void chunk_turn(struct rv_hart *h)
 {
     interp_count_steps(h, h->left);
     interp_chunk_due(h);
-    if (h->steps - dbt_of(h)->renewed >= GUESS_STEPS)
+    if (h->steps - dbt_hart_of(h)->renewed >= GUESS_STEPS)
         guesses_renew(h);
     chunk_begin(h);
 }
@@ -105,6 +105,23 @@ static bool chunk_next(struct rv_hart *h)
     return attend_all(h);
 }
 
+/*
+ * Pages were retired that the hart may have: it is to renew them where no code is in use, and
+ * to come there soon, as nobody fills a segment anew before.
+ */
+static bool is_late(struct rv_hart *h)
+{
+    return UNLIKELY(atomic_load(&interp_of(h)->pool->retired) != dbt_hart_of(h)->seen);
+}
+
+static NOINLINE void catch_up(struct rv_hart *h)
+{
+    uint64_t retired = atomic_load(&interp_of(h)->pool->retired);
+
+    code_renew(h);
+    atomic_store_explicit(&dbt_hart_of(h)->seen, retired, memory_order_release);
+}
+
 /* The code to go on with at h->pc after a step that ended a block; STEP_LEAVE: there is none.
  */
 static uint64_t step_ahead(struct rv_hart *h)
@@ -115,20 +132,32 @@ static uint64_t step_ahead(struct rv_hart *h)
     if (h->left <= 0)
         return STEP_LEAVE;
     if (!look(h)) {
-        dbt_of(h)->leaving = true;
+        dbt_hart_of(h)->leaving = true;
         return STEP_LEAVE;
     }
     /* The look may have made the chunk so short that no block may run any more. */
-    if (steps_rest(h) < dbt_of(h)->block_steps)
+    if (steps_rest(h) < dbt_of(h)->block_steps || is_late(h))
         return STEP_LEAVE;
     page = interp_fetch_hit(h);
     if (!page && !(dbt_of(h)->without & WITHOUT_SYSTEM))
         page = interp_fetch_again(h);
-    code = page && h->left > 0 ? page->entry[(h->pc & ~RV_PAGE_MASK) / 2] : 0;
+    code = page && h->left > 0 ? dbt_entry(page, (h->pc & ~RV_PAGE_MASK) / 2) : 0;
     if (!code)
         return STEP_LEAVE;
     h->page_va = h->pc & RV_PAGE_MASK;
     return code;
+}
+
+/* wfi, which never goes on in sequence: nobody waits for a hart that sleeps to come out. */
+static bool step_asleep(struct rv_hart *h, const struct rv_op *op)
+{
+    struct dbt_hart *t = dbt_hart_of(h);
+    bool on;
+
+    atomic_store(&t->inside, false);
+    on = interp_step(h, op, false);
+    atomic_store(&t->inside, true);
+    return on;
 }
 
 /*
@@ -153,9 +182,9 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
         default: return STEP_LEAVE;
         }
     }
-    dbt_of(h)->stepped++;
-    if (!interp_step(h, op, false)) {
-        dbt_of(h)->leaving = true;
+    dbt_hart_of(h)->stepped++;
+    if (id == RV_INSN_wfi ? !step_asleep(h, op) : !interp_step(h, op, false)) {
+        dbt_hart_of(h)->leaving = true;
         return STEP_LEAVE;
     }
     return interp_of(h)->behind == behind && h->fences == fences ? STEP_ON : step_ahead(h);
@@ -169,59 +198,65 @@ static bool interpret(struct rv_hart *h, struct code_page *page, unsigned slot)
     return interp_step(h, &page->op[slot], on) && (h->left <= 0 || look(h));
 }
 
-/* The code of a slot, translated when it has become hot; 0: there is none. */
-static uint32_t code_of(struct dbt *d, struct code_page *page, unsigned slot)
+/* The code of h->pc, translated when it has become hot; 0: there is none. */
+static uint32_t code_of(struct dbt *d, const struct rv_hart *h, struct code_page *page,
+                        unsigned slot)
 {
-    if (page->entry[slot])
-        return page->entry[slot];
-    if (page->heat[slot] < d->heat) {
-        page->heat[slot]++;
+    uint32_t code = dbt_entry(page, slot);
+    unsigned heat;
+
+    if (code)
+        return code;
+    /* One entry more or less does not matter where harts count at once. */
+    heat = atomic_load_explicit(&page->heat[slot], memory_order_relaxed);
+    if (heat < d->heat) {
+        atomic_store_explicit(&page->heat[slot], (uint8_t)(heat + 1), memory_order_relaxed);
         return 0;
     }
-    return dbt_translate(d, page, slot);
+    return dbt_translate(d, h, page, slot);
 }
 
-/* The jump that left for want of code leads to the code from now on. */
+/*
+ * The jump that left for want of code leads to the code from now on. Either's page may have
+ * been retired meanwhile; then this is in vain, but their segments still stand.
+ */
 static void link_jump(struct dbt *d, const struct rv_hart *h, uint32_t code)
 {
-    uint32_t stamp;
+    uint32_t stamp = h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES].stamp;
 
+    pthread_mutex_lock(&d->pool->lock);
     if (h->link) {
         target_link(d, h->link, code);
-        return;
-    }
-    stamp = h->fetch->entry[(h->pc >> 12) % RV_TLB_ENTRIES].stamp;
-    if (stamp) {
+    } else if (stamp) {
         target_chain(d, h->chain, code, stamp);
         d->chained++;
     }
+    pthread_mutex_unlock(&d->pool->lock);
 }
 
 /*
  * Runs code until it leaves for good. A jump that had no code to go to is linked to it when it
- * has some now, which is so while neither the page nor its code were given up.
+ * has some now.
  */
 static bool run_code(struct dbt *d, struct rv_hart *h, struct code_page *page, uint32_t code)
 {
-    uint64_t evictions;
+    struct dbt_hart *t = dbt_hart_of(h);
     unsigned slot;
 
     for (;;) {
-        d->leaving = false;
-        d->entered++;
+        t->leaving = false;
+        t->entered++;
         target_enter(d, h, code);
         if ((!h->link && !h->chain) || h->left <= 0)
-            return !d->leaving && (h->left <= 0 || look(h));
-        page = interp_fetch_hit(h);
+            return !t->leaving && (h->left <= 0 || look(h));
+        page = is_late(h) ? NULL : interp_fetch_hit(h);
         if (!page)
             return true;
-        evictions = d->evictions;
         slot = (unsigned)(h->pc & ~RV_PAGE_MASK) / 2;
-        code = code_of(d, page, slot);
+        code = code_of(d, h, page, slot);
         if (!code)
             return interpret(h, page, slot);
-        if (d->evictions == evictions)
-            link_jump(d, h, code);
+        link_jump(d, h, code);
     }
 }
 
@@ -235,10 +270,13 @@ static bool fetch_trap(struct rv_hart *h)
 /* From h->pc on, until the interpreter or translated code comes to an end of theirs. */
 static bool advance(struct dbt *d, struct rv_hart *h)
 {
-    struct code_page *page = interp_fetch_hit(h);
     unsigned slot = (unsigned)(h->pc & ~RV_PAGE_MASK) / 2;
+    struct code_page *page;
     uint32_t code = 0;
 
+    if (is_late(h))
+        catch_up(h);
+    page = interp_fetch_hit(h);
     if (!page) {
         page = interp_fetch_page(h);
         if (!page)
@@ -247,7 +285,7 @@ static bool advance(struct dbt *d, struct rv_hart *h)
             return look(h);
     }
     if (steps_rest(h) >= d->block_steps)
-        code = code_of(d, page, slot);
+        code = code_of(d, h, page, slot);
     return code ? run_code(d, h, page, code) : interpret(h, page, slot);
 }
 
@@ -262,10 +300,12 @@ static int dbt_run(struct hart *hart)
     }
     if (!h->vm->det)
         rv_timer_update(h);
+    atomic_store(&dbt_hart_of(h)->inside, true);
     chunk_begin(h);
     if (attend_all(h))
         while (h->left > 0 ? advance(in->translator, h) : chunk_next(h))
             ;
+    atomic_store(&dbt_hart_of(h)->inside, false);
     if (h->chunk) /* 0: the budget ended it, already counted */
         interp_count_steps(h, h->left);
     return 0;
@@ -287,42 +327,94 @@ static int dbt_probe(char *why, size_t size)
     return rc;
 }
 
-static int dbt_hart_create(struct hart *hart)
+/* What translates for harts is each hart's: all have the same, or one each. */
+struct dbt_vm {
+    FILE *map;
+    struct dbt *of[];
+};
+
+static void dbt_destroy(struct dbt *d)
+{
+    if (!d)
+        return;
+    cache_destroy(&d->cache);
+    code_pool_destroy(d->pool);
+    free(d->hart);
+    free(d);
+}
+
+/* NULL: no memory. */
+static struct dbt *dbt_create(const struct vm *vm, unsigned nharts, FILE *map)
 {
     struct dbt *d = calloc(1, sizeof(*d));
-    int rc = d ? cache_create(&d->cache, TARGET_STUBS, SEGMENT_SIZE, SEGMENTS) : -ENOMEM;
 
-    if (rc == 0)
-        rc = interp_hart_create(hart);
-    if (rc != 0) {
-        if (d)
-            cache_destroy(&d->cache);
-        free(d);
-        return rc;
-    }
-    d->in = hart->engine_state;
-    d->in->translator = d;
+    if (!d)
+        return NULL;
+    d->vm = vm;
+    d->nharts = nharts;
     d->heat = BLOCK_HEAT;
     d->block_steps = BLOCK_STEPS_MAX;
-    guesses_renew(&d->in->hart);
-    d->map = hart->vm->engine_state;
+    d->map = map;
+    d->pool = code_pool_create();
+    d->hart = aligned_alloc(_Alignof(struct dbt_hart), nharts * sizeof(*d->hart));
+    if (!d->pool || !d->hart ||
+        cache_create(&d->cache, TARGET_STUBS, SEGMENT_SIZE, SEGMENTS) != 0) {
+        dbt_destroy(d);
+        return NULL;
+    }
+    memset(d->hart, 0, nharts * sizeof(*d->hart));
     target_stubs(d);
     if (d->map)
         map_stubs(d);
-    return 0;
+    return d;
 }
 
-static void dbt_hart_destroy(struct hart *hart)
+static void dbt_vm_destroy(struct vm *vm)
 {
-    struct interp *in = hart->engine_state;
-    struct dbt *d;
+    struct dbt_vm *v = vm->engine_state;
 
-    if (!in)
-        return;
-    d = in->translator;
-    interp_hart_destroy(hart);
-    cache_destroy(&d->cache);
-    free(d);
+    for (unsigned i = 0; i < vm->config->nharts; i++)
+        if (i == 0 || v->of[i] != v->of[0])
+            dbt_destroy(v->of[i]);
+    map_close(v->map);
+    free(v);
+    vm->engine_state = NULL;
+}
+
+static int dbt_vm_create(struct vm *vm, struct error *err)
+{
+    unsigned nharts = vm->config->nharts;
+    struct dbt_vm *v = calloc(1, sizeof(*v) + nharts * sizeof(v->of[0]));
+    int rc;
+
+    vm->engine_state = v;
+    if (!v)
+        return error_set(err, STATUS_OS, "no memory for the translator");
+    rc = map_open(vm, &v->map, err);
+    for (unsigned i = 0; i < nharts && rc == 0; i++) {
+        v->of[i] = i > 0 && SHARED_CODE ? v->of[0]
+                                        : dbt_create(vm, SHARED_CODE ? nharts : 1, v->map);
+        if (!v->of[i])
+            rc = error_set(err, STATUS_OS, "no memory for translated code");
+    }
+    if (rc != 0)
+        dbt_vm_destroy(vm);
+    return rc;
+}
+
+static int dbt_hart_create(struct hart *hart)
+{
+    struct dbt_vm *v = hart->vm->engine_state;
+    struct dbt *d = v->of[hart->index];
+    int rc = interp_hart_make(hart, d->pool);
+    struct interp *in = hart->engine_state;
+
+    if (rc != 0)
+        return rc;
+    in->translator = d;
+    in->translating = &d->hart[SHARED_CODE ? hart->index : 0];
+    guesses_renew(&in->hart);
+    return 0;
 }
 
 const struct engine engine_dbt = {
@@ -331,10 +423,10 @@ const struct engine engine_dbt = {
     .caps = ENGINE_EXACT_STEPS | ENGINE_M_MODE | ENGINE_U_MODE | ENGINE_MISALIGNED |
             ENGINE_WATCH | ENGINE_CODE_MAP,
     .probe = dbt_probe,
-    .vm_create = map_open,
-    .vm_destroy = map_close,
+    .vm_create = dbt_vm_create,
+    .vm_destroy = dbt_vm_destroy,
     .hart_create = dbt_hart_create,
-    .hart_destroy = dbt_hart_destroy,
+    .hart_destroy = interp_hart_destroy,
     .run = dbt_run,
     .kick = interp_kick,
     .hart_irq = interp_hart_irq,

@@ -39,22 +39,44 @@
 #define WITHOUT_GUESSES 0x80u  /* no load guesses the addend of its page */
 #define WITHOUT_TIME    0x100u /* the clock is asked by a step */
 
+/* Harts share decoded pages and code; 0: each has its own, for comparisons. */
+#ifndef SHARED_CODE
+#define SHARED_CODE 1
+#endif
+
 /*
- * The translator of a hart, beside its interpreter (interp.translator). Code is found by the
- * decoded page it was made from: code_page.entry holds, for each halfword, the offset of its
- * code in the cache; 0 is the stub that leaves.
+ * What a hart has of its own beside its interpreter (interp.translating). `inside`: it may be
+ * in code, or come back to it, so what it has `seen` counts: the value of code_pool.retired at
+ * which it last renewed its pages.
  */
-struct dbt {
-    struct cache cache;
-    struct interp *in;
-    /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
-    unsigned heat, block_steps;
-    unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
-    bool plain;       /* no ways but the interpreter's, for tests: crossing.c */
-    unsigned guesses; /* the last of rv_hart.guess that code was given */
+struct __attribute__((aligned(64))) dbt_hart {
     uint64_t renewed; /* the steps at which all places could guess again */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
+    _Atomic bool inside;
+    _Atomic uint64_t seen;
+    uint64_t entered, stepped; /* counts, for tests and profiles */
+};
+
+/*
+ * The translator of all harts that share code (interp.translator). Code is found by the decoded
+ * page it was made from: code_page.entry holds, for each halfword, the offset of its code in
+ * the cache; 0 is the stub that leaves. Translating and linking are by the pool's lock.
+ */
+struct dbt {
+    struct cache cache;
+    struct code_pool *pool;
+    const struct vm *vm;
+    /* The value of code_pool.retired at which a segment was given up: it is filled anew when
+     * all harts have seen that. */
+    uint64_t given_up[CACHE_SEGMENTS_MAX];
+    bool full; /* the next segment is waited for */
+    /* BLOCK_HEAT and BLOCK_STEPS_MAX, for tests to make smaller. */
+    unsigned heat, block_steps;
+    unsigned without; /* shortcuts that are left out, for tests: WITHOUT_* */
+    unsigned guesses; /* the last of rv_hart.guess that code was given */
+    unsigned nharts;
+    struct dbt_hart *hart; /* so many */
     /* Of the target: offsets of its stubs in the cache. */
     uint32_t stub_enter; /* void f(struct rv_hart *, const uint8_t *code) */
     uint32_t stub_leave; /* keeps rax as h->pc, goes back to who entered */
@@ -72,13 +94,30 @@ struct dbt {
     uint32_t stub_ebreak, stub_sret;
     const uint8_t *flags; /* of the target: a table among its stubs */
     /* Counts, for tests and profiles. */
-    uint64_t translations, entered, stepped, evictions, chained;
-    FILE *map; /* of map.h, or NULL */
+    uint64_t translations, evictions, chained;
+    FILE *map;       /* of map.h, or NULL */
+    uint64_t map_va; /* the address at which the page at work is entered */
 };
 
 static inline struct dbt *dbt_of(struct rv_hart *h)
 {
     return interp_of(h)->translator;
+}
+
+static inline struct dbt_hart *dbt_hart_of(struct rv_hart *h)
+{
+    return interp_of(h)->translating;
+}
+
+/* The offset of a slot's code; 0: there is none. Who sees it sees the code. */
+static inline uint32_t dbt_entry(const struct code_page *page, unsigned slot)
+{
+    return atomic_load_explicit(&page->entry[slot], memory_order_acquire);
+}
+
+static inline void dbt_entry_set(struct code_page *page, unsigned slot, uint32_t code)
+{
+    atomic_store_explicit(&page->entry[slot], code, memory_order_release);
 }
 
 /* --- crossing.c --- */
@@ -106,11 +145,16 @@ uint64_t dbt_time(const struct rv_hart *h);
 /* --- block.c --- */
 
 /*
- * Translates from a slot of a page on, until the block ends. The offset of its code; 0: there
- * can be none (the page is guarded, or the instruction has to be fetched on its own). May begin
- * a new segment of the cache, which forgets what stood there, also of this page.
+ * Translates from a slot of the page at h->pc on, until the block ends, unless another hart has
+ * done so. The offset of its code; 0: there can be none (the page is guarded, or retired, the
+ * instruction has to be fetched on its own, or no segment can be had). May give up a segment
+ * of the cache, and with it this page.
  */
-uint32_t dbt_translate(struct dbt *d, struct code_page *page, unsigned slot);
+uint32_t dbt_translate(struct dbt *d, const struct rv_hart *h, struct code_page *page,
+                       unsigned slot);
+
+/* Gives up all code; no hart runs. */
+void dbt_forget(struct dbt *d);
 
 /* --- the target, x64_*.c --- */
 
@@ -128,7 +172,8 @@ void target_stubs(struct dbt *d);
  */
 void target_enter(struct dbt *d, struct rv_hart *h, uint32_t code);
 
-/* Makes the jump at `site` lead to the code at the offset. */
+/* Makes the jump at `site` lead to the code at the offset. As the next, under the lock, while
+ * harts may be running it. */
 void target_link(struct dbt *d, const uint8_t *site, uint32_t code);
 
 /* Makes the jump to another page whose record that is lead to the code at the offset, while the

@@ -15,29 +15,28 @@ static const char *const names[OP_IDS] = {
 #undef INTERNAL_OP
 };
 
-int map_open(struct vm *vm, struct error *err)
+int map_open(const struct vm *vm, FILE **map, struct error *err)
 {
     const char *path = vm->config->code_map;
     int fd;
 
-    vm->engine_state = NULL;
+    *map = NULL;
     if (!path)
         return 0;
     fd = host_output_open("--code-map", path, err);
     if (fd < 0)
         return fd;
-    vm->engine_state = fdopen(fd, "w");
-    if (vm->engine_state)
+    *map = fdopen(fd, "w");
+    if (*map)
         return 0;
     host_output_close(fd);
     return error_set(err, STATUS_OS, "--code-map: no memory for a stream");
 }
 
-void map_close(struct vm *vm)
+void map_close(FILE *map)
 {
-    if (vm->engine_state)
-        fclose(vm->engine_state);
-    vm->engine_state = NULL;
+    if (map)
+        fclose(map);
 }
 
 /* One call of stdio, which locks the stream: harts translate at the same time. */

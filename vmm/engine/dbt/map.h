@@ -13,10 +13,10 @@
  * counts. Without the option dbt.map is NULL, and none of this is called.
  */
 
-/* Opens it; vm->engine_state is the stream, or NULL without the option. 0, or -errno with *err
- * set. map_close: nothing to close is fine. */
-int map_open(struct vm *vm, struct error *err);
-void map_close(struct vm *vm);
+/* Opens it; *map is the stream, or NULL without the option. 0, or -errno with *err set.
+ * map_close: NULL is fine. */
+int map_open(const struct vm *vm, FILE **map, struct error *err);
+void map_close(FILE *map);
 
 /* What was written from begin on, up to end, both in the writable mapping. */
 void map_part(const struct dbt *d, const uint8_t *begin, const uint8_t *end, const char *kind,

@@ -390,3 +390,28 @@ void x64_link(uint8_t *site, const uint8_t *target)
 
     memcpy(site, &from_end, sizeof(from_end));
 }
+
+/* Any type's (-fstrict-aliasing). */
+typedef uint32_t __attribute__((may_alias)) any_word;
+
+void x64_word(uint8_t *at, uint32_t word)
+{
+    if ((uintptr_t)at % sizeof(word) == 0)
+        __atomic_store_n((any_word *)(void *)at, word, __ATOMIC_RELEASE);
+    else
+        memcpy(at, &word, sizeof(word));
+}
+
+void x64_relink(uint8_t *site, const uint8_t *target)
+{
+    x64_word(site, (uint32_t)(target - (site + 4)));
+}
+
+/* Volume 2, NOP, table of recommended sequences. */
+void x64_nop(struct x64_code *c, unsigned bytes)
+{
+    static const uint8_t nops[3][3] = {{0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
+
+    for (unsigned i = 0; i < bytes; i++)
+        x64_byte(c, nops[bytes - 1][i]);
+}

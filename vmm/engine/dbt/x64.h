@@ -151,5 +151,12 @@ uint8_t *x64_jmp(struct x64_code *c, const uint8_t *target);
 uint8_t *x64_call(struct x64_code *c, const uint8_t *target);
 uint8_t *x64_jcc(struct x64_code *c, enum x64_cond cc, const uint8_t *target);
 void x64_link(uint8_t *site, const uint8_t *target);
+/* The same, and a word, where another processor may be running it: at a multiple of four it
+ * sees the old one or the new one. */
+void x64_relink(uint8_t *site, const uint8_t *target);
+void x64_word(uint8_t *at, uint32_t word);
+
+/* Does nothing, in so many bytes, at most three. */
+void x64_nop(struct x64_code *c, unsigned bytes);
 
 #endif

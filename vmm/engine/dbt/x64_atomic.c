@@ -9,7 +9,7 @@
  */
 static bool is_alone(const struct target_block *b)
 {
-    return b->dbt->in->hart.vm->nharts == 1 && !(b->dbt->without & WITHOUT_ALONE);
+    return b->dbt->vm->nharts == 1 && !(b->dbt->without & WITHOUT_ALONE);
 }
 
 /* rax = the host address of an aligned word at rs1, else the interpreter's. */

@@ -230,6 +230,14 @@ static void cold_land(struct target_block *b)
         }
 }
 
+void x64_align_word(struct target_block *b, unsigned bytes)
+{
+    unsigned over = (unsigned)((uintptr_t)b->code.at + bytes) % 4;
+
+    if (b->dbt->nharts > 1 && over)
+        x64_nop(&b->code, 4 - over);
+}
+
 void x64_land(struct target_block *b, uint8_t *site)
 {
     if (site && !b->code.full)
@@ -405,9 +413,9 @@ uint64_t target_block_end(struct target_block *b)
     }
     size = b->code.full ? 0 : (uint64_t)(b->code.at - b->start);
     for (unsigned i = 0; size && i < b->nentries; i++)
-        if (!b->page->entry[b->entry[i].slot])
-            b->page->entry[b->entry[i].slot] =
-                (uint32_t)(b->entry[i].code - b->dbt->cache.write);
+        if (!dbt_entry(b->page, b->entry[i].slot))
+            dbt_entry_set(b->page, b->entry[i].slot,
+                          (uint32_t)(b->entry[i].code - b->dbt->cache.write));
     free(b);
     return size;
 }

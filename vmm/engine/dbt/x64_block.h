@@ -56,6 +56,7 @@ struct cold {
     uint8_t *site;    /* the jump that leads here */
     uint8_t *more[2]; /* COLD_GROUP, COLD_CHAIN: and others, or NULL */
     uint8_t *link;    /* COLD_EXIT: the jump to be linked later, or NULL; COLD_CHAIN: it */
+    uint8_t *stamp;   /* COLD_CHAIN: the stamp that it asks for */
     uint8_t *back;    /* COLD_STEP, COLD_GROUP; COLD_CHAIN: of a call, or NULL */
     const struct rv_op *op;
     const struct rv_op *last; /* COLD_GROUP */
@@ -178,6 +179,10 @@ static inline uint32_t x64_offset(const struct dbt *d, const struct x64_code *c)
 {
     return (uint32_t)(c->at - d->cache.write);
 }
+
+/* Has a word of code that changes later, behind so many bytes, begin at a multiple of four, where
+ * several harts run it. */
+void x64_align_word(struct target_block *b, unsigned bytes);
 
 /* A cold part for the instruction at work, to which the jump at `site` will lead. */
 struct cold *x64_cold(struct target_block *b, enum cold_kind kind, uint8_t *site);

@@ -26,11 +26,15 @@ void x64_fetch_entry(struct x64_code *c)
 /* What a site is linked with before it is: no page has it, and it is as long as any. */
 #define STAMP_NONE INT32_MIN
 
-/* From the distance of the jump behind the comparison with the stamp back to that. */
-#define STAMP_BACK 6u
+/* Of the comparison with it, opcode, ModRM and displacement stand first. */
+#define STAMP_AT 3u
 
-/* So often a site is linked. Then what is linked differently goes the general way: two address
- * spaces may have different pages behind the one with the jump. */
+/*
+ * So often a site is linked. Then what is linked differently goes the general way: two address
+ * spaces may have different pages behind the one with the jump. Where several harts run the
+ * code it is linked once, since a hart that takes the new stamp might jump by the old distance;
+ * before the first time, that leads to the cold part, which is right at any time.
+ */
 #define CHAIN_TRIES 4u
 
 /* What is to be changed to link a site, by its place in the cache. */
@@ -57,9 +61,13 @@ void x64_chain(struct target_block *b, int32_t target, unsigned steps, bool call
     x64_fetch_entry(c);
     x64_rm(c, X64_CMP, RAX, X64_ENTRY(tag));
     cold->more[1] = x64_jcc(c, CC_NE, NULL);
+    x64_align_word(b, STAMP_AT);
     x64_mi(c, ALU_CMP, false, X64_ENTRY(stamp), STAMP_NONE);
+    cold->stamp = c->at - 4;
+    x64_align_word(b, 2);
     cold->site = x64_jcc(c, CC_NE, NULL);
     x64_rm(c, X64_STORE, RAX, HART(page_va));
+    x64_align_word(b, 1);
     cold->link = call ? x64_call(c, NULL) : x64_jmp(c, NULL);
     cold->back = call ? c->at : NULL;
 }
@@ -101,7 +109,7 @@ void x64_chain_cold(struct target_block *b, const struct cold *cold)
     x64_jmp(c, x64_at(b, b->dbt->stub_leave));
     record =
         chain_record(b, &(struct chain_record){.jump = chain_place(b, cold->link),
-                                               .stamp = chain_place(b, cold->site) - STAMP_BACK,
+                                               .stamp = chain_place(b, cold->stamp),
                                                .miss = chain_place(b, cold->site),
                                                .other = chain_place(b, c->at) +
                                                         (uint32_t)sizeof(struct chain_record)});
@@ -123,13 +131,20 @@ void x64_chain_cold(struct target_block *b, const struct cold *cold)
 
 void target_chain(struct dbt *d, const uint8_t *record, uint32_t code, uint32_t stamp)
 {
+    const unsigned tries = d->nharts > 1 ? 1 : CHAIN_TRIES;
     uint8_t *write = d->cache.write, *at = write + (record - d->cache.exec);
     struct chain_record r;
+    uint32_t old;
 
     memcpy(&r, at, sizeof(r));
-    x64_link(write + r.jump, write + code);
-    memcpy(write + r.stamp, &stamp, sizeof(stamp));
-    if (++r.tries == CHAIN_TRIES)
-        x64_link(write + r.miss, write + r.other);
+    memcpy(&old, write + r.stamp, sizeof(old));
+    if (old == stamp) /* another hart has asked for the same */
+        return;
+    if (r.tries < tries) {
+        x64_relink(write + r.jump, write + code);
+        x64_word(write + r.stamp, stamp);
+    }
+    if (++r.tries >= tries)
+        x64_relink(write + r.miss, write + r.other);
     memcpy(at, &r, sizeof(r));
 }

@@ -310,7 +310,7 @@ bool x64_lower_csr(struct target_block *b)
     if (id < RV_INSN_csrrw || id > RV_INSN_csrrci)
         return false;
     /* Who watches is told by the interpreter's function, and was there before the hart ran. */
-    if (hart_watched(b->dbt->in->hart.hart, WATCH_CSR))
+    if (hart_watched(&b->dbt->vm->hart[0], WATCH_CSR))
         return false;
     if (b->op->imm == CSR_SSTATUS)
         return lower_sstatus(b, id);

@@ -73,7 +73,7 @@ static const uint8_t *near_code(const struct target_block *b, int32_t target)
     for (unsigned i = 0; i < b->nentries; i++)
         if (b->entry[i].slot == slot)
             return b->entry[i].code;
-    return b->page->entry[slot] ? x64_at(b, b->page->entry[slot]) : NULL;
+    return dbt_entry(b->page, slot) ? x64_at(b, dbt_entry(b->page, slot)) : NULL;
 }
 
 static bool is_near(int32_t target)
@@ -101,6 +101,8 @@ void x64_jump(struct target_block *b, int32_t target, unsigned steps)
     }
     code = near_code(b, target);
     x64_ri(c, ALU_SUB, true, REG_LEFT, (int32_t)steps);
+    if (!code)
+        x64_align_word(b, 2);
     site = x64_jcc(c, CC_G, code);
     cold = x64_cold(b, COLD_EXIT, x64_jmp(c, NULL));
     cold->target = target;
@@ -112,7 +114,7 @@ void target_link(struct dbt *d, const uint8_t *site, uint32_t code)
 {
     uint8_t *writable = d->cache.write + (site - d->cache.exec);
 
-    x64_link(writable, d->cache.write + code);
+    x64_relink(writable, d->cache.write + code);
 }
 
 /* --- calls and returns --- */
@@ -179,6 +181,8 @@ static enum lowered call_near(struct target_block *b, int32_t target)
 
     cold->target = target;
     x64_push(c, RCX);
+    if (!code)
+        x64_align_word(b, 1);
     site = x64_call(c, code);
     if (!code)
         cold->link = site;

@@ -4,10 +4,9 @@
 
 #include "vmm/engine/dbt/map.h"
 
-/* A block is translated when it is entered, so the hart's page is the block's. */
 static uint64_t pc_of(const struct target_block *b, unsigned slot)
 {
-    return (b->dbt->in->hart.pc & RV_PAGE_MASK) + 2 * slot;
+    return b->dbt->map_va + 2 * slot;
 }
 
 void x64_map_op(const struct target_block *b, const uint8_t *begin, const struct rv_op *op,

@@ -203,10 +203,10 @@ bool x64_lower_system(struct target_block *b)
 {
     const struct dbt *d = b->dbt;
 
-    if ((d->without & WITHOUT_SYSTEM) || d->in->program)
+    if ((d->without & WITHOUT_SYSTEM) || d->vm->config->start == START_PROGRAM)
         return false;
     /* Who watches is told by rv_trap and rv_sret. */
-    if (hart_watched(d->in->hart.hart, WATCH_ENGINE))
+    if (hart_watched(&d->vm->hart[0], WATCH_ENGINE))
         return false;
     switch (b->op->code >> 1) {
     case RV_INSN_ecall: jump_to(b, d->stub_ecall, PRIV_U, true); return true;

@@ -1,71 +1,25 @@
-/* code.c: pages of guest code, decoded. */
+/* code.c: which decoded pages a hart has, and how ops are decoded. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static void page_clear(struct code_page *page)
-{
-    const struct rv_op undecoded = {.code = OP_CODE(OP_undecoded, 4)};
-    const struct rv_op end = {.code = OP_CODE(OP_page_end, 4)};
-
-    for (unsigned i = 0; i < PAGE_SLOTS; i++)
-        page->op[i] = undecoded;
-    page->op[PAGE_SLOTS] = end;
-    page->op[PAGE_SLOTS + 1] = end;
-}
-
-void code_page_cold(struct interp *in, struct code_slot *slot)
-{
-    struct code_page *page = slot->page;
-
-    memset(page->entry, 0, sizeof(page->entry));
-    memset(page->heat, 0, sizeof(page->heat));
-    page->segments = 0;
-    slot->stamp = in->stamp < STAMP_LAST ? ++in->stamp : 0;
-}
-
-/*
- * Not rounded up to the alignment: the allocator keeps a header before each piece, for which a
- * whole one would leave no room, and every other 32 KiB would lie idle.
- */
-struct code_page *code_page_new(void)
-{
-    void *page;
-
-    if (posix_memalign(&page, CODE_PAGE_ALIGN, sizeof(struct code_page)) != 0)
-        return NULL;
-    page_clear(page);
-    return page;
-}
 
 void code_drop(struct rv_hart *h)
 {
     struct interp *in = interp_of(h);
 
+    pthread_mutex_lock(&in->pool->lock);
     for (unsigned i = 0; i < CODE_SLOTS; i++)
         if (in->code[i].key)
-            free(in->code[i].page);
+            code_pool_give(in->code[i].page);
+    pthread_mutex_unlock(&in->pool->lock);
     memset(in->code, 0, sizeof(in->code));
     in->npages = 0;
     rv_tlb_flush(h); /* fetch entries point at pages */
 }
 
-/* Takes the bytes that stand in memory now; ops that no longer match them are decoded anew. */
-static void page_refresh(struct interp *in, struct code_slot *slot, const uint8_t *host)
-{
-    struct code_page *page = slot->page;
-    uint8_t now[MEM_PAGE_SIZE];
-
-    memcpy(now, host, sizeof(now));
-    if (memcmp(page->bytes, now, sizeof(now)) == 0)
-        return;
-    memcpy(page->bytes, now, sizeof(now));
-    page_clear(page);
-    if (in->translator)
-        code_page_cold(in, slot);
-}
+/* An op as one number, whatever its type (-fstrict-aliasing). */
+typedef uint64_t __attribute__((may_alias)) op_word;
 
 /* The slot of a key, or the free one where it belongs. */
 static struct code_slot *slot_find(struct interp *in, uint64_t key)
@@ -77,32 +31,69 @@ static struct code_slot *slot_find(struct interp *in, uint64_t key)
     return &in->code[i % CODE_SLOTS];
 }
 
-struct code_slot *code_slot_of(struct interp *in, const struct code_page *page)
+/* Has the slot take the page that has the bytes which stand in memory now. False: no memory. */
+static bool slot_fill(struct interp *in, struct code_slot *slot, uint64_t key,
+                      const uint8_t *host)
 {
-    return slot_find(in, page->gpa | CODE_KEY | page->guarded);
+    struct code_page *page;
+    uint8_t now[MEM_PAGE_SIZE];
+
+    memcpy(now, host, sizeof(now));
+    if (slot->key && memcmp(slot->page->bytes, now, sizeof(now)) == 0) {
+        slot->epoch = in->epoch;
+        return true;
+    }
+    pthread_mutex_lock(&in->pool->lock);
+    page = code_pool_take(in->pool, key, now);
+    if (page && slot->key)
+        code_pool_give(slot->page);
+    pthread_mutex_unlock(&in->pool->lock);
+    if (!page)
+        return false;
+    *slot =
+        (struct code_slot){.key = key, .page = page, .epoch = in->epoch, .stamp = page->stamp};
+    return true;
 }
 
-/* Decodes nothing yet. NULL: no memory. */
-static const struct code_slot *page_make(struct rv_hart *h, uint64_t key, const uint8_t *host)
+/* What a fetch entry says of a page that has another. */
+static void entry_renew(struct rv_hart *h, struct rv_fetch_entry *entry)
+{
+    const struct code_slot *slot = slot_find(interp_of(h), entry->page->key);
+
+    entry->page = slot->page;
+    entry->stamp = slot->stamp;
+}
+
+/* Not by code_drop: only a fence, as on every engine, has the hart see what was written since. */
+void code_renew(struct rv_hart *h)
 {
     struct interp *in = interp_of(h);
-    struct code_slot *slot;
     struct code_page *page;
+    bool full = false;
 
-    if (in->npages >= CODE_PAGES_MAX)
+    pthread_mutex_lock(&in->pool->lock);
+    for (unsigned i = 0; i < CODE_SLOTS; i++) {
+        struct code_slot *slot = &in->code[i];
+
+        if (!slot->key || !slot->page->dead)
+            continue;
+        page = code_pool_take(in->pool, slot->key, slot->page->bytes);
+        full |= !page;
+        if (!page)
+            continue;
+        slot->old = slot->page;
+        slot->page = page;
+        slot->stamp = page->stamp;
+    }
+    rv_fetch_each(h, entry_renew);
+    for (unsigned i = 0; i < CODE_SLOTS; i++) {
+        if (in->code[i].old)
+            code_pool_give(in->code[i].old);
+        in->code[i].old = NULL;
+    }
+    pthread_mutex_unlock(&in->pool->lock);
+    if (full)
         code_drop(h);
-    page = code_page_new();
-    if (!page)
-        return NULL;
-    page->gpa = key & RV_PAGE_MASK;
-    page->guarded = key & 1;
-    memcpy(page->bytes, host, sizeof(page->bytes));
-    slot = slot_find(in, key);
-    *slot = (struct code_slot){.key = key, .page = page, .epoch = in->epoch};
-    if (in->translator)
-        code_page_cold(in, slot);
-    in->npages++;
-    return slot;
 }
 
 const struct code_slot *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded)
@@ -114,12 +105,15 @@ const struct code_slot *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded
 
     if (!host)
         return NULL;
-    if (!slot->key)
-        return page_make(h, key, host);
-    if (slot->epoch != in->epoch) {
-        page_refresh(in, slot, host);
-        slot->epoch = in->epoch;
+    if (slot->key)
+        return slot->epoch == in->epoch || slot_fill(in, slot, key, host) ? slot : NULL;
+    if (in->npages >= CODE_PAGES_MAX) {
+        code_drop(h);
+        slot = slot_find(in, key);
     }
+    if (!slot_fill(in, slot, key, host))
+        return NULL;
+    in->npages++;
     return slot;
 }
 
@@ -178,6 +172,19 @@ struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset)
         .code = OP_CODE(in.id, length), .rd = in.rd, .rs1 = in.rs1, .imm = in.imm};
 }
 
+/*
+ * Harts that share the page may do the same at once, and others be running it: all of the op
+ * changes in one store, to what it will be for good.
+ */
+static void op_store(struct rv_op *at, struct rv_op op)
+{
+    uint64_t whole;
+
+    _Static_assert(sizeof(op) == sizeof(whole), "stored at once");
+    memcpy(&whole, &op, sizeof(whole));
+    __atomic_store_n((op_word *)(void *)at, whole, __ATOMIC_RELAXED);
+}
+
 void code_decode(const struct rv_op *op)
 {
     struct code_page *page = page_of(op);
@@ -188,9 +195,9 @@ void code_decode(const struct rv_op *op)
     memcpy(&low, page->bytes + slot * 2, 2);
     crosses = slot == PAGE_SLOTS - 1 && rv_insn_length(low) == 4;
     if (page->guarded || crosses)
-        page->op[slot] = (struct rv_op){.code = OP_CODE(OP_single, 4)};
+        op_store(&page->op[slot], (struct rv_op){.code = OP_CODE(OP_single, 4)});
     else if (rv_insn_length(low) == 2)
-        page->op[slot] = code_op(rv_expand(low), 2, slot * 2);
+        op_store(&page->op[slot], code_op(rv_expand(low), 2, slot * 2));
     else
-        page->op[slot] = code_op(interp_word(op), 4, slot * 2);
+        op_store(&page->op[slot], code_op(interp_word(op), 4, slot * 2));
 }

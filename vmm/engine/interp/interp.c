@@ -522,7 +522,7 @@ static int interp_probe(char *why, size_t size)
     return 0;
 }
 
-int interp_hart_create(struct hart *hart)
+int interp_hart_make(struct hart *hart, struct code_pool *pool)
 {
     const struct vm_config *config = hart->vm->config;
     struct interp *in = calloc(1, sizeof(*in));
@@ -540,7 +540,12 @@ int interp_hart_create(struct hart *hart)
     in->kernel = config->start == START_KERNEL;
     in->crowded = !hart->vm->det && config->nharts > host_processors();
     in->single = code_page_new();
-    if (!in->single) {
+    in->own = !pool;
+    in->pool = pool ? pool : code_pool_create();
+    if (!in->single || !in->pool) {
+        if (in->own)
+            code_pool_destroy(in->pool);
+        free(in->single);
         free(in);
         return -ENOMEM;
     }
@@ -551,6 +556,11 @@ int interp_hart_create(struct hart *hart)
     return 0;
 }
 
+static int interp_hart_create(struct hart *hart)
+{
+    return interp_hart_make(hart, NULL);
+}
+
 void interp_hart_destroy(struct hart *hart)
 {
     struct interp *in = hart->engine_state;
@@ -558,6 +568,8 @@ void interp_hart_destroy(struct hart *hart)
     if (!in)
         return;
     code_drop(&in->hart);
+    if (in->own)
+        code_pool_destroy(in->pool);
     free(in->single);
     free(in);
     hart->engine_state = NULL;

@@ -3,6 +3,8 @@
 #ifndef VMM_ENGINE_INTERP_INTERP_H
 #define VMM_ENGINE_INTERP_INTERP_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "vmm/engine/riscv/decode.h"
@@ -129,8 +131,9 @@ INLINE uint64_t op_pc(const struct rv_op *op, uintptr_t pcd)
 
 /*
  * A page of decoded code, found again from any of its ops by alignment. bytes is what was
- * decoded: after a fence.i (a new epoch) it is compared with memory before the page is entered
- * again, which makes code writes by any hart or device safe without watching stores.
+ * decoded, and never changes: after a fence.i (a new epoch of the hart) it is compared with
+ * memory before the page is entered again, and where it differs the hart takes another page.
+ * That makes code writes by any hart or device safe without watching stores.
  */
 #define CODE_PAGE_ALIGN 32768u
 
@@ -139,12 +142,19 @@ struct code_page {
     uint8_t bytes[MEM_PAGE_SIZE];
     gpa_t gpa;
     bool guarded; /* no op runs from it, see code_page_get */
+    /* The pool's: gpa | CODE_KEY | guarded; the next of its chain; the harts that have it; and,
+     * is it out of the pool? */
+    uint64_t key;
+    struct code_page *next;
+    unsigned refs;
+    bool dead;
+    uint32_t stamp; /* no other page ever has it; 0: there are no more, see STAMP_LAST */
     /*
      * The translator's, where there is one: the code of each halfword, how often it was entered
      * untranslated, and in which segments of the cache its code is, a bit each.
      */
-    uint32_t entry[PAGE_SLOTS];
-    uint8_t heat[PAGE_SLOTS];
+    _Atomic uint32_t entry[PAGE_SLOTS];
+    _Atomic uint8_t heat[PAGE_SLOTS];
     uint64_t segments;
 };
 _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignment");
@@ -155,7 +165,36 @@ _Static_assert(sizeof(struct code_page) <= CODE_PAGE_ALIGN, "found by its alignm
  */
 #define STAMP_LAST 0x7fffffffu
 
-#define CODE_PAGES_MAX 4096u /* of one hart: some 80 MB; then all are dropped */
+#define CODE_PAGES_MAX 4096u /* of one hart: some 130 MB; then all are dropped */
+#define CODE_CHAINS    4096u
+
+/*
+ * The decoded pages of harts: of one, whose interpreter is the oracle, or of all whose
+ * translator is one. A page of the guest is there once for each of its contents that somebody
+ * has. All of this by the lock.
+ */
+struct code_pool {
+    pthread_mutex_t lock;
+    struct code_page *chain[CODE_CHAINS];
+    unsigned npages; /* in the chains */
+    unsigned limit;  /* so many: those that nobody has are dropped */
+    uint32_t stamp;  /* the last that a page was given */
+    /* How often pages were taken out that some hart has, which is to renew them. */
+    _Atomic uint64_t retired;
+};
+
+struct code_pool *code_pool_create(void); /* NULL: no memory */
+void code_pool_destroy(struct code_pool *pool);
+
+/*
+ * Under the lock. The page of a key with those bytes, made if there is none; NULL: no memory.
+ * Whoever takes one gives it back, once.
+ */
+struct code_page *code_pool_take(struct code_pool *pool, uint64_t key, const uint8_t *bytes);
+void code_pool_give(struct code_page *page);
+
+/* Under the lock. Takes all pages out that have translations in one of the segments. */
+void code_pool_retire(struct code_pool *pool, uint64_t segments);
 
 /*
  * Where the decoded page of an address is, in a table of open addressing that is at most half
@@ -166,9 +205,8 @@ struct code_slot {
     uint64_t key; /* gpa | CODE_KEY | guarded; 0: free */
     struct code_page *page;
     uint64_t epoch; /* in which it was last compared with memory */
-    /* Of the page with the translations that it has: no other ever has it, nor this one when
-     * they are forgotten. 0: there are no more, see STAMP_LAST. */
-    uint32_t stamp;
+    uint32_t stamp; /* the page's */
+    struct code_page *old; /* code_renew */
 };
 
 #define CODE_SLOTS (2 * CODE_PAGES_MAX)
@@ -192,9 +230,10 @@ struct interp {
     struct rv_hart hart;
     struct code_slot code[CODE_SLOTS];
     unsigned npages;
+    struct code_pool *pool; /* that they are of; `own`: this hart's alone */
+    bool own;
     uint64_t epoch;
     uint64_t refresh_steps;   /* at which all pages are due to be compared with memory again */
-    uint32_t stamp;           /* the last that a page was given */
     struct code_page *single; /* scratch: holds the op of an instruction run on its own */
     uint64_t slow_value;      /* of interp_load_slow's helper */
     bool program;             /* U-mode without a kernel: traps end the VM */
@@ -205,6 +244,7 @@ struct interp {
     bool stopped;             /* a step came to that end */
     const struct rv_op *behind; /* it: the op to go on with, or NULL: at h->pc, after a look */
     void *translator;           /* struct dbt, or NULL */
+    void *translating;          /* struct dbt_hart, where there is one */
     struct interp_next next;
     struct call_cached calls[CALL_CACHE];
 };
@@ -290,7 +330,8 @@ INLINE struct code_page *interp_fetch_hit(struct rv_hart *h)
 }
 
 /* Engine operations that the translator shares. */
-int interp_hart_create(struct hart *hart);
+/* With decoded pages of that pool; NULL: its own. */
+int interp_hart_make(struct hart *hart, struct code_pool *pool);
 void interp_hart_destroy(struct hart *hart);
 void interp_kick(struct hart *hart);
 void interp_hart_irq(struct hart *hart, unsigned irq, bool level);
@@ -320,6 +361,10 @@ int interp_feature_set(struct hart *hart, unsigned feature, uint64_t value);
 /* The register that fli makes of its number, in a format of so many bytes. */
 uint64_t interp_fli(unsigned bytes, unsigned n);
 
+/* --- pool.c --- */
+
+struct code_page *code_page_new(void); /* in no pool; NULL: no memory */
+
 /* --- code.c --- */
 
 /*
@@ -331,16 +376,10 @@ const struct code_slot *code_page_get(struct rv_hart *h, gpa_t gpa, bool guarded
  * guarded.
  */
 const struct code_slot *code_page_known(struct rv_hart *h, gpa_t gpa);
-struct code_page *code_page_new(void);
-/*
- * Forgets the translations of a page. Fetch entries that lead to it have the old stamp: there
- * are none, or the caller brings them up to date.
- */
-void code_page_cold(struct interp *in, struct code_slot *slot);
-/* The slot of a decoded page. */
-struct code_slot *code_slot_of(struct interp *in, const struct code_page *page);
 void code_decode(const struct rv_op *op);
 struct rv_op code_op(uint32_t word, unsigned length, uint64_t offset);
-void code_drop(struct rv_hart *h);
+void code_drop(struct rv_hart *h); /* all that the hart has */
+/* Takes others of the same contents for all pages of the hart that are out of the pool. */
+void code_renew(struct rv_hart *h);
 
 #endif

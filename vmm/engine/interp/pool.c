@@ -1,0 +1,158 @@
+/* pool.c: decoded pages, each once for all the harts that share a pool. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/engine/interp/interp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void page_clear(struct code_page *page)
+{
+    const struct rv_op undecoded = {.code = OP_CODE(OP_undecoded, 4)};
+    const struct rv_op end = {.code = OP_CODE(OP_page_end, 4)};
+
+    for (unsigned i = 0; i < PAGE_SLOTS; i++)
+        page->op[i] = undecoded;
+    page->op[PAGE_SLOTS] = end;
+    page->op[PAGE_SLOTS + 1] = end;
+    memset((uint8_t *)page + sizeof(page->op), 0, sizeof(*page) - sizeof(page->op));
+}
+
+/*
+ * Not rounded up to the alignment: the allocator keeps a header before each piece, for which a
+ * whole one would leave no room, and every other 32 KiB would lie idle.
+ */
+struct code_page *code_page_new(void)
+{
+    void *page;
+
+    if (posix_memalign(&page, CODE_PAGE_ALIGN, sizeof(struct code_page)) != 0)
+        return NULL;
+    page_clear(page);
+    return page;
+}
+
+struct code_pool *code_pool_create(void)
+{
+    struct code_pool *pool = calloc(1, sizeof(*pool));
+
+    if (!pool)
+        return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pool->limit = CODE_PAGES_MAX;
+    return pool;
+}
+
+/* Takes a page out of its chain. */
+static void unlink_page(struct code_pool *pool, struct code_page **at)
+{
+    struct code_page *page = *at;
+
+    *at = page->next;
+    page->next = NULL;
+    page->dead = true;
+    pool->npages--;
+    if (page->refs == 0)
+        free(page);
+}
+
+/* Takes out of the pool what nobody has, or what has translations in one of the segments. How
+ * many of these somebody has. */
+static unsigned sweep(struct code_pool *pool, bool unused, uint64_t segments)
+{
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < CODE_CHAINS; i++) {
+        struct code_page **at = &pool->chain[i];
+
+        while (*at) {
+            bool goes = (unused && (*at)->refs == 0) || ((*at)->segments & segments);
+
+            if (!goes) {
+                at = &(*at)->next;
+                continue;
+            }
+            held += (*at)->refs != 0;
+            unlink_page(pool, at);
+        }
+    }
+    return held;
+}
+
+void code_pool_destroy(struct code_pool *pool)
+{
+    if (!pool)
+        return;
+    sweep(pool, true, 0);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+void code_pool_retire(struct code_pool *pool, uint64_t segments)
+{
+    if (sweep(pool, false, segments) != 0)
+        atomic_fetch_add(&pool->retired, 1);
+}
+
+/* Where the chain of a key begins. */
+static struct code_page **chain_of(struct code_pool *pool, uint64_t key)
+{
+    return &pool->chain[(key >> MEM_PAGE_SHIFT) % CODE_CHAINS];
+}
+
+/* The page of a key that has those bytes, or NULL. Those with others that nobody has are
+ * dropped: it is unlikely that the bytes come back. */
+static struct code_page *find(struct code_pool *pool, uint64_t key, const uint8_t *bytes)
+{
+    struct code_page **at = chain_of(pool, key);
+
+    while (*at) {
+        struct code_page *page = *at;
+
+        if (page->key == key && memcmp(page->bytes, bytes, MEM_PAGE_SIZE) == 0)
+            return page;
+        if (page->key == key && page->refs == 0)
+            unlink_page(pool, at);
+        else
+            at = &page->next;
+    }
+    return NULL;
+}
+
+static struct code_page *make(struct code_pool *pool, uint64_t key, const uint8_t *bytes)
+{
+    struct code_page *page, **chain = chain_of(pool, key);
+
+    if (pool->npages >= pool->limit) {
+        sweep(pool, true, 0);
+        pool->limit = CODE_PAGES_MAX + 2 * pool->npages;
+    }
+    page = code_page_new();
+    if (!page)
+        return NULL;
+    page->key = key;
+    page->gpa = key & RV_PAGE_MASK;
+    page->guarded = key & 1;
+    page->stamp = pool->stamp < STAMP_LAST ? ++pool->stamp : 0;
+    memcpy(page->bytes, bytes, MEM_PAGE_SIZE);
+    page->next = *chain;
+    *chain = page;
+    pool->npages++;
+    return page;
+}
+
+struct code_page *code_pool_take(struct code_pool *pool, uint64_t key, const uint8_t *bytes)
+{
+    struct code_page *page = find(pool, key, bytes);
+
+    if (!page)
+        page = make(pool, key, bytes);
+    if (page)
+        page->refs++;
+    return page;
+}
+
+void code_pool_give(struct code_page *page)
+{
+    if (--page->refs == 0 && page->dead)
+        free(page);
+}

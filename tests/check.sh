@@ -139,7 +139,7 @@ if [ -n "$translator" ]; then
 	step unit-tlb1 build/tlb1/unit dbt dbt_edge dbt_float dbt_inline dbt_jump
 	step unit-nodbt build/nodbt/unit
 	step diff-nodbt build/nodbt/diff
-	step unit-tsan-dbt build/tsan/unit dbt dbt_edge
+	step unit-tsan-dbt build/tsan/unit dbt dbt_edge dbt_share
 	step hunt build/hunt --instructions 10000000
 	step hunt-tlb1 build/tlb1/hunt --instructions 3000000
 	step hunt-asan build/asan/hunt --instructions 1000000

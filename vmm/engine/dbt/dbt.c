@@ -22,8 +22,10 @@
 #define RUN_ON_SLACK (2 * PAGE_SLOTS)
 
 /* Code: segments of 1 MiB, of which only what is used takes memory. */
+#ifndef SEGMENTS /* tests build with less */
 #define SEGMENT_SIZE (1u << 20)
 #define SEGMENTS     48
+#endif
 
 /*
  * Begins a chunk. In the last one of a budget, or before a counter overflows, blocks do not
@@ -392,8 +394,8 @@ static int dbt_vm_create(struct vm *vm, struct error *err)
         return error_set(err, STATUS_OS, "no memory for the translator");
     rc = map_open(vm, &v->map, err);
     for (unsigned i = 0; i < nharts && rc == 0; i++) {
-        v->of[i] = i > 0 && SHARED_CODE ? v->of[0]
-                                        : dbt_create(vm, SHARED_CODE ? nharts : 1, v->map);
+        v->of[i] =
+            i > 0 && SHARED_CODE ? v->of[0] : dbt_create(vm, SHARED_CODE ? nharts : 1, v->map);
         if (!v->of[i])
             rc = error_set(err, STATUS_OS, "no memory for translated code");
     }

@@ -410,7 +410,11 @@ void x64_relink(uint8_t *site, const uint8_t *target)
 /* Volume 2, NOP, table of recommended sequences. */
 void x64_nop(struct x64_code *c, unsigned bytes)
 {
-    static const uint8_t nops[3][3] = {{0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
+    static const uint8_t nops[3][3] = {
+        {0x90},
+        { 0x66,     0x90},
+        { 0x0f, 0x1f, 0x00}
+    };
 
     for (unsigned i = 0; i < bytes; i++)
         x64_byte(c, nops[bytes - 1][i]);

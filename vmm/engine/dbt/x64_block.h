@@ -180,8 +180,8 @@ static inline uint32_t x64_offset(const struct dbt *d, const struct x64_code *c)
     return (uint32_t)(c->at - d->cache.write);
 }
 
-/* Has a word of code that changes later, behind so many bytes, begin at a multiple of four, where
- * several harts run it. */
+/* Has a word of code that changes later, behind so many bytes, begin at a multiple of four,
+ * where several harts run it. */
 void x64_align_word(struct target_block *b, unsigned bytes);
 
 /* A cold part for the instruction at work, to which the jump at `site` will lead. */

@@ -64,7 +64,8 @@ static void entry_renew(struct rv_hart *h, struct rv_fetch_entry *entry)
     entry->stamp = slot->stamp;
 }
 
-/* Not by code_drop: only a fence, as on every engine, has the hart see what was written since. */
+/* Not by code_drop: only a fence, as on every engine, has the hart see what was written since.
+ */
 void code_renew(struct rv_hart *h)
 {
     struct interp *in = interp_of(h);

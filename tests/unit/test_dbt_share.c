@@ -1,0 +1,247 @@
+/* test_dbt_share.c: harts that share decoded pages and translated code. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <CUnit/CUnit.h>
+#include "tests/unit/machine.h"
+#include "tests/unit/suites.h"
+
+#ifdef TOLLGATE_DBT
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "vmm/engine/dbt/dbt.h"
+
+static struct rv_hart *hart_of(struct machine *m, unsigned index)
+{
+    return &((struct interp *)m->vm.hart[index].engine_state)->hart;
+}
+
+static void begin(struct machine *m, bool dbt, unsigned nharts)
+{
+    machine_use(dbt ? MACHINE_DBT : MACHINE_INTERP);
+    machine_init(m, START_FIRMWARE, nharts);
+    m->s.x[A0] = m->s.x[A1] = 0; /* were the hart's ID and the device tree's address */
+}
+
+/* A hart begins as hart 0 does, at pc. */
+static void set_hart(struct machine *m, unsigned index, uint64_t pc)
+{
+    m->s.pc = pc;
+    m->vm.engine->state_set(&m->vm.hart[index], &m->s);
+}
+
+/* For so many steps. A budget that ends stops all harts, which is nothing to this one. */
+static void run_hart(struct machine *m, unsigned index, uint64_t steps)
+{
+    struct rv_hart *h = hart_of(m, index);
+
+    h->step_limit = h->steps + steps;
+    while (h->steps < h->step_limit) {
+        atomic_store(&m->vm.stopping, false);
+        atomic_fetch_and(&m->vm.hart[index].requests, ~HART_REQ_STOP);
+        m->vm.engine->run(&m->vm.hart[index]);
+    }
+}
+
+static void fence_i(struct machine *m, unsigned index)
+{
+    const struct hart_fence fence = {.kind = FENCE_I};
+
+    m->vm.engine->fence(&m->vm.hart[index], &fence);
+}
+
+/* A loop in two pages. */
+static void put_loop(struct machine *m, int step)
+{
+    PUT(m, CODE, AS_I(addi, A0, A0, step), AS_J(ZERO, 0xffc));
+    PUT(m, CODE + 0x1000, AS_I(addi, A1, A1, 1), AS_J(ZERO, -0x1004));
+}
+
+static void test_once(void)
+{
+    uint64_t translations, chained;
+    unsigned npages;
+    struct machine m;
+
+    begin(&m, true, 3);
+    put_loop(&m, 1);
+    for (unsigned i = 0; i < 3; i++)
+        set_hart(&m, i, CODE);
+    run_hart(&m, 0, 4000);
+    translations = machine_dbt(&m)->translations;
+    chained = machine_dbt(&m)->chained;
+    npages = interp_of(m.h)->pool->npages;
+    CU_ASSERT(translations >= 2 && chained == 2 && npages == 2);
+    for (unsigned i = 1; i < 3; i++) {
+        run_hart(&m, i, 4000);
+        CU_ASSERT_EQUAL(hart_of(&m, i)->x[A0], 1000);
+        CU_ASSERT_EQUAL(hart_of(&m, i)->x[A1], 1000);
+        CU_ASSERT(dbt_hart_of(hart_of(&m, i))->entered < 4); /* what it runs is linked */
+    }
+    CU_ASSERT_EQUAL(machine_dbt(&m)->translations, translations);
+    CU_ASSERT_EQUAL(machine_dbt(&m)->chained, chained);
+    CU_ASSERT_EQUAL(interp_of(m.h)->pool->npages, npages);
+    machine_destroy(&m);
+}
+
+/* Each hart runs what it has fenced, whatever another has; what comes back has its code still.
+ */
+static void check_contents(bool dbt)
+{
+    uint64_t translations = 0;
+    struct machine m;
+
+    begin(&m, dbt, 2);
+    put_loop(&m, 1);
+    set_hart(&m, 0, CODE);
+    set_hart(&m, 1, CODE);
+    run_hart(&m, 0, 400);
+    run_hart(&m, 1, 400);
+    put_loop(&m, 16); /* with hart 0's fence */
+    run_hart(&m, 0, 400);
+    run_hart(&m, 1, 400);
+    CU_ASSERT_EQUAL(hart_of(&m, 0)->x[A0], 100 + 1600);
+    CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A0], 100 + 100);
+    fence_i(&m, 1);
+    run_hart(&m, 1, 400);
+    CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A0], 200 + 1600);
+    if (dbt)
+        translations = machine_dbt(&m)->translations;
+    put_loop(&m, 1);
+    run_hart(&m, 0, 400);
+    run_hart(&m, 1, 400);
+    CU_ASSERT_EQUAL(hart_of(&m, 0)->x[A0], 100 + 1600 + 100);
+    CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A0], 200 + 1600 + 1600);
+    if (dbt)
+        CU_ASSERT_EQUAL(machine_dbt(&m)->translations, translations);
+    machine_destroy(&m);
+}
+
+static void test_contents(void)
+{
+    check_contents(false);
+    check_contents(true);
+}
+
+/* --- code comes and goes --- */
+
+enum { RING = 40 };
+
+/* Pages in a ring with calls, whose code three segments of 4 KiB cannot hold. */
+static void put_ring(struct machine *m)
+{
+    for (int i = 0; i < RING; i++) {
+        int next = i + 1 < RING ? (int)MEM_PAGE_SIZE : -(RING - 1) * (int)MEM_PAGE_SIZE;
+
+        PUT(m, DATA + (gpa_t)i * MEM_PAGE_SIZE, AS_I(addi, A0, A0, i), AS_J(RA, next + 16),
+            AS_R(add, A1, A1, A0), AS_J(ZERO, next - 12), AS_R(xor, A1, A1, RA),
+            AS_I(slli, A2, A1, 1), AS_R(add, A0, A0, A2), AS_I(jalr, ZERO, RA, 0));
+    }
+}
+
+static void narrow(struct machine *m)
+{
+    if (!machine_dbt(m))
+        return;
+    machine_dbt(m)->cache.segment_size = 4096;
+    machine_dbt(m)->cache.nsegments = 3;
+}
+
+/* While a hart has not come out of code that was given up, nothing is written there. */
+static void test_waits(void)
+{
+    struct dbt_hart *other;
+    uint64_t evictions, sum;
+    struct machine m;
+
+    begin(&m, false, 1);
+    put_ring(&m);
+    set_hart(&m, 0, DATA);
+    run_hart(&m, 0, 60000);
+    sum = m.h->x[A1];
+    machine_destroy(&m);
+
+    begin(&m, true, 2);
+    narrow(&m);
+    put_ring(&m);
+    set_hart(&m, 0, DATA);
+    other = dbt_hart_of(hart_of(&m, 1));
+    atomic_store(&other->inside, true);
+    run_hart(&m, 0, 20000);
+    evictions = machine_dbt(&m)->evictions;
+    CU_ASSERT(evictions >= 1 && evictions <= 2); /* the segments that were never used */
+    run_hart(&m, 0, 20000);
+    CU_ASSERT_EQUAL(machine_dbt(&m)->evictions, evictions);
+    atomic_store(&other->seen, atomic_load(&interp_of(m.h)->pool->retired));
+    atomic_store(&other->inside, false);
+    run_hart(&m, 0, 20000);
+    CU_ASSERT(machine_dbt(&m)->evictions > evictions + 10);
+    CU_ASSERT_EQUAL(m.h->x[A1], sum);
+    machine_destroy(&m);
+}
+
+enum { THREADS = 4, THREAD_STEPS = 300000 };
+
+struct runner {
+    struct machine *m;
+    unsigned index;
+};
+
+static void *run(void *arg)
+{
+    const struct runner *r = arg;
+
+    run_hart(r->m, r->index, THREAD_STEPS);
+    return NULL;
+}
+
+/* All harts at once round the same ring, each from another page on. */
+static void run_threads(bool dbt, uint64_t *sums)
+{
+    struct runner runner[THREADS];
+    pthread_t thread[THREADS];
+    struct machine m;
+
+    begin(&m, dbt, THREADS);
+    narrow(&m);
+    put_ring(&m);
+    for (unsigned i = 0; i < THREADS; i++)
+        set_hart(&m, i, DATA + i * 9 * MEM_PAGE_SIZE);
+    for (unsigned i = 0; i < THREADS; i++) {
+        runner[i] = (struct runner){&m, i};
+        if (pthread_create(&thread[i], NULL, run, &runner[i]) != 0)
+            abort();
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+        sums[i] = hart_of(&m, i)->x[A1] ^ hart_of(&m, i)->pc;
+    }
+    if (dbt)
+        CU_ASSERT(machine_dbt(&m)->evictions > 2);
+    machine_destroy(&m);
+}
+
+static void test_threads(void)
+{
+    uint64_t expected[THREADS], sums[THREADS];
+
+    run_threads(false, expected);
+    for (unsigned i = 0; i < 5; i++) {
+        run_threads(true, sums);
+        CU_ASSERT_EQUAL(memcmp(sums, expected, sizeof(sums)), 0);
+    }
+}
+
+#endif
+
+void suite_dbt_share(void)
+{
+#ifdef TOLLGATE_DBT
+    CU_pSuite suite = CU_add_suite("dbt_share", NULL, machine_back);
+
+    CU_add_test(suite, "what one hart translated others run", test_once);
+    CU_add_test(suite, "each hart sees what it has fenced", test_contents);
+    CU_add_test(suite, "a segment waits for who is in it", test_waits);
+    CU_add_test(suite, "four at once in a small cache", test_threads);
+#endif
+}

@@ -2,7 +2,7 @@
 # run.sh: `make bench`: how fast Tollgate is, side by side with QEMU 10 where both can do the work.
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle, priv, own; the first six without arguments
+#   run.sh [SECTION...]     ratios, compute, policy, start, boot, smp, idle, priv, own, share; the first six without arguments
 #
 # BENCH_ENGINE (auto) is Tollgate's engine; which one that is, stands in the output.
 # Runs are interleaved (A B A B ...) and pinned to one CPU; figures are medians of BENCH_RUNS (5). A ratio is QEMU's
@@ -166,6 +166,36 @@ smp() {
 	boot 1 2 4
 }
 
+# What it saves that harts share code: beside a build in which each has its own.
+share() {
+	local n build side what apart=${BENCH_OTHER:-build/apart/tollgate}
+	[ -x "$apart" ] || {
+		echo "bench: no '$apart' (make B=build/apart CFLAGS=-DSHARED_CODE=0 build/apart/tollgate)" >&2
+		return 1
+	}
+	guest_files
+	printf '\nshare: Debian to init and off again, each hart with code of its own and all with the same; not pinned\n'
+	printf '%-6s %22s %22s %22s\n' harts 'elapsed, ms' 'processor time, ms' 'peak, MiB'
+	for n in 1 4 64; do
+		rm -f "$work"/share.*
+		for ((i = 0; i < runs; i++)); do
+			for side in "$apart" "$tollgate"; do
+				"${B:-build}/bench-watch" "$work/out" "$side" run --engine dbt -c "$n" -m 512M --console serial \
+					-p 'console=ttyS0 quiet tg.init=poweroff' -i "$initrd" "$image" >"$work/end"
+				grep -q TOLLGATE-INIT-OK "$work/out"
+				[ "$side" = "$apart" ] && build=apart || build=shared
+				awk -v at="$work/share.$build." \
+					'$1 == "end" { print $2 >>at "wall"; print $3 >>at "cpu"; print $4 / 1024 >>at "peak" }' "$work/end"
+			done
+		done
+		printf '%-6s' "$n"
+		for what in wall cpu peak; do
+			printf ' %10.0f -> %8.0f' "$(median <"$work/share.apart.$what")" "$(median <"$work/share.shared.$what")"
+		done
+		echo
+	done
+}
+
 # CPU time that a booted, idle guest of four harts takes in a minute.
 idle() {
 	local pid before after seconds=${BENCH_IDLE_SECONDS:-60} tick
@@ -247,7 +277,7 @@ ratios() {
 [ $# -gt 0 ] || set -- ratios compute policy start boot smp
 for section; do
 	case $section in
-	ratios | compute | policy | start | boot | smp | idle | priv | own) "$section" ;;
-	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle, priv, own" >&2; exit 2 ;;
+	ratios | compute | policy | start | boot | smp | idle | priv | own | share) "$section" ;;
+	*) echo "bench: no section '$section'; there are ratios, compute, policy, start, boot, smp, idle, priv, own, share" >&2; exit 2 ;;
 	esac
 done

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/engine/interp/interp.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void code_drop(struct rv_hart *h)
@@ -64,35 +65,44 @@ static void entry_renew(struct rv_hart *h, struct rv_fetch_entry *entry)
     entry->stamp = slot->stamp;
 }
 
+/*
+ * Has the slot take another page of the same contents when its own is out of the pool. That is
+ * returned, to be given back; NULL: it is not, or there is no memory, as *full says.
+ */
+static struct code_page *slot_renew(struct interp *in, struct code_slot *slot, bool *full)
+{
+    struct code_page *old = slot->page, *page;
+
+    if (!slot->key || !old->dead)
+        return NULL;
+    page = code_pool_take(in->pool, slot->key, old->bytes);
+    *full |= !page;
+    if (!page)
+        return NULL;
+    slot->page = page;
+    slot->stamp = page->stamp;
+    return old;
+}
+
 /* Not by code_drop: only a fence, as on every engine, has the hart see what was written since.
  */
 void code_renew(struct rv_hart *h)
 {
     struct interp *in = interp_of(h);
-    struct code_page *page;
-    bool full = false;
+    struct code_page **old = malloc((in->npages + 1) * sizeof(struct code_page *));
+    bool full = !old;
+    unsigned n = 0;
 
     pthread_mutex_lock(&in->pool->lock);
-    for (unsigned i = 0; i < CODE_SLOTS; i++) {
-        struct code_slot *slot = &in->code[i];
-
-        if (!slot->key || !slot->page->dead)
-            continue;
-        page = code_pool_take(in->pool, slot->key, slot->page->bytes);
-        full |= !page;
-        if (!page)
-            continue;
-        slot->old = slot->page;
-        slot->page = page;
-        slot->stamp = page->stamp;
+    for (unsigned i = 0; i < CODE_SLOTS && !full; i++) {
+        old[n] = slot_renew(in, &in->code[i], &full);
+        n += old[n] != NULL;
     }
-    rv_fetch_each(h, entry_renew);
-    for (unsigned i = 0; i < CODE_SLOTS; i++) {
-        if (in->code[i].old)
-            code_pool_give(in->code[i].old);
-        in->code[i].old = NULL;
-    }
+    rv_fetch_each(h, entry_renew); /* which still finds them by the old pages */
+    while (n > 0)
+        code_pool_give(old[--n]);
     pthread_mutex_unlock(&in->pool->lock);
+    free(old);
     if (full)
         code_drop(h);
 }

@@ -206,7 +206,6 @@ struct code_slot {
     struct code_page *page;
     uint64_t epoch;        /* in which it was last compared with memory */
     uint32_t stamp;        /* the page's */
-    struct code_page *old; /* code_renew */
 };
 
 #define CODE_SLOTS (2 * CODE_PAGES_MAX)

@@ -204,8 +204,8 @@ void code_pool_retire(struct code_pool *pool, uint64_t segments);
 struct code_slot {
     uint64_t key; /* gpa | CODE_KEY | guarded; 0: free */
     struct code_page *page;
-    uint64_t epoch;        /* in which it was last compared with memory */
-    uint32_t stamp;        /* the page's */
+    uint64_t epoch; /* in which it was last compared with memory */
+    uint32_t stamp; /* the page's */
 };
 
 #define CODE_SLOTS (2 * CODE_PAGES_MAX)

@@ -150,21 +150,10 @@ static uint64_t step_ahead(struct rv_hart *h)
     return code;
 }
 
-/* wfi, which never goes on in sequence: nobody waits for a hart that sleeps to come out. */
-static bool step_asleep(struct rv_hart *h, const struct rv_op *op)
-{
-    struct dbt_hart *t = dbt_hart_of(h);
-    bool on;
-
-    atomic_store(&t->inside, false);
-    on = interp_step(h, op, false);
-    atomic_store(&t->inside, true);
-    return on;
-}
-
 /*
  * Behind a step that dropped translations nothing that was known before it is so: a call, even
- * one among others or by a device, may be a fence of its own hart.
+ * one among others or by a device, may be a fence of its own hart; and while it was outside,
+ * the code may have been given up.
  */
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
@@ -185,7 +174,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
         }
     }
     dbt_hart_of(h)->stepped++;
-    if (id == RV_INSN_wfi ? !step_asleep(h, op) : !interp_step(h, op, false)) {
+    if (!interp_step(h, op, false)) {
         dbt_hart_of(h)->leaving = true;
         return STEP_LEAVE;
     }
@@ -415,6 +404,7 @@ static int dbt_hart_create(struct hart *hart)
         return rc;
     in->translator = d;
     in->translating = &d->hart[SHARED_CODE ? hart->index : 0];
+    in->inside = d->nharts > 1 ? &dbt_hart_of(&in->hart)->inside : NULL;
     guesses_renew(&in->hart);
     return 0;
 }

@@ -46,8 +46,8 @@
 
 /*
  * What a hart has of its own beside its interpreter (interp.translating). `inside`: it may be
- * in code, or come back to it, so what it has `seen` counts: the value of code_pool.retired at
- * which it last renewed its pages.
+ * in code, or come back to it without a look, so what it has `seen` counts: the value of
+ * code_pool.retired at which it last renewed its pages.
  */
 struct __attribute__((aligned(64))) dbt_hart {
     uint64_t renewed; /* the steps at which all places could guess again */

@@ -124,7 +124,9 @@ static struct code_page *make(struct code_pool *pool, uint64_t key, const uint8_
 
     if (pool->npages >= pool->limit) {
         sweep(pool, true, 0);
-        pool->limit = CODE_PAGES_MAX + 2 * pool->npages;
+        pool->limit = pool->npages + pool->npages / 2;
+        if (pool->limit < CODE_PAGES_MAX)
+            pool->limit = CODE_PAGES_MAX;
     }
     page = code_page_new();
     if (!page)

@@ -160,7 +160,6 @@ sh guest/linux/initramfs.sh "$initrd" "$work/tollgate.ko:/root/tollgate.ko" "$wo
 	"$work/denied.sh:/root/denied.sh" "$work/harts.sh:/root/harts.sh" "$work/shell.sh:/root/shell.sh" \
 	"$work/files.sh:/root/files.sh" "$work/passwd:/etc/passwd" || exit 1
 
-trouble='Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task|Unable to handle|segfault'
 
 # boot NAME SCRIPT INPUT-FILE ARGUMENTS...: to the end, with status 0; leaves out, and the trace.
 boot() {

@@ -5,6 +5,9 @@
 # A script may then define verdict_shows: what is shown of a check that failed, whose name is its argument.
 # shellcheck disable=SC2034 # who sources it counts what it skips
 passed=0 failed=0 skipped=0
+# Words by which a Linux guest says that something is wrong with its machine.
+# shellcheck disable=SC2034
+trouble='Kernel panic|Oops|BUG:|WARNING:|rcu:.*(stall|self-detected)|soft lockup|hung task|Unable to handle|segfault'
 
 verdict_shows() { :; }
 

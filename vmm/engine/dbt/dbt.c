@@ -375,7 +375,7 @@ static void dbt_vm_destroy(struct vm *vm)
 static int dbt_vm_create(struct vm *vm, struct error *err)
 {
     unsigned nharts = vm->config->nharts;
-    struct dbt_vm *v = calloc(1, sizeof(*v) + nharts * sizeof(v->of[0]));
+    struct dbt_vm *v = calloc(1, sizeof(*v) + nharts * sizeof(struct dbt *));
     int rc;
 
     vm->engine_state = v;

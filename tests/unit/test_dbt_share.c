@@ -7,6 +7,7 @@
 #ifdef TOLLGATE_DBT
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/engine/dbt/dbt.h"
@@ -121,6 +122,55 @@ static void test_contents(void)
 {
     check_contents(false);
     check_contents(true);
+}
+
+/*
+ * cmp dword [rcx + where an entry has its stamp], stamp. Each that waits for `from` waits for
+ * `to` from here on; how many.
+ */
+static unsigned stamps_change(struct machine *m, uint32_t from, uint32_t to)
+{
+    static const uint8_t compare[] = {0x81, 0x79, offsetof(struct rv_fetch_entry, stamp)};
+    const struct cache *cache = &machine_dbt(m)->cache;
+    uint8_t *end = cache->write + cache->fixed + cache->used;
+    unsigned n = 0;
+
+    for (uint8_t *at = cache->write + cache->fixed; at + 7 <= end; at++) {
+        if (memcmp(at, compare, sizeof(compare)) != 0 || memcmp(at + 3, &from, 4) != 0)
+            continue;
+        memcpy(at + 3, &to, sizeof(to));
+        n++;
+    }
+    return n;
+}
+
+/*
+ * A hart that already sees the stamp of a link and not yet its distance jumps to where the
+ * unlinked jump leads: out, to the right address. Pages without a stamp keep jumps unlinked.
+ */
+static void test_half_linked(void)
+{
+    enum { STAMP = 77 };
+    struct interp *in;
+    struct machine m;
+
+    begin(&m, true, 2);
+    in = interp_of(m.h);
+    in->pool->stamp = STAMP_LAST;
+    put_loop(&m, 1);
+    PUT(&m, CODE + 0x1000, AS_I(addi, A1, A1, 1), AS_J(RA, -0x1004));
+    set_hart(&m, 0, CODE);
+    run_hart(&m, 0, 400);
+    CU_ASSERT_EQUAL(machine_dbt(&m)->chained, 0);
+    CU_ASSERT_EQUAL(stamps_change(&m, (uint32_t)INT32_MIN, STAMP), 2);
+    for (unsigned i = 0; i < CODE_SLOTS; i++)
+        in->code[i].stamp = STAMP;
+    fence_i(&m, 0);
+    run_hart(&m, 0, 400);
+    CU_ASSERT_EQUAL(m.h->x[A0], 200);
+    CU_ASSERT_EQUAL(m.h->x[A1], 200);
+    CU_ASSERT_EQUAL(m.h->pc, CODE);
+    machine_destroy(&m);
 }
 
 /* --- code comes and goes --- */
@@ -241,6 +291,7 @@ void suite_dbt_share(void)
 
     CU_add_test(suite, "what one hart translated others run", test_once);
     CU_add_test(suite, "each hart sees what it has fenced", test_contents);
+    CU_add_test(suite, "a link that is seen in part leads out", test_half_linked);
     CU_add_test(suite, "a segment waits for who is in it", test_waits);
     CU_add_test(suite, "four at once in a small cache", test_threads);
 #endif

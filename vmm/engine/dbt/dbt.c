@@ -150,16 +150,18 @@ static uint64_t step_ahead(struct rv_hart *h)
     return code;
 }
 
-/* wfi, which never goes on in sequence: nobody waits for a hart that sleeps to come out. */
-static bool step_asleep(struct rv_hart *h, const struct rv_op *op)
+/*
+ * Nobody waits for a hart that sleeps to come out: by wfi, translated or not, or in a call. If
+ * code was given up meanwhile, that counts as a fence, behind which no block goes on.
+ */
+static void dbt_asleep(struct hart *hart, bool asleep)
 {
+    struct rv_hart *h = &((struct interp *)hart->engine_state)->hart;
     struct dbt_hart *t = dbt_hart_of(h);
-    bool on;
 
-    atomic_store(&t->inside, false);
-    on = interp_step(h, op, false);
-    atomic_store(&t->inside, true);
-    return on;
+    atomic_store(&t->inside, t->running && !asleep);
+    if (!asleep && is_late(h))
+        h->fences++;
 }
 
 /*
@@ -185,7 +187,7 @@ uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
         }
     }
     dbt_hart_of(h)->stepped++;
-    if (id == RV_INSN_wfi ? !step_asleep(h, op) : !interp_step(h, op, false)) {
+    if (!interp_step(h, op, false)) {
         dbt_hart_of(h)->leaving = true;
         return STEP_LEAVE;
     }
@@ -302,12 +304,14 @@ static int dbt_run(struct hart *hart)
     }
     if (!h->vm->det)
         rv_timer_update(h);
+    dbt_hart_of(h)->running = true;
     atomic_store(&dbt_hart_of(h)->inside, true);
     chunk_begin(h);
     if (attend_all(h))
         while (h->left > 0 ? advance(in->translator, h) : chunk_next(h))
             ;
     atomic_store(&dbt_hart_of(h)->inside, false);
+    dbt_hart_of(h)->running = false;
     if (h->chunk) /* 0: the budget ended it, already counted */
         interp_count_steps(h, h->left);
     return 0;
@@ -431,6 +435,7 @@ const struct engine engine_dbt = {
     .hart_destroy = interp_hart_destroy,
     .run = dbt_run,
     .kick = interp_kick,
+    .asleep = dbt_asleep,
     .hart_irq = interp_hart_irq,
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,

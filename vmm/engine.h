@@ -156,6 +156,12 @@ struct engine {
     void (*wait)(struct hart *hart, uint64_t ticks);
 
     /*
+     * The core begins to wait, and has waited: a hart that sleeps long keeps nothing from
+     * others. Own thread, mostly inside the gate. NULL: nobody needs to know.
+     */
+    void (*asleep)(struct hart *hart, bool asleep);
+
+    /*
      * Programs the S-mode timer of SBI TIME: pending from `ticks` on, cleared until then. Own
      * thread. timer_deadline: the next tick at which a timer of the hart fires; UINT64_MAX:
      * none.

@@ -203,6 +203,8 @@ void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks)
         return;
     }
     guest_leave(hart);
+    if (engine->asleep)
+        engine->asleep(hart, true);
     pthread_mutex_lock(&hart->lock);
     hart->status = status;
     atomic_store(&hart->waiting, true);
@@ -213,6 +215,8 @@ void hart_wait_until(struct hart *hart, enum hart_status status, uint64_t ticks)
     atomic_store(&hart->waiting, false);
     hart->status = HART_STARTED;
     pthread_mutex_unlock(&hart->lock);
+    if (engine->asleep)
+        engine->asleep(hart, false);
     modules_hart_enter(hart);
     guest_enter(hart);
 }

@@ -7,6 +7,7 @@
 #ifdef TOLLGATE_DBT
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vmm/engine/dbt/dbt.h"
@@ -123,6 +124,55 @@ static void test_contents(void)
     check_contents(true);
 }
 
+/*
+ * cmp dword [rcx + where an entry has its stamp], stamp. Each that waits for `from` waits for
+ * `to` from here on; how many.
+ */
+static unsigned stamps_change(struct machine *m, uint32_t from, uint32_t to)
+{
+    static const uint8_t compare[] = {0x81, 0x79, offsetof(struct rv_fetch_entry, stamp)};
+    const struct cache *cache = &machine_dbt(m)->cache;
+    uint8_t *end = cache->write + cache->fixed + cache->used;
+    unsigned n = 0;
+
+    for (uint8_t *at = cache->write + cache->fixed; at + 7 <= end; at++) {
+        if (memcmp(at, compare, sizeof(compare)) != 0 || memcmp(at + 3, &from, 4) != 0)
+            continue;
+        memcpy(at + 3, &to, sizeof(to));
+        n++;
+    }
+    return n;
+}
+
+/*
+ * A hart that already sees the stamp of a link and not yet its distance jumps to where the
+ * unlinked jump leads: out, to the right address. Pages without a stamp keep jumps unlinked.
+ */
+static void test_half_linked(void)
+{
+    enum { STAMP = 77 };
+    struct interp *in;
+    struct machine m;
+
+    begin(&m, true, 2);
+    in = interp_of(m.h);
+    in->pool->stamp = STAMP_LAST;
+    put_loop(&m, 1);
+    PUT(&m, CODE + 0x1000, AS_I(addi, A1, A1, 1), AS_J(RA, -0x1004));
+    set_hart(&m, 0, CODE);
+    run_hart(&m, 0, 400);
+    CU_ASSERT_EQUAL(machine_dbt(&m)->chained, 0);
+    CU_ASSERT_EQUAL(stamps_change(&m, (uint32_t)INT32_MIN, STAMP), 2);
+    for (unsigned i = 0; i < CODE_SLOTS; i++)
+        in->code[i].stamp = STAMP;
+    fence_i(&m, 0);
+    run_hart(&m, 0, 400);
+    CU_ASSERT_EQUAL(m.h->x[A0], 200);
+    CU_ASSERT_EQUAL(m.h->x[A1], 200);
+    CU_ASSERT_EQUAL(m.h->pc, CODE);
+    machine_destroy(&m);
+}
+
 /* --- code comes and goes --- */
 
 enum { RING = 40 };
@@ -178,6 +228,78 @@ static void test_waits(void)
     CU_ASSERT(machine_dbt(&m)->evictions > evictions + 10);
     CU_ASSERT_EQUAL(m.h->x[A1], sum);
     machine_destroy(&m);
+}
+
+static void *run_once(void *arg)
+{
+    struct hart *hart = arg;
+
+    hart->vm->engine->run(hart);
+    return NULL;
+}
+
+static void sleep_await(struct hart *hart)
+{
+    while ((atomic_load(&hart->requests) & HART_REQ_WAKE) || !atomic_load(&hart->waiting))
+        sched_yield();
+}
+
+/*
+ * Hart 1 goes to sleep, twice, while hart 0 needs more code than there is room for: nobody
+ * waits for who sleeps, however it came to that, and it does not go back to code that is gone.
+ */
+static void check_sleeper(enum start_kind start, unsigned heat)
+{
+    const bool kernel = start == START_KERNEL;
+    uint64_t evictions = 0, fences;
+    struct machine m;
+    struct hart *hart;
+    pthread_t thread;
+
+    machine_use(MACHINE_DBT);
+    machine_init(&m, start, 2);
+    narrow(&m);
+    put_ring(&m);
+    PUT(&m, CODE, AS_I(addi, A0, ZERO, 0), AS_I(addi, A3, A3, 1),
+        kernel ? AS_N(ecall) : AS_N(wfi), AS_I(addi, A4, A4, 1), AS_J(ZERO, -16));
+    m.s.x[A0] = m.s.x[A1] = 0;
+    set_hart(&m, 0, DATA);
+    m.s.x[A7] = SBI_EXT_HSM;
+    m.s.x[A6] = 3; /* suspend: retentive, by a0 */
+    set_hart(&m, 1, CODE);
+    hart = &m.vm.hart[1];
+    machine_dbt(&m)->heat = heat;
+    if (pthread_create(&thread, NULL, run_once, hart) != 0)
+        abort();
+    for (unsigned i = 0; i < 2; i++) {
+        sleep_await(hart);
+        fences = hart_of(&m, 1)->fences;
+        m.vm.nharts = 1; /* that are told of the end of a budget */
+        machine_dbt(&m)->heat = 0;
+        run_hart(&m, 0, 60000);
+        machine_dbt(&m)->heat = heat;
+        m.vm.nharts = 2;
+        atomic_store(&m.vm.stopping, i > 0);
+        CU_ASSERT(machine_dbt(&m)->evictions > evictions + 10);
+        evictions = machine_dbt(&m)->evictions;
+        hart_request(hart, i == 0 ? HART_REQ_WAKE : HART_REQ_STOP);
+    }
+    pthread_join(thread, NULL);
+    CU_ASSERT(hart_of(&m, 1)->fences > fences); /* its block is left, whatever it did there */
+    CU_ASSERT(!atomic_load(&dbt_hart_of(hart_of(&m, 1))->inside));
+    CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A3], 2);
+    CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A4], 1);
+    machine_destroy(&m);
+}
+
+static void test_sleepers(void)
+{
+    enum { NEVER = 1000 }; /* hot: beyond what is counted */
+
+    check_sleeper(START_FIRMWARE, 0);
+    check_sleeper(START_FIRMWARE, NEVER);
+    check_sleeper(START_KERNEL, 0);
+    check_sleeper(START_KERNEL, NEVER);
 }
 
 enum { THREADS = 4, THREAD_STEPS = 300000 };
@@ -241,7 +363,9 @@ void suite_dbt_share(void)
 
     CU_add_test(suite, "what one hart translated others run", test_once);
     CU_add_test(suite, "each hart sees what it has fenced", test_contents);
+    CU_add_test(suite, "a link that is seen in part leads out", test_half_linked);
     CU_add_test(suite, "a segment waits for who is in it", test_waits);
+    CU_add_test(suite, "nobody waits for who sleeps", test_sleepers);
     CU_add_test(suite, "four at once in a small cache", test_threads);
 #endif
 }

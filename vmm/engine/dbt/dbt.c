@@ -151,9 +151,23 @@ static uint64_t step_ahead(struct rv_hart *h)
 }
 
 /*
+ * Nobody waits for a hart that sleeps to come out: by wfi, translated or not, or in a call. If
+ * code was given up meanwhile, that counts as a fence, behind which no block goes on.
+ */
+static void dbt_asleep(struct hart *hart, bool asleep)
+{
+    struct rv_hart *h = &((struct interp *)hart->engine_state)->hart;
+    struct dbt_hart *t = dbt_hart_of(h);
+
+    atomic_store(&t->inside, t->running && !asleep);
+    if (!asleep && is_late(h))
+        h->fences++;
+}
+
+/*
  * Behind a step that dropped translations nothing that was known before it is so: a call, even
- * one among others or by a device, may be a fence of its own hart; and while it was outside,
- * the code may have been given up.
+ * one among others or by a device, may be a fence of its own hart, and so may a wait
+ * (dbt_asleep).
  */
 uint64_t dbt_step(struct rv_hart *h, const struct rv_op *op, int64_t left)
 {
@@ -291,12 +305,14 @@ static int dbt_run(struct hart *hart)
     }
     if (!h->vm->det)
         rv_timer_update(h);
+    dbt_hart_of(h)->running = true;
     atomic_store(&dbt_hart_of(h)->inside, true);
     chunk_begin(h);
     if (attend_all(h))
         while (h->left > 0 ? advance(in->translator, h) : chunk_next(h))
             ;
     atomic_store(&dbt_hart_of(h)->inside, false);
+    dbt_hart_of(h)->running = false;
     if (h->chunk) /* 0: the budget ended it, already counted */
         interp_count_steps(h, h->left);
     return 0;
@@ -404,7 +420,6 @@ static int dbt_hart_create(struct hart *hart)
         return rc;
     in->translator = d;
     in->translating = &d->hart[SHARED_CODE ? hart->index : 0];
-    in->inside = d->nharts > 1 ? &dbt_hart_of(&in->hart)->inside : NULL;
     guesses_renew(&in->hart);
     return 0;
 }
@@ -421,6 +436,7 @@ const struct engine engine_dbt = {
     .hart_destroy = interp_hart_destroy,
     .run = dbt_run,
     .kick = interp_kick,
+    .asleep = dbt_asleep,
     .hart_irq = interp_hart_irq,
     .irq_pending = interp_irq_pending,
     .set_timer = interp_set_timer,

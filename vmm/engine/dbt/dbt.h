@@ -53,6 +53,7 @@ struct __attribute__((aligned(64))) dbt_hart {
     uint64_t renewed; /* the steps at which all places could guess again */
     uint64_t end;     /* the steps at which the budget ends, or a counter overflows */
     bool leaving;     /* set by a step in the middle of a block: run returns */
+    bool running;
     _Atomic bool inside;
     _Atomic uint64_t seen;
     uint64_t entered, stepped; /* counts, for tests and profiles */

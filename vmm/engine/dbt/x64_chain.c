@@ -89,8 +89,9 @@ static uint8_t *chain_record(struct target_block *b, const struct chain_record *
 }
 
 /*
- * Asks to be linked; leaves; and the general way, once there were enough tries: rax is the
- * page's address and rcx the entry.
+ * Asks to be linked; leaves; and the general way, once there were enough tries: rcx is the
+ * entry. rax is the address of the target's page on every way here, where h->page_va may be
+ * either page's: a hart that takes a new stamp and the old distance has stored the target's.
  */
 void x64_chain_cold(struct target_block *b, const struct cold *cold)
 {
@@ -105,7 +106,7 @@ void x64_chain_cold(struct target_block *b, const struct cold *cold)
     x64_rm(c, X64_STORE, RCX, HART(chain));
     x64_land(b, cold->more[0]);
     x64_land(b, cold->more[1]);
-    x64_address(b, RAX, cold->target);
+    x64_ri(c, ALU_ADD, true, RAX, offset);
     x64_jmp(c, x64_at(b, b->dbt->stub_leave));
     record =
         chain_record(b, &(struct chain_record){.jump = chain_place(b, cold->link),

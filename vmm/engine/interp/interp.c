@@ -143,30 +143,12 @@ static const struct op_table *chunk_begin(struct rv_hart *h)
 
 /* --- exits --- */
 
-/*
- * An exit while other harts have the code that this one comes back to: since it may sleep for
- * long, they need not wait for it. Then it may be that this code is no more.
- */
-static NOINLINE enum gate exit_outside(struct rv_hart *h, struct vm_exit *exit)
-{
-    struct interp *in = interp_of(h);
-    uint64_t retired = atomic_load(&in->pool->retired);
-    enum gate gate;
-
-    atomic_store(in->inside, false);
-    gate = vm_gate(h->hart, exit);
-    atomic_store(in->inside, true);
-    if (atomic_load(&in->pool->retired) != retired)
-        h->fences++;
-    return gate;
-}
-
 enum gate interp_exit(struct rv_hart *h, const struct rv_op *op, int64_t left, uintptr_t pcd,
                       struct vm_exit *exit)
 {
     h->pc = op_pc(op, pcd);
     h->left = left;
-    return UNLIKELY(interp_of(h)->inside) ? exit_outside(h, exit) : vm_gate(h->hart, exit);
+    return vm_gate(h->hart, exit);
 }
 
 static NOINLINE void fault_exit(struct rv_hart *h, uint64_t pc, uint64_t cause, uint64_t tval,

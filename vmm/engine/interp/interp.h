@@ -244,7 +244,6 @@ struct interp {
     const struct rv_op *behind; /* it: the op to go on with, or NULL: at h->pc, after a look */
     void *translator;           /* struct dbt, or NULL */
     void *translating;          /* struct dbt_hart, where there is one */
-    _Atomic bool *inside;       /* dbt_hart.inside, where other harts ask for it, or NULL */
     struct interp_next next;
     struct call_cached calls[CALL_CACHE];
 };

@@ -513,22 +513,44 @@ static void test_sleepers(void)
     check_sleeper(START_KERNEL, NEVER);
 }
 
-enum { THREADS = 4, THREAD_STEPS = 300000 };
+enum { THREADS = 4, THREAD_RUNS = 30, THREAD_STEPS = 10000 };
 
 struct runner {
     struct machine *m;
     unsigned index;
 };
 
+/* Has the hart go on at a page of its own, written anew, from where it goes to the ring. */
+static void write_own(struct machine *m, unsigned index, int n)
+{
+    const int page = RING + (int)index, target = (int)index * 9;
+    const gpa_t at = DATA + (gpa_t)page * MEM_PAGE_SIZE;
+    const uint32_t words[] = {AS_I(addi, A1, A1, n),
+                              AS_J(ZERO, (target - page) * (int)MEM_PAGE_SIZE - 4)};
+    struct hart_state s;
+
+    if (mem_write(&m->vm.mem, at, words, sizeof(words)) != 0)
+        abort();
+    fence_i(m, index);
+    m->vm.engine->state_get(&m->vm.hart[index], &s);
+    s.pc = at;
+    m->vm.engine->state_set(&m->vm.hart[index], &s);
+}
+
 static void *run(void *arg)
 {
     const struct runner *r = arg;
 
-    run_hart(r->m, r->index, THREAD_STEPS);
+    for (int i = 0; i < THREAD_RUNS; i++) {
+        write_own(r->m, r->index, i);
+        run_hart(r->m, r->index, THREAD_STEPS);
+        if (i % 8 == 7)
+            code_drop(hart_of(r->m, r->index));
+    }
     return NULL;
 }
 
-/* All harts at once round the same ring, each from another page on. */
+/* All harts at once round the same ring, each from another page on, now and then anew. */
 static void run_threads(bool dbt, uint64_t *sums)
 {
     struct runner runner[THREADS];
@@ -539,7 +561,7 @@ static void run_threads(bool dbt, uint64_t *sums)
     narrow(&m);
     put_ring(&m);
     for (unsigned i = 0; i < THREADS; i++)
-        set_hart(&m, i, DATA + i * 9 * MEM_PAGE_SIZE);
+        set_hart(&m, i, DATA);
     for (unsigned i = 0; i < THREADS; i++) {
         runner[i] = (struct runner){&m, i};
         if (pthread_create(&thread[i], NULL, run, &runner[i]) != 0)

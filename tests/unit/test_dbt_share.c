@@ -51,6 +51,65 @@ static void fence_i(struct machine *m, unsigned index)
     m->vm.engine->fence(&m->vm.hart[index], &fence);
 }
 
+static void check_entry(struct rv_hart *h, struct rv_fetch_entry *entry)
+{
+    const struct interp *in = interp_of(h);
+    const struct code_slot *slot = NULL;
+
+    for (unsigned i = 0; i < CODE_SLOTS && !slot; i++)
+        if (in->code[i].key && in->code[i].page == entry->page)
+            slot = &in->code[i];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(slot);
+    CU_ASSERT_EQUAL(entry->stamp, entry->page->stamp);
+}
+
+/* Does it stand in the pool, or outside as it should? */
+static bool is_pooled(const struct code_pool *pool, const struct code_page *page)
+{
+    for (unsigned i = 0; i < CODE_CHAINS; i++)
+        for (const struct code_page *p = pool->chain[i]; p; p = p->next)
+            if (p == page)
+                return true;
+    return false;
+}
+
+static unsigned count_holders(struct machine *m, const struct code_page *page)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < m->vm.nharts; i++)
+        for (unsigned k = 0; k < CODE_SLOTS; k++)
+            n += interp_of(hart_of(m, i))->code[k].page == page;
+    return n;
+}
+
+/*
+ * No hart runs. What harts have: pages that count them, in the pool unless the hart is late;
+ * fetch entries that lead to those, with their stamps.
+ */
+static void check_pages(struct machine *m)
+{
+    struct code_pool *pool = interp_of(m->h)->pool;
+
+    for (unsigned i = 0; i < m->vm.nharts; i++) {
+        struct rv_hart *h = hart_of(m, i);
+        bool late = dbt_hart_of(h)->seen != pool->retired;
+
+        for (unsigned k = 0; k < CODE_SLOTS; k++) {
+            const struct code_slot *slot = &interp_of(h)->code[k];
+
+            if (!slot->key)
+                continue;
+            CU_ASSERT_EQUAL(slot->page->key, slot->key);
+            CU_ASSERT_EQUAL(slot->page->stamp, slot->stamp);
+            CU_ASSERT_EQUAL(slot->page->refs, count_holders(m, slot->page));
+            CU_ASSERT(late || !slot->page->dead);
+            CU_ASSERT_EQUAL(is_pooled(pool, slot->page), !slot->page->dead);
+        }
+        rv_fetch_each(h, check_entry);
+    }
+}
+
 /* A loop in two pages. */
 static void put_loop(struct machine *m, int step)
 {
@@ -113,8 +172,10 @@ static void check_contents(bool dbt)
     run_hart(&m, 1, 400);
     CU_ASSERT_EQUAL(hart_of(&m, 0)->x[A0], 100 + 1600 + 100);
     CU_ASSERT_EQUAL(hart_of(&m, 1)->x[A0], 200 + 1600 + 1600);
-    if (dbt)
+    if (dbt) {
         CU_ASSERT_EQUAL(machine_dbt(&m)->translations, translations);
+        check_pages(&m);
+    }
     machine_destroy(&m);
 }
 
@@ -173,6 +234,81 @@ static void test_half_linked(void)
     machine_destroy(&m);
 }
 
+/* A jump to a page that has others behind it later is linked to the first alone. */
+static void test_linked_once(void)
+{
+    uint64_t chained;
+    struct machine m;
+
+    begin(&m, true, 2);
+    put_loop(&m, 1);
+    set_hart(&m, 0, CODE);
+    run_hart(&m, 0, 400);
+    chained = machine_dbt(&m)->chained;
+    CU_ASSERT_EQUAL(chained, 2);
+    for (int i = 2; i < 6; i++) {
+        PUT(&m, CODE + 0x1000, AS_I(addi, A1, A1, i), AS_J(ZERO, -0x1004));
+        run_hart(&m, 0, 400);
+        CU_ASSERT_EQUAL(machine_dbt(&m)->chained, ++chained); /* the new page's own */
+    }
+    CU_ASSERT_EQUAL(m.h->x[A1], 100 * (1 + 2 + 3 + 4 + 5));
+    machine_destroy(&m);
+}
+
+/*
+ * A page that jumps to its last halfword, where an instruction begins that ends in the next.
+ * It has no code, so the jump still waits to be linked when a chunk ends behind that. The
+ * instructions before the jump have code of many lengths. The steps of a round.
+ */
+static unsigned put_unlinked(struct machine *m, gpa_t page, unsigned variant, bool near,
+                             bool call)
+{
+    const int32_t target = near ? 0xffe : 0x1ffe;
+    const gpa_t last = page + (gpa_t)target;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < variant % 4; i++, n++)
+        PUT(m, page + 4 * n, AS_I(addi, A0, A0, 1));
+    for (unsigned i = 0; i < variant / 4; i++, n++)
+        PUT(m, page + 4 * n, AS_I(addi, T1, T1, 1000));
+    PUT(m, page + 4 * n, AS_J(call ? RA : ZERO, target - 4 * (int32_t)n));
+    PUT(m, last, AS_J(ZERO, -target));
+    return n + 2;
+}
+
+static bool is_aligned(const uint8_t *at)
+{
+    return (uintptr_t)at % 4 == 0;
+}
+
+/* What is changed while other harts may run it stands where it is changed at once. */
+static void test_words(void)
+{
+    struct machine m;
+
+    for (unsigned i = 0; i < 64; i++) {
+        const bool near = i & 16, call = i & 32;
+        const struct dbt *d;
+        unsigned steps;
+        uint32_t word[3]; /* a record's jump, stamp and other jump */
+
+        begin(&m, true, 2);
+        d = machine_dbt(&m);
+        steps = put_unlinked(&m, DATA, i % 16, near, call);
+        set_hart(&m, 0, DATA);
+        run_hart(&m, 0, 10 * steps + BLOCK_STEPS_MAX - 1);
+        CU_ASSERT((near ? m.h->link : m.h->chain) != NULL);
+        if (near && m.h->link)
+            CU_ASSERT(is_aligned(m.h->link));
+        if (!near && m.h->chain) {
+            memcpy(word, d->cache.write + (m.h->chain - d->cache.exec), sizeof(word));
+            for (unsigned k = 0; k < 3; k++)
+                CU_ASSERT(word[k] > d->cache.fixed && is_aligned(d->cache.write + word[k]));
+        }
+        machine_destroy(&m);
+    }
+}
+
 /* --- code comes and goes --- */
 
 enum { RING = 40 };
@@ -227,6 +363,81 @@ static void test_waits(void)
     run_hart(&m, 0, 20000);
     CU_ASSERT(machine_dbt(&m)->evictions > evictions + 10);
     CU_ASSERT_EQUAL(m.h->x[A1], sum);
+    check_pages(&m);
+    machine_destroy(&m);
+}
+
+/* Pages that nobody has go when there are many; those that a hart has stay in the pool. */
+static void test_unused(void)
+{
+    struct code_pool *pool;
+    struct machine m;
+
+    begin(&m, true, 2);
+    pool = interp_of(m.h)->pool;
+    put_ring(&m);
+    set_hart(&m, 0, DATA);
+    set_hart(&m, 1, DATA);
+    pool->limit = RING / 2;
+    run_hart(&m, 0, 20000);
+    CU_ASSERT_EQUAL(pool->npages, RING);
+    CU_ASSERT(pool->limit > CODE_PAGES_MAX);
+    check_pages(&m);
+    code_drop(m.h);
+    CU_ASSERT_EQUAL(pool->npages, RING);
+    run_hart(&m, 1, 10); /* takes the first of them */
+    pool->limit = RING;
+    put_loop(&m, 1);
+    set_hart(&m, 0, CODE);
+    run_hart(&m, 0, 400);
+    CU_ASSERT(pool->npages <= 5); /* two of hart 0, three of the other */
+    check_pages(&m);
+    machine_destroy(&m);
+}
+
+/* A guest that rewrites a page leaves no more behind than what comes back next. */
+static void test_rewritten(void)
+{
+    struct code_pool *pool;
+    struct machine m;
+
+    begin(&m, true, 2);
+    pool = interp_of(m.h)->pool;
+    for (int i = 0; i < 100; i++) {
+        put_loop(&m, i);
+        fence_i(&m, 1);
+        for (unsigned k = 0; k < 2; k++) {
+            set_hart(&m, k, CODE);
+            run_hart(&m, k, 40);
+        }
+        CU_ASSERT(pool->npages <= 3);
+    }
+    check_pages(&m);
+    machine_destroy(&m);
+}
+
+/*
+ * What a hart renews while others may run has the contents that it had, not those of memory,
+ * which it has not fenced.
+ */
+static void test_renewed(void)
+{
+    struct machine m;
+
+    begin(&m, true, 2);
+    put_loop(&m, 1);
+    set_hart(&m, 0, CODE);
+    set_hart(&m, 1, CODE);
+    run_hart(&m, 0, 400);
+    run_hart(&m, 1, 400);
+    put_loop(&m, 16); /* with hart 0's fence */
+    dbt_forget(machine_dbt(&m));
+    for (unsigned i = 0; i < 2; i++) {
+        run_hart(&m, i, 400);
+        CU_ASSERT_EQUAL(hart_of(&m, i)->x[A0], i == 0 ? 100 + 1600 : 200);
+        CU_ASSERT_EQUAL(hart_of(&m, i)->x[A1], 200);
+    }
+    check_pages(&m);
     machine_destroy(&m);
 }
 
@@ -302,22 +513,44 @@ static void test_sleepers(void)
     check_sleeper(START_KERNEL, NEVER);
 }
 
-enum { THREADS = 4, THREAD_STEPS = 300000 };
+enum { THREADS = 4, THREAD_RUNS = 30, THREAD_STEPS = 10000 };
 
 struct runner {
     struct machine *m;
     unsigned index;
 };
 
+/* Has the hart go on at a page of its own, written anew, from where it goes to the ring. */
+static void write_own(struct machine *m, unsigned index, int n)
+{
+    const int page = RING + (int)index, target = (int)index * 9;
+    const gpa_t at = DATA + (gpa_t)page * MEM_PAGE_SIZE;
+    const uint32_t words[] = {AS_I(addi, A1, A1, n),
+                              AS_J(ZERO, (target - page) * (int)MEM_PAGE_SIZE - 4)};
+    struct hart_state s;
+
+    if (mem_write(&m->vm.mem, at, words, sizeof(words)) != 0)
+        abort();
+    fence_i(m, index);
+    m->vm.engine->state_get(&m->vm.hart[index], &s);
+    s.pc = at;
+    m->vm.engine->state_set(&m->vm.hart[index], &s);
+}
+
 static void *run(void *arg)
 {
     const struct runner *r = arg;
 
-    run_hart(r->m, r->index, THREAD_STEPS);
+    for (int i = 0; i < THREAD_RUNS; i++) {
+        write_own(r->m, r->index, i);
+        run_hart(r->m, r->index, THREAD_STEPS);
+        if (i % 8 == 7)
+            code_drop(hart_of(r->m, r->index));
+    }
     return NULL;
 }
 
-/* All harts at once round the same ring, each from another page on. */
+/* All harts at once round the same ring, each from another page on, now and then anew. */
 static void run_threads(bool dbt, uint64_t *sums)
 {
     struct runner runner[THREADS];
@@ -328,7 +561,7 @@ static void run_threads(bool dbt, uint64_t *sums)
     narrow(&m);
     put_ring(&m);
     for (unsigned i = 0; i < THREADS; i++)
-        set_hart(&m, i, DATA + i * 9 * MEM_PAGE_SIZE);
+        set_hart(&m, i, DATA);
     for (unsigned i = 0; i < THREADS; i++) {
         runner[i] = (struct runner){&m, i};
         if (pthread_create(&thread[i], NULL, run, &runner[i]) != 0)
@@ -338,8 +571,10 @@ static void run_threads(bool dbt, uint64_t *sums)
         pthread_join(thread[i], NULL);
         sums[i] = hart_of(&m, i)->x[A1] ^ hart_of(&m, i)->pc;
     }
-    if (dbt)
+    if (dbt) {
         CU_ASSERT(machine_dbt(&m)->evictions > 2);
+        check_pages(&m);
+    }
     machine_destroy(&m);
 }
 
@@ -364,6 +599,11 @@ void suite_dbt_share(void)
     CU_add_test(suite, "what one hart translated others run", test_once);
     CU_add_test(suite, "each hart sees what it has fenced", test_contents);
     CU_add_test(suite, "a link that is seen in part leads out", test_half_linked);
+    CU_add_test(suite, "a jump is linked to one page", test_linked_once);
+    CU_add_test(suite, "words that change", test_words);
+    CU_add_test(suite, "pages that nobody has", test_unused);
+    CU_add_test(suite, "a page rewritten", test_rewritten);
+    CU_add_test(suite, "a page renewed", test_renewed);
     CU_add_test(suite, "a segment waits for who is in it", test_waits);
     CU_add_test(suite, "nobody waits for who sleeps", test_sleepers);
     CU_add_test(suite, "four at once in a small cache", test_threads);

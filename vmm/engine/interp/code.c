@@ -12,7 +12,7 @@ void code_drop(struct rv_hart *h)
     pthread_mutex_lock(&in->pool->lock);
     for (unsigned i = 0; i < CODE_SLOTS; i++)
         if (in->code[i].key)
-            code_pool_give(in->code[i].page);
+            code_pool_give(in->pool, in->code[i].page);
     pthread_mutex_unlock(&in->pool->lock);
     memset(in->code, 0, sizeof(in->code));
     in->npages = 0;
@@ -47,7 +47,7 @@ static bool slot_fill(struct interp *in, struct code_slot *slot, uint64_t key,
     pthread_mutex_lock(&in->pool->lock);
     page = code_pool_take(in->pool, key, now);
     if (page && slot->key)
-        code_pool_give(slot->page);
+        code_pool_give(in->pool, slot->page);
     pthread_mutex_unlock(&in->pool->lock);
     if (!page)
         return false;
@@ -100,7 +100,7 @@ void code_renew(struct rv_hart *h)
     }
     rv_fetch_each(h, entry_renew); /* which still finds them by the old pages */
     while (n > 0)
-        code_pool_give(old[--n]);
+        code_pool_give(in->pool, old[--n]);
     pthread_mutex_unlock(&in->pool->lock);
     free(old);
     if (full)

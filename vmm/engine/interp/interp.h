@@ -179,8 +179,10 @@ struct code_pool {
     unsigned npages; /* in the chains */
     unsigned limit;  /* so many: those that nobody has are dropped */
     uint32_t stamp;  /* the last that a page was given */
-    /* How often pages were taken out that some hart has, which is to renew them. */
-    _Atomic uint64_t retired;
+    struct code_page *spare;
+    /* How often pages were taken out that some hart has, which is to renew them. Without the
+     * lock, all the time: apart from what changes more often. */
+    _Atomic uint64_t retired __attribute__((aligned(64)));
 };
 
 struct code_pool *code_pool_create(void); /* NULL: no memory */
@@ -191,7 +193,7 @@ void code_pool_destroy(struct code_pool *pool);
  * Whoever takes one gives it back, once.
  */
 struct code_page *code_pool_take(struct code_pool *pool, uint64_t key, const uint8_t *bytes);
-void code_pool_give(struct code_page *page);
+void code_pool_give(struct code_pool *pool, struct code_page *page);
 
 /* Under the lock. Takes all pages out that have translations in one of the segments. */
 void code_pool_retire(struct code_pool *pool, uint64_t segments);

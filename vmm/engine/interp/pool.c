@@ -33,13 +33,34 @@ struct code_page *code_page_new(void)
 
 struct code_pool *code_pool_create(void)
 {
-    struct code_pool *pool = calloc(1, sizeof(*pool));
+    struct code_pool *pool = aligned_alloc(_Alignof(struct code_pool), sizeof(*pool));
 
     if (!pool)
         return NULL;
+    memset(pool, 0, sizeof(*pool));
     pthread_mutex_init(&pool->lock, NULL);
     pool->limit = CODE_PAGES_MAX;
     return pool;
+}
+
+/* One is kept for the next: a guest that rewrites its code takes and drops all the time. */
+static void page_drop(struct code_pool *pool, struct code_page *page)
+{
+    if (pool->spare)
+        free(page);
+    else
+        pool->spare = page;
+}
+
+static struct code_page *page_new(struct code_pool *pool)
+{
+    struct code_page *page = pool->spare;
+
+    if (!page)
+        return code_page_new();
+    pool->spare = NULL;
+    page_clear(page);
+    return page;
 }
 
 /* Takes a page out of its chain. */
@@ -52,7 +73,7 @@ static void unlink_page(struct code_pool *pool, struct code_page **at)
     page->dead = true;
     pool->npages--;
     if (page->refs == 0)
-        free(page);
+        page_drop(pool, page);
 }
 
 /* Takes out of the pool what nobody has, or what has translations in one of the segments. How
@@ -83,6 +104,7 @@ void code_pool_destroy(struct code_pool *pool)
     if (!pool)
         return;
     sweep(pool, true, 0);
+    free(pool->spare);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
@@ -128,7 +150,7 @@ static struct code_page *make(struct code_pool *pool, uint64_t key, const uint8_
         if (pool->limit < CODE_PAGES_MAX)
             pool->limit = CODE_PAGES_MAX;
     }
-    page = code_page_new();
+    page = page_new(pool);
     if (!page)
         return NULL;
     page->key = key;
@@ -153,8 +175,8 @@ struct code_page *code_pool_take(struct code_pool *pool, uint64_t key, const uin
     return page;
 }
 
-void code_pool_give(struct code_page *page)
+void code_pool_give(struct code_pool *pool, struct code_page *page)
 {
     if (--page->refs == 0 && page->dead)
-        free(page);
+        page_drop(pool, page);
 }

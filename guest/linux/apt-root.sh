@@ -28,7 +28,8 @@
 #     TOLLGATE_MIRROR   a Debian archive to use instead of the one in the machine's apt sources
 #
 # Exit status: 0 done, 1 something else went wrong, 2 wrong usage, 3 no apt (or another needed tool, or no Debian
-# archive in the apt sources), 4 the network or the mirror does not answer, 5 verification failed.
+# archive in the apt sources), 4 the network or the mirror does not answer, or with other files than
+# its signed lists say, 5 verification failed.
 
 apt_root_say() {
     printf '%s\n' "${apt_root_prefix:-apt-root}: $1" >&2
@@ -157,7 +158,9 @@ CONF
 }
 
 # Runs apt in folder $1. Its own progress goes to a terminal only. What it complains about decides the exit status:
-# a signature, a date or a checksum is verification; anything else is the network or the mirror.
+# a signature or a date is verification. A file whose size or checksum is not the one in the signed list is most often
+# a mirror that is being brought up to date; apt uses nothing of it, and that, and anything else, is the network or the
+# mirror.
 apt_root_run() {
     apt_root_dir=$1
     apt_root_command=$2
@@ -170,9 +173,12 @@ apt_root_run() {
         return 0
     fi
     grep -v '^E: Some index files failed' "$apt_root/errors" | sed 's/^/    /' >&2
-    if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|Hash Sum|Hashes of|unexpected size|expired' \
+    if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|expired' \
         "$apt_root/errors"; then
         apt_root_fail 5 "verification failed: what the mirror gave is not what Debian signed (or debian-archive-keyring is too old)"
+    fi
+    if grep -qE 'Hash Sum|Hashes of|unexpected size' "$apt_root/errors"; then
+        apt_root_fail 4 "the mirror's files are not those of its signed list, as while it is brought up to date; try again later, or name another in TOLLGATE_MIRROR"
     fi
     if grep -qE 'Unable to locate|unmet dependencies|held broken|Unable to correct' "$apt_root/errors"; then
         apt_root_fail 1 "the mirror's lists do not hold what is needed"

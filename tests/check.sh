@@ -184,6 +184,7 @@ step event-x86 bash tests/guest/event.sh build/tollgate build/guest x86-
 step event-x86-asan bash tests/guest/event.sh build/asan/tollgate build/guest x86-
 step abi bash tests/guest/abi.sh build/tollgate build
 step abi-asan bash tests/guest/abi.sh build/asan/tollgate-interp build
+step apt-root bash tests/guest/apt-root.sh
 step modules bash tests/guest/modules.sh build/tollgate build
 step bench bash tests/guest/bench.sh build/tollgate build "$cache/qemu/qemu-system-riscv64"
 step bench-asan bash tests/guest/bench.sh build/asan/tollgate build

@@ -109,9 +109,7 @@ apt_root_open() {
     apt_root=$cache/apt/$(printf '%s-' "$@")$apt_root_arch
     mkdir -p "$apt_root/state/lists/partial" "$apt_root/cache/archives/partial"
     : >"$apt_root/status"
-    for apt_root_suite in "$@"; do
-        printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$apt_root_arch" "$apt_root_keys" "$apt_root_uri" "$apt_root_suite"
-    done >"$apt_root/sources.list"
+    apt_root_sources "$@"
 
     # Read after the machine's own configuration, so that these settings win. Hooks belong to the machine's
     # installation. The user stays the one that runs this, since the files belong to it.
@@ -154,30 +152,87 @@ Dir::Cache::srcpkgcache "";
 Dir::Log "$apt_root";
 CONF
     apt_root_say "reading the package list of $* ($apt_root_arch)"
-    apt_root_run "$apt_root" apt-get update
+    if apt_root_try "$apt_root" apt-get update; then
+        return 0
+    fi
+    if apt_root_out_of_step && apt_root_other_names "$@"; then
+        apt_root_say "the mirror's list of $* is not the one that is signed; trying$apt_root_names"
+        # shellcheck disable=SC2086 # names of suites
+        apt_root_sources $apt_root_names
+        if apt_root_try "$apt_root" apt-get update; then
+            apt_root_same_releases "$@" || apt_root_fail 4 \
+                "the mirror's list of $* is not the one that is signed, and$apt_root_names is not $*; try again later, or name another in TOLLGATE_MIRROR"
+            return 0
+        fi
+    fi
+    apt_root_explain
 }
 
-# Runs apt in folder $1. Its own progress goes to a terminal only. What it complains about decides the exit status:
-# a signature or a date is verification. A file whose size or checksum is not the one in the signed list is most often
-# a mirror that is being brought up to date; apt uses nothing of it, and that, and anything else, is the network or the
-# mirror.
-apt_root_run() {
+# Writes the root's sources.list with these suites.
+apt_root_sources() {
+    for apt_root_suite in "$@"; do
+        printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$apt_root_arch" "$apt_root_keys" "$apt_root_uri" "$apt_root_suite"
+    done >"$apt_root/sources.list"
+}
+
+# Whether apt refused files whose sizes or checksums are not those of the signed list.
+apt_root_out_of_step() {
+    grep -qE 'Hash Sum|Hashes of|unexpected size' "$apt_root/errors"
+}
+
+# A release lies on a mirror under its code name and under its place in the row (trixie, stable). While a mirror is
+# brought up to date one may be in step with its signed list and the other not. Sets $apt_root_names to the other names
+# of these suites, as apt was told by the lists that it has just received; false when there are none.
+apt_root_other_names() {
+    apt_root_names=
+    for apt_root_suite in "$@"; do
+        apt_root_other=
+        for apt_root_file in "$apt_root"/state/lists/partial/*"_dists_${apt_root_suite}_InRelease" \
+            "$apt_root"/state/lists/*"_dists_${apt_root_suite}_InRelease"; do
+            [ -n "$apt_root_other" ] || [ ! -r "$apt_root_file" ] ||
+                apt_root_other=$(sed -n 's/^Suite: \([a-z-]*\)$/\1/p' "$apt_root_file" | head -n 1)
+        done
+        [ -n "$apt_root_other" ] && [ "$apt_root_other" != "$apt_root_suite" ] || return 1
+        apt_root_names="$apt_root_names $apt_root_other"
+    done
+}
+
+# Whether the suites of $apt_root_names are these releases, as their signed lists say: stable is one release today and
+# another tomorrow.
+apt_root_same_releases() {
+    for apt_root_other in $apt_root_names; do
+        cat "$apt_root"/state/lists/*"_dists_${apt_root_other}_InRelease" 2>/dev/null | grep -qx "Codename: $1" || return 1
+        shift
+    done
+}
+
+# Runs apt in folder $1. Its own progress goes to a terminal only, what it complains about to $apt_root/errors.
+apt_root_try() {
     apt_root_dir=$1
     apt_root_command=$2
     shift 2
     apt_root_quiet=
     [ -t 2 ] || apt_root_quiet=-qq
     # shellcheck disable=SC2086 # no option or one
-    if (cd "$apt_root_dir" && LC_ALL=C "$apt_root_command" -c "$apt_root/apt.conf" $apt_root_quiet "$@") \
-        >&2 2>"$apt_root/errors"; then
-        return 0
-    fi
+    (cd "$apt_root_dir" && LC_ALL=C "$apt_root_command" -c "$apt_root/apt.conf" $apt_root_quiet "$@") \
+        >&2 2>"$apt_root/errors"
+}
+
+# The same, and leaves when it fails.
+apt_root_run() {
+    apt_root_try "$@" || apt_root_explain
+}
+
+# Shows what apt complained about, which decides the exit status: a signature or a date is verification. A file whose
+# size or checksum is not the one in the signed list is most often a mirror that is being brought up to date; apt uses
+# nothing of it, and that, and anything else, is the network or the mirror.
+apt_root_explain() {
     grep -v '^E: Some index files failed' "$apt_root/errors" | sed 's/^/    /' >&2
     if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|expired' \
         "$apt_root/errors"; then
         apt_root_fail 5 "verification failed: what the mirror gave is not what Debian signed (or debian-archive-keyring is too old)"
     fi
-    if grep -qE 'Hash Sum|Hashes of|unexpected size' "$apt_root/errors"; then
+    if apt_root_out_of_step; then
         apt_root_fail 4 "the mirror's files are not those of its signed list, as while it is brought up to date; try again later, or name another in TOLLGATE_MIRROR"
     fi
     if grep -qE 'Unable to locate|unmet dependencies|held broken|Unable to correct' "$apt_root/errors"; then

@@ -29,7 +29,7 @@
 
 struct virtio_device;
 
-/* A split virtqueue. Only virtio_mmio.c looks inside. */
+/* A split virtqueue. Only virtio_mmio.c and virtqueue.c look inside. */
 struct virtq {
     struct virtio_device *dev;
     uint16_t size_max; /* what the device takes; 0: the queue does not exist */

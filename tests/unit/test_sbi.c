@@ -2,20 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <CUnit/CUnit.h>
 #include <string.h>
-#include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
-#include "hypercalls/sbi.h"
+#include "tests/unit/sbi_machine.h"
 #include "tests/unit/suites.h"
-#include "vmm/call.h"
-#include "vmm/host.h"
-#include "vmm/module.h"
-#include "vmm/vm.h"
-
-#define HARTS    3
-#define RAM      UINT64_C(0x80000000)
-#define RAM_SIZE UINT64_C(0x40000)
-#define ALL      UINT64_MAX
-#define OUT_FD   77 /* of the fake host; nothing real is written to */
 
 extern const struct module module_sbi_base, module_sbi_time, module_sbi_ipi, module_sbi_rfence,
     module_sbi_hsm, module_sbi_srst, module_sbi_dbcn, module_sbi_legacy;
@@ -27,103 +16,6 @@ static const struct module *const modules[] = {
 };
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
 
-/* A VM whose harts never run: the first has started, the second too, the third is stopped. */
-static struct fixture {
-    struct vm vm;
-    struct vm_config config;
-    struct host host;
-    struct engine engine;
-    struct hart hart[HARTS];
-    struct module_instance instance[MODULES];
-    struct call c;
-
-    /* What the engine and the host were asked for. */
-    unsigned raised[HARTS], lowered[HARTS];
-    unsigned last_irq;
-    uint64_t timer[HARTS];
-    unsigned ntimers;
-    unsigned waits;
-    struct hart_fence fence[HARTS]; /* the last one executed */
-    unsigned nfences[HARTS];
-    uint8_t out[2 * CALL_BUF_MAX];
-    size_t out_len;
-
-    /* The fake engine's answer to read_virt. */
-    uint64_t virt_va, virt_word;
-    int virt_result;
-} f;
-
-static int fake_hart_create(struct hart *hart)
-{
-    (void)hart;
-    return 0;
-}
-
-static void fake_hart_done(struct hart *hart)
-{
-    (void)hart;
-}
-
-static void fake_hart_irq(struct hart *hart, unsigned irq, bool level)
-{
-    (level ? f.raised : f.lowered)[hart->index]++;
-    f.last_irq = irq;
-}
-
-static bool fake_irq_pending(struct hart *hart)
-{
-    (void)hart;
-    f.waits++;
-    return true;
-}
-
-static void fake_set_timer(struct hart *hart, uint64_t ticks)
-{
-    f.timer[hart->index] = ticks;
-    f.ntimers++;
-}
-
-static uint64_t fake_timer_deadline(struct hart *hart)
-{
-    (void)hart;
-    return UINT64_MAX;
-}
-
-static void fake_fence(struct hart *hart, const struct hart_fence *fence)
-{
-    f.fence[hart->index] = *fence;
-    f.nfences[hart->index]++;
-}
-
-static enum call_route fake_route(struct vm *vm, uint64_t ext)
-{
-    (void)vm;
-    (void)ext;
-    return ROUTE_EXITS;
-}
-
-static int fake_read_virt(struct hart *hart, uint64_t va, void *buf, size_t len)
-{
-    (void)hart;
-    f.virt_va = va;
-    CU_ASSERT_EQUAL(len, sizeof(f.virt_word));
-    if (f.virt_result == 0)
-        memcpy(buf, &f.virt_word, sizeof(f.virt_word));
-    return f.virt_result;
-}
-
-static ssize_t fake_write(struct host *host, int fd, const void *buf, size_t len)
-{
-    (void)host;
-    if (fd != OUT_FD)
-        return (ssize_t)len;
-    if (len > sizeof(f.out) - f.out_len)
-        len = sizeof(f.out) - f.out_len;
-    memcpy(f.out + f.out_len, buf, len);
-    f.out_len += len;
-    return (ssize_t)len;
-}
-
 static uint64_t fake_now(struct host *host)
 {
     (void)host;
@@ -132,75 +24,17 @@ static uint64_t fake_now(struct host *host)
 
 static void fixture_start(void)
 {
-    struct error err = {.status = STATUS_OK};
-
-    memset(&f, 0, sizeof(f));
-    f.host = (struct host){.now_ns = fake_now, .write = fake_write};
-    f.engine = (struct engine){.name = "fake",
-                               .hart_create = fake_hart_create,
-                               .hart_destroy = fake_hart_done,
-                               .kick = fake_hart_done,
-                               .hart_irq = fake_hart_irq,
-                               .irq_pending = fake_irq_pending,
-                               .set_timer = fake_set_timer,
-                               .timer_deadline = fake_timer_deadline,
-                               .fence = fake_fence,
-                               .read_virt = fake_read_virt,
-                               .call_route = fake_route};
-    f.vm.config = &f.config;
-    f.vm.host = &f.host;
-    f.vm.engine = &f.engine;
-    f.vm.hart = f.hart;
-    f.vm.nharts = HARTS;
-    pthread_mutex_init(&f.vm.stop_lock, NULL);
-    host_cond_init(&f.vm.stop_cond);
-    pthread_mutex_init(&f.vm.fence_lock, NULL);
-    host_cond_init(&f.vm.fence_cond);
-    clock_init(&f.vm.clock, &f.host);
-    mem_init(&f.vm.mem);
-    CU_ASSERT_EQUAL_FATAL(mem_add(&f.vm.mem, RAM, RAM_SIZE), 0);
-    CU_ASSERT_EQUAL_FATAL(console_init(&f.vm.console, &f.vm, &f.host, CONSOLE_SBI, -1, OUT_FD),
-                          0);
-    for (unsigned i = 0; i < HARTS; i++) {
-        CU_ASSERT_EQUAL_FATAL(hart_init(&f.hart[i], &f.vm, i), 0);
-        f.hart[i].status = i == 2 ? HART_STOPPED : HART_STARTED;
-    }
+    sbi_machine_begin(fake_now);
     for (unsigned i = 0; i < MODULES; i++)
-        f.instance[i] = (struct module_instance){.module = modules[i], .vm = &f.vm};
-    f.vm.instance = f.instance;
-    f.vm.ninstances = MODULES;
-    CU_ASSERT_EQUAL_FATAL(call_index_build(&f.vm, &err), 0);
-}
-
-static void fixture_end(void)
-{
-    CU_ASSERT_EQUAL(f.vm.breaches, 0);
-    call_index_destroy(&f.vm);
-    for (unsigned i = 0; i < HARTS; i++)
-        hart_destroy(&f.hart[i]);
-    console_destroy(&f.vm.console);
-    mem_destroy(&f.vm.mem);
-    pthread_cond_destroy(&f.vm.fence_cond);
-    pthread_mutex_destroy(&f.vm.fence_lock);
-    pthread_cond_destroy(&f.vm.stop_cond);
-    pthread_mutex_destroy(&f.vm.stop_lock);
-}
-
-/* A call of the first hart. */
-#define CALL(eid, fid, ...) make_call(eid, fid, (const uint64_t[CALL_ARGS]){__VA_ARGS__})
-
-static void make_call(uint64_t ext, uint64_t fn, const uint64_t arg[CALL_ARGS])
-{
-    f.c = (struct call){.personality = CALL_SBI, .ext = ext, .fn = fn};
-    memcpy(f.c.arg, arg, sizeof(f.c.arg));
-    call_dispatch(&f.hart[0], &f.c);
+        sbi_machine_add(modules[i], NULL, 0);
+    sbi_machine_start();
 }
 
 static void expect(enum call_disp disp, int64_t error, uint64_t value)
 {
-    CU_ASSERT_EQUAL(f.c.disp, disp);
-    CU_ASSERT_EQUAL(f.c.error, error);
-    CU_ASSERT_EQUAL(f.c.value, value);
+    CU_ASSERT_EQUAL(sm.c.disp, disp);
+    CU_ASSERT_EQUAL(sm.c.error, error);
+    CU_ASSERT_EQUAL(sm.c.value, value);
 }
 
 static void expect_error(int64_t error)
@@ -214,11 +48,11 @@ static uint64_t take_ipis(void)
     uint64_t mask = 0;
 
     for (unsigned i = 0; i < HARTS; i++) {
-        CU_ASSERT(f.raised[i] <= 1);
-        mask |= (uint64_t)(f.raised[i] > 0) << i;
-        f.raised[i] = 0;
+        CU_ASSERT(sm.raised[i] <= 1);
+        mask |= (uint64_t)(sm.raised[i] > 0) << i;
+        sm.raised[i] = 0;
     }
-    CU_ASSERT(mask == 0 || f.last_irq == IRQ_S_SOFT);
+    CU_ASSERT(mask == 0 || sm.last_irq == IRQ_S_SOFT);
     return mask;
 }
 
@@ -228,17 +62,17 @@ static uint64_t take_fences(void)
     uint64_t mask = 0;
 
     for (unsigned i = 0; i < HARTS; i++) {
-        hart_take_fences(&f.hart[i]);
-        CU_ASSERT(f.nfences[i] <= 1);
-        mask |= (uint64_t)(f.nfences[i] > 0) << i;
-        f.nfences[i] = 0;
+        hart_take_fences(&sm.hart[i]);
+        CU_ASSERT(sm.nfences[i] <= 1);
+        mask |= (uint64_t)(sm.nfences[i] > 0) << i;
+        sm.nfences[i] = 0;
     }
     return mask;
 }
 
 static bool fence_is(unsigned hart, int kind, uint64_t start, uint64_t size)
 {
-    const struct hart_fence *fence = &f.fence[hart];
+    const struct hart_fence *fence = &sm.fence[hart];
     return (int)fence->kind == kind && fence->start == start && fence->size == size;
 }
 
@@ -257,7 +91,7 @@ static void test_base(void)
     expect(CALL_RET2, SBI_SUCCESS, 0);
     CALL(SBI_EXT_BASE, SBI_BASE_GET_MIMPID, 0);
     expect(CALL_RET2, SBI_SUCCESS, 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_base_probe(void)
@@ -304,7 +138,7 @@ static void test_base_probe(void)
         CALL(SBI_EXT_BASE, SBI_BASE_PROBE_EXTENSION, missing[i]);
         expect(CALL_RET2, SBI_SUCCESS, 0);
     }
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_bad_functions(void)
@@ -330,7 +164,7 @@ static void test_bad_functions(void)
         CALL(bad[i].ext, bad[i].fn, 0);
         expect_error(SBI_ERR_NOT_SUPPORTED);
     }
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_time(void)
@@ -338,12 +172,12 @@ static void test_time(void)
     fixture_start();
     CALL(SBI_EXT_TIME, SBI_TIME_SET_TIMER, 123456789);
     expect_error(SBI_SUCCESS);
-    CU_ASSERT_EQUAL(f.timer[0], 123456789);
+    CU_ASSERT_EQUAL(sm.timer[0], 123456789);
     CALL(SBI_EXT_TIME, SBI_TIME_SET_TIMER, UINT64_MAX);
     expect_error(SBI_SUCCESS);
-    CU_ASSERT_EQUAL(f.timer[0], UINT64_MAX);
-    CU_ASSERT_EQUAL(f.ntimers, 2);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.timer[0], UINT64_MAX);
+    CU_ASSERT_EQUAL(sm.ntimers, 2);
+    sbi_machine_end();
 }
 
 static void test_hart_masks(void)
@@ -383,19 +217,20 @@ static void test_hart_masks(void)
     fixture_start();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         harts = 99;
-        CU_ASSERT_EQUAL(sbi_harts(&f.vm, cases[i].mask, cases[i].base, &harts), cases[i].error);
+        CU_ASSERT_EQUAL(sbi_harts(&sm.vm, cases[i].mask, cases[i].base, &harts),
+                        cases[i].error);
         CU_ASSERT_EQUAL(harts, cases[i].harts);
     }
-    f.vm.nharts = 64;
-    CU_ASSERT_EQUAL(sbi_harts(&f.vm, 0, ALL, &harts), SBI_SUCCESS);
+    sm.vm.nharts = 64;
+    CU_ASSERT_EQUAL(sbi_harts(&sm.vm, 0, ALL, &harts), SBI_SUCCESS);
     CU_ASSERT_EQUAL(harts, UINT64_MAX);
-    CU_ASSERT_EQUAL(sbi_harts(&f.vm, UINT64_MAX, 0, &harts), SBI_SUCCESS);
+    CU_ASSERT_EQUAL(sbi_harts(&sm.vm, UINT64_MAX, 0, &harts), SBI_SUCCESS);
     CU_ASSERT_EQUAL(harts, UINT64_MAX);
-    CU_ASSERT_EQUAL(sbi_harts(&f.vm, UINT64_MAX, 1, &harts), SBI_ERR_INVALID_PARAM);
-    CU_ASSERT_EQUAL(sbi_harts(&f.vm, 1, 63, &harts), SBI_SUCCESS);
+    CU_ASSERT_EQUAL(sbi_harts(&sm.vm, UINT64_MAX, 1, &harts), SBI_ERR_INVALID_PARAM);
+    CU_ASSERT_EQUAL(sbi_harts(&sm.vm, 1, 63, &harts), SBI_SUCCESS);
     CU_ASSERT_EQUAL(harts, UINT64_C(1) << 63);
-    f.vm.nharts = HARTS;
-    fixture_end();
+    sm.vm.nharts = HARTS;
+    sbi_machine_end();
 }
 
 static void test_ipi(void)
@@ -414,7 +249,7 @@ static void test_ipi(void)
     CALL(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 0, ALL);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_ipis(), 3);
-    f.hart[2].status = HART_SUSPENDED;
+    sm.hart[2].status = HART_SUSPENDED;
     CALL(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 4, 0);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_ipis(), 4);
@@ -427,7 +262,7 @@ static void test_ipi(void)
     CALL(SBI_EXT_IPI, SBI_IPI_SEND_IPI, 1, HARTS);
     expect_error(SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(take_ipis(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_fence_i(void)
@@ -436,7 +271,7 @@ static void test_fence_i(void)
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 3, 0);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_fences(), 3);
-    CU_ASSERT(f.fence[0].kind == FENCE_I && f.fence[1].kind == FENCE_I);
+    CU_ASSERT(sm.fence[0].kind == FENCE_I && sm.fence[1].kind == FENCE_I);
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, ALL);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_fences(), 7);
@@ -445,7 +280,7 @@ static void test_fence_i(void)
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 8, 0);
     expect_error(SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_sfence_vma(void)
@@ -459,14 +294,14 @@ static void test_sfence_vma(void)
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 2, 0, 0, 0);
     CU_ASSERT_EQUAL(take_fences(), 2);
     CU_ASSERT(fence_is(1, FENCE_VMA, 0, UINT64_MAX));
-    f.fence[1].size = 0;
+    sm.fence[1].size = 0;
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 2, 0, 0x5000, UINT64_MAX);
     CU_ASSERT_EQUAL(take_fences(), 2);
     CU_ASSERT(fence_is(1, FENCE_VMA, 0, UINT64_MAX));
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 2, 0, 1, UINT64_MAX);
     CU_ASSERT_EQUAL(take_fences(), 2);
     CU_ASSERT(fence_is(1, FENCE_VMA, 0, UINT64_MAX));
-    f.fence[1].size = 0;
+    sm.fence[1].size = 0;
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 2, 0, UINT64_MAX - 0xfff, 0x1001);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_fences(), 2);
@@ -482,7 +317,7 @@ static void test_sfence_vma(void)
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, 2, 2, 0, 0);
     expect_error(SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_sfence_vma_asid(void)
@@ -493,20 +328,20 @@ static void test_sfence_vma_asid(void)
     CU_ASSERT_EQUAL(take_fences(), 7);
     for (unsigned i = 0; i < HARTS; i++) {
         CU_ASSERT(fence_is(i, FENCE_VMA_ASID, 0x1000, 0x2000));
-        CU_ASSERT_EQUAL(f.fence[i].asid, 0x1234);
+        CU_ASSERT_EQUAL(sm.fence[i].asid, 0x1234);
     }
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 1, 0, 0, 0, 0xffff);
     expect_error(SBI_SUCCESS);
     CU_ASSERT_EQUAL(take_fences(), 1);
     CU_ASSERT(fence_is(0, FENCE_VMA_ASID, 0, UINT64_MAX));
-    CU_ASSERT_EQUAL(f.fence[0].asid, 0xffff);
+    CU_ASSERT_EQUAL(sm.fence[0].asid, 0xffff);
     /* An ASID has 16 bits. */
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 1, 0, 0, 0, 0x10000);
     expect_error(SBI_ERR_INVALID_PARAM);
     CALL(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, 8, 0, 0, 0, 0);
     expect_error(SBI_ERR_INVALID_PARAM);
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_hfences(void)
@@ -517,7 +352,7 @@ static void test_hfences(void)
         expect_error(SBI_ERR_NOT_SUPPORTED);
     }
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_hart_start(void)
@@ -535,36 +370,36 @@ static void test_hart_start(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 2, bad[i], 0);
         expect_error(SBI_ERR_INVALID_ADDRESS);
-        CU_ASSERT_EQUAL(f.hart[2].status, HART_STOPPED);
+        CU_ASSERT_EQUAL(sm.hart[2].status, HART_STOPPED);
     }
     CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 0, RAM, 0);
     expect_error(SBI_ERR_ALREADY_AVAILABLE);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 1, RAM, 0);
     expect_error(SBI_ERR_ALREADY_AVAILABLE);
-    f.hart[1].status = HART_SUSPENDED;
+    sm.hart[1].status = HART_SUSPENDED;
     CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 1, RAM, 0);
     expect_error(SBI_ERR_ALREADY_AVAILABLE);
 
     CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 2, RAM + RAM_SIZE - 2, 0xfeed);
     expect_error(SBI_SUCCESS);
-    CU_ASSERT_EQUAL(f.hart[2].start_pc, RAM + RAM_SIZE - 2);
-    CU_ASSERT_EQUAL(f.hart[2].start_arg, 0xfeed);
+    CU_ASSERT_EQUAL(sm.hart[2].start_pc, RAM + RAM_SIZE - 2);
+    CU_ASSERT_EQUAL(sm.hart[2].start_arg, 0xfeed);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, 2);
     expect(CALL_RET2, SBI_SUCCESS, SBI_HSM_START_PENDING);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_START, 2, RAM, 0);
     expect_error(SBI_ERR_ALREADY_AVAILABLE);
-    CU_ASSERT_EQUAL(f.hart[2].start_arg, 0xfeed);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.hart[2].start_arg, 0xfeed);
+    sbi_machine_end();
 }
 
 static void test_hart_stop(void)
 {
     fixture_start();
     CALL(SBI_EXT_HSM, SBI_HSM_HART_STOP, 0);
-    CU_ASSERT_EQUAL(f.c.disp, CALL_STOPPED);
-    CU_ASSERT_TRUE(f.hart[0].stop_pending);
-    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_NONE);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.c.disp, CALL_STOPPED);
+    CU_ASSERT_TRUE(sm.hart[0].stop_pending);
+    CU_ASSERT_EQUAL(sm.vm.stop.cause, CAUSE_NONE);
+    sbi_machine_end();
 }
 
 static void test_hart_status(void)
@@ -574,14 +409,14 @@ static void test_hart_status(void)
     expect(CALL_RET2, SBI_SUCCESS, SBI_HSM_STARTED);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, 2);
     expect(CALL_RET2, SBI_SUCCESS, SBI_HSM_STOPPED);
-    f.hart[2].status = HART_SUSPENDED;
+    sm.hart[2].status = HART_SUSPENDED;
     CALL(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, 2);
     expect(CALL_RET2, SBI_SUCCESS, SBI_HSM_SUSPENDED);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, HARTS);
     expect_error(SBI_ERR_INVALID_PARAM);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_GET_STATUS, UINT64_C(1) << 32);
     expect_error(SBI_ERR_INVALID_PARAM);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_suspend_types(void)
@@ -594,8 +429,8 @@ static void test_suspend_types(void)
         CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, bad[i], RAM, 0);
         expect_error(SBI_ERR_INVALID_PARAM);
     }
-    CU_ASSERT_EQUAL(f.waits, 0);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.waits, 0);
+    sbi_machine_end();
 }
 
 static void test_suspend_retentive(void)
@@ -604,14 +439,14 @@ static void test_suspend_retentive(void)
     /* The address is unused. */
     CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, SBI_HSM_SUSPEND_RETENTIVE, 0, 0);
     expect_error(SBI_SUCCESS);
-    CU_ASSERT(f.waits > 0);
-    CU_ASSERT_EQUAL(f.hart[0].status, HART_STARTED);
-    f.waits = 0;
+    CU_ASSERT(sm.waits > 0);
+    CU_ASSERT_EQUAL(sm.hart[0].status, HART_STARTED);
+    sm.waits = 0;
     CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, UINT64_C(1) << 63 | SBI_HSM_SUSPEND_RETENTIVE, 0,
          0);
     expect_error(SBI_SUCCESS);
-    CU_ASSERT(f.waits > 0);
-    fixture_end();
+    CU_ASSERT(sm.waits > 0);
+    sbi_machine_end();
 }
 
 static void test_suspend_non_retentive(void)
@@ -623,19 +458,19 @@ static void test_suspend_non_retentive(void)
         CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, SBI_HSM_SUSPEND_NON_RETENTIVE, bad[i], 0);
         expect_error(SBI_ERR_INVALID_ADDRESS);
     }
-    CU_ASSERT_EQUAL(f.waits, 0);
-    CU_ASSERT_EQUAL(f.hart[0].requests & HART_REQ_RESTART, 0);
+    CU_ASSERT_EQUAL(sm.waits, 0);
+    CU_ASSERT_EQUAL(sm.hart[0].requests & HART_REQ_RESTART, 0);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, SBI_HSM_SUSPEND_NON_RETENTIVE, RAM + 4, 77);
-    CU_ASSERT_EQUAL(f.c.disp, CALL_REPLACED);
-    CU_ASSERT(f.waits > 0);
-    CU_ASSERT_EQUAL(f.hart[0].start_pc, RAM + 4);
-    CU_ASSERT_EQUAL(f.hart[0].start_arg, 77);
-    CU_ASSERT_NOT_EQUAL(f.hart[0].requests & HART_REQ_RESTART, 0);
+    CU_ASSERT_EQUAL(sm.c.disp, CALL_REPLACED);
+    CU_ASSERT(sm.waits > 0);
+    CU_ASSERT_EQUAL(sm.hart[0].start_pc, RAM + 4);
+    CU_ASSERT_EQUAL(sm.hart[0].start_arg, 77);
+    CU_ASSERT_NOT_EQUAL(sm.hart[0].requests & HART_REQ_RESTART, 0);
     CALL(SBI_EXT_HSM, SBI_HSM_HART_SUSPEND, UINT64_C(1) << 63 | SBI_HSM_SUSPEND_NON_RETENTIVE,
          RAM + 8, 78);
-    CU_ASSERT_EQUAL(f.c.disp, CALL_REPLACED);
-    CU_ASSERT_EQUAL(f.hart[0].start_pc, RAM + 8);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.c.disp, CALL_REPLACED);
+    CU_ASSERT_EQUAL(sm.hart[0].start_pc, RAM + 8);
+    sbi_machine_end();
 }
 
 /* One system reset of a fresh machine. */
@@ -643,12 +478,12 @@ static void expect_reset(uint64_t type, uint64_t reason, enum stop_cause cause, 
 {
     fixture_start();
     CALL(SBI_EXT_SRST, SBI_SRST_SYSTEM_RESET, type, reason);
-    CU_ASSERT_EQUAL(f.c.disp, CALL_STOPPED);
-    CU_ASSERT_EQUAL(f.vm.stop.cause, cause);
-    CU_ASSERT_EQUAL(f.vm.stop.status, status);
-    CU_ASSERT_EQUAL(f.vm.stop.hart, 0);
-    CU_ASSERT_TRUE(f.vm.stopping);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.c.disp, CALL_STOPPED);
+    CU_ASSERT_EQUAL(sm.vm.stop.cause, cause);
+    CU_ASSERT_EQUAL(sm.vm.stop.status, status);
+    CU_ASSERT_EQUAL(sm.vm.stop.hart, 0);
+    CU_ASSERT_TRUE(sm.vm.stopping);
+    sbi_machine_end();
 }
 
 static void test_reset(void)
@@ -684,22 +519,22 @@ static void test_reset_refused(void)
         CALL(SBI_EXT_SRST, SBI_SRST_SYSTEM_RESET, bad[i].type, bad[i].reason);
         expect_error(SBI_ERR_INVALID_PARAM);
     }
-    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_NONE);
-    CU_ASSERT_FALSE(f.vm.stopping);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.vm.stop.cause, CAUSE_NONE);
+    CU_ASSERT_FALSE(sm.vm.stopping);
+    sbi_machine_end();
 }
 
 static void expect_output(const char *text)
 {
-    CU_ASSERT_EQUAL(f.out_len, strlen(text));
-    CU_ASSERT_EQUAL(memcmp(f.out, text, strlen(text)), 0);
-    f.out_len = 0;
+    CU_ASSERT_EQUAL(sm.out_len, strlen(text));
+    CU_ASSERT_EQUAL(memcmp(sm.out, text, strlen(text)), 0);
+    sm.out_len = 0;
 }
 
 static void test_console_write(void)
 {
     fixture_start();
-    CU_ASSERT_EQUAL(mem_write(&f.vm.mem, RAM + 7, "hello", 5), 0);
+    CU_ASSERT_EQUAL(mem_write(&sm.vm.mem, RAM + 7, "hello", 5), 0);
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_WRITE, 5, RAM + 7, 0);
     expect(CALL_RET2, SBI_SUCCESS, 5);
     expect_output("hello");
@@ -715,8 +550,8 @@ static void test_console_write(void)
     /* A long write is partial, and says so. */
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_WRITE, CALL_BUF_MAX + 9, RAM, 0);
     expect(CALL_RET2, SBI_SUCCESS, CALL_BUF_MAX);
-    CU_ASSERT_EQUAL(f.out_len, CALL_BUF_MAX);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.out_len, CALL_BUF_MAX);
+    sbi_machine_end();
 }
 
 static void test_console_read(void)
@@ -726,7 +561,7 @@ static void test_console_read(void)
     fixture_start();
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_READ, 4, RAM, 0);
     expect(CALL_RET2, SBI_SUCCESS, 0);
-    CU_ASSERT_EQUAL(console_feed(&f.vm.console, (const uint8_t *)"abcdef", 6), 6);
+    CU_ASSERT_EQUAL(console_feed(&sm.vm.console, (const uint8_t *)"abcdef", 6), 6);
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_READ, 4, 0x1000, 0);
     expect_error(SBI_ERR_INVALID_PARAM);
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_READ, 4, RAM + RAM_SIZE - 3, 0);
@@ -736,9 +571,9 @@ static void test_console_read(void)
     expect(CALL_RET2, SBI_SUCCESS, 4);
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_READ, 100, RAM + 4, 0);
     expect(CALL_RET2, SBI_SUCCESS, 2);
-    CU_ASSERT_EQUAL(mem_read(&f.vm.mem, RAM, got, 7), 0);
+    CU_ASSERT_EQUAL(mem_read(&sm.vm.mem, RAM, got, 7), 0);
     CU_ASSERT_STRING_EQUAL(got, "abcdef");
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_console_write_byte(void)
@@ -750,7 +585,7 @@ static void test_console_write_byte(void)
     CALL(SBI_EXT_DBCN, SBI_DBCN_CONSOLE_WRITE_BYTE, 0x64636261);
     expect(CALL_RET2, SBI_SUCCESS, 0);
     expect_output("a");
-    fixture_end();
+    sbi_machine_end();
 }
 
 /* Legacy calls ignore the function and preserve a1. */
@@ -759,80 +594,81 @@ static void test_legacy_timer_and_console(void)
     fixture_start();
     CALL(SBI_EXT_LEGACY_SET_TIMER, 0xdead, 4242);
     expect(CALL_RET1, 0, 0);
-    CU_ASSERT_EQUAL(f.timer[0], 4242);
+    CU_ASSERT_EQUAL(sm.timer[0], 4242);
     CALL(SBI_EXT_LEGACY_CONSOLE_PUTCHAR, UINT64_MAX, 0x12300 + '!');
     expect(CALL_RET1, 0, 0);
     expect_output("!");
     CALL(SBI_EXT_LEGACY_CONSOLE_GETCHAR, 0, 0);
     expect(CALL_RET1, -1, 0);
-    CU_ASSERT_EQUAL(console_feed(&f.vm.console, (const uint8_t *)"\xff", 1), 1);
+    CU_ASSERT_EQUAL(console_feed(&sm.vm.console, (const uint8_t *)"\xff", 1), 1);
     CALL(SBI_EXT_LEGACY_CONSOLE_GETCHAR, 5, 0);
     expect(CALL_RET1, 255, 0);
     CALL(SBI_EXT_LEGACY_CONSOLE_GETCHAR, 0, 0);
     expect(CALL_RET1, -1, 0);
     CALL(SBI_EXT_LEGACY_CLEAR_IPI, 0, 0);
     expect(CALL_RET1, 0, 0);
-    CU_ASSERT_EQUAL(f.lowered[0], 1);
-    CU_ASSERT_EQUAL(f.last_irq, IRQ_S_SOFT);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.lowered[0], 1);
+    CU_ASSERT_EQUAL(sm.last_irq, IRQ_S_SOFT);
+    sbi_machine_end();
 }
 
 static void test_legacy_masks(void)
 {
     fixture_start();
-    f.virt_word = 2;
+    sm.virt_word = 2;
     CALL(SBI_EXT_LEGACY_SEND_IPI, 0, 0x1238);
     expect(CALL_RET1, 0, 0);
-    CU_ASSERT_EQUAL(f.virt_va, 0x1238);
+    CU_ASSERT_EQUAL(sm.virt_va, 0x1238);
     CU_ASSERT_EQUAL(take_ipis(), 2);
     /* No pointer: everybody, and nothing is read. */
-    f.virt_result = 13;
+    sm.virt_result = 13;
     CALL(SBI_EXT_LEGACY_SEND_IPI, 0, 0);
     expect(CALL_RET1, 0, 0);
     CU_ASSERT_EQUAL(take_ipis(), 3);
-    f.virt_result = 0;
-    f.virt_word = 0;
+    sm.virt_result = 0;
+    sm.virt_word = 0;
     CALL(SBI_EXT_LEGACY_SEND_IPI, 0, 0x1238);
     expect(CALL_RET1, 0, 0);
-    f.virt_word = 8;
+    sm.virt_word = 8;
     for (uint64_t ext = SBI_EXT_LEGACY_SEND_IPI; ext < SBI_EXT_LEGACY_SHUTDOWN; ext++) {
         CALL(ext, 0, 0x1238);
         expect(CALL_RET1, SBI_ERR_INVALID_PARAM, 0);
     }
     CU_ASSERT_EQUAL(take_ipis(), 0);
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_legacy_bad_pointer(void)
 {
     fixture_start();
+    int (*read_virt)(struct hart *, uint64_t, void *, size_t) = sm.engine.read_virt;
     for (uint64_t ext = SBI_EXT_LEGACY_SEND_IPI; ext < SBI_EXT_LEGACY_SHUTDOWN; ext++) {
-        f.virt_result = ext & 1 ? 13 : 5;
+        sm.virt_result = ext & 1 ? 13 : 5;
         CALL(ext, 0, UINT64_C(0xffffffc000001238));
         /* An exception at the ecall: its cause, and the pointer for stval. */
-        expect(CALL_TRAP, (int64_t)UINT64_C(0xffffffc000001238), (uint64_t)f.virt_result);
-        f.virt_result = -5;
+        expect(CALL_TRAP, (int64_t)UINT64_C(0xffffffc000001238), (uint64_t)sm.virt_result);
+        sm.virt_result = -5;
         CALL(ext, 0, 0x1238);
         expect(CALL_RET1, SBI_ERR_FAILED, 0);
-        f.engine.read_virt = NULL;
+        sm.engine.read_virt = NULL;
         CALL(ext, 0, 0x1238);
         expect(CALL_RET1, SBI_ERR_FAILED, 0);
-        f.engine.read_virt = fake_read_virt;
+        sm.engine.read_virt = read_virt;
     }
     CU_ASSERT_EQUAL(take_ipis(), 0);
     CU_ASSERT_EQUAL(take_fences(), 0);
-    fixture_end();
+    sbi_machine_end();
 }
 
 static void test_legacy_fences(void)
 {
     fixture_start();
-    f.virt_word = 5;
+    sm.virt_word = 5;
     CALL(SBI_EXT_LEGACY_REMOTE_FENCE_I, 0, 0x1238);
     expect(CALL_RET1, 0, 0);
     CU_ASSERT_EQUAL(take_fences(), 5);
-    CU_ASSERT(f.fence[0].kind == FENCE_I && f.fence[2].kind == FENCE_I);
+    CU_ASSERT(sm.fence[0].kind == FENCE_I && sm.fence[2].kind == FENCE_I);
     CALL(SBI_EXT_LEGACY_REMOTE_SFENCE_VMA, 0, 0, 0x3000, 0x1000);
     expect(CALL_RET1, 0, 0);
     CU_ASSERT_EQUAL(take_fences(), 7);
@@ -841,19 +677,19 @@ static void test_legacy_fences(void)
     expect(CALL_RET1, 0, 0);
     CU_ASSERT_EQUAL(take_fences(), 5);
     CU_ASSERT(fence_is(2, FENCE_VMA_ASID, 0, UINT64_MAX));
-    CU_ASSERT_EQUAL(f.fence[2].asid, 9);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.fence[2].asid, 9);
+    sbi_machine_end();
 }
 
 static void test_legacy_shutdown(void)
 {
     fixture_start();
     CALL(SBI_EXT_LEGACY_SHUTDOWN, 0, 0);
-    CU_ASSERT_EQUAL(f.c.disp, CALL_STOPPED);
-    CU_ASSERT_EQUAL(f.vm.stop.cause, CAUSE_EXIT);
-    CU_ASSERT_EQUAL(f.vm.stop.status, 0);
-    CU_ASSERT_TRUE(f.vm.stopping);
-    fixture_end();
+    CU_ASSERT_EQUAL(sm.c.disp, CALL_STOPPED);
+    CU_ASSERT_EQUAL(sm.vm.stop.cause, CAUSE_EXIT);
+    CU_ASSERT_EQUAL(sm.vm.stop.status, 0);
+    CU_ASSERT_TRUE(sm.vm.stopping);
+    sbi_machine_end();
 }
 
 static void test_descriptors(void)

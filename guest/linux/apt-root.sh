@@ -12,7 +12,8 @@
 #
 # As a library (`. apt-root.sh`, whose functions leave the program with the statuses below):
 #     apt_root_cache                 sets $cache, the absolute path of the cache folder
-#     apt_root_open ARCH SUITE...    makes the root of these suites and brings its lists up to date; sets $apt_root
+#     apt_root_open ARCH SUITE...    makes the root of these suites and brings its lists up to date; sets $apt_root. One
+#                                    program has a root open at a time, and only one
 #     apt_root_local                 the root's packages count as installed when they are so on this machine; call it
 #                                    after apt_root_open and before apt_root_closure
 #     apt_root_depend PACKAGE TEXT   prints the name of the first dependency of PACKAGE that starts with TEXT
@@ -20,6 +21,11 @@
 #     apt_root_download DIR PACKAGE...   downloads these packages into DIR
 #     apt_root_closure DIR SUITE PACKAGE...  as that, with every dependency that does not count as installed
 #     apt_root_unpack DIR OUT        unpacks every package of DIR into OUT
+#     apt_root_packages DIR          prints a MANIFEST's lines of the packages in DIR
+#     apt_root_bring DEST USAGE [--check | --force]
+#                                    the whole of a script that brings a folder of the cache, DEST, up to date. Its
+#                                    function is_complete tells whether a folder is, its function fetch makes a new one
+#                                    in $work/out. USAGE stands before the options. Returns after a fetch only
 #     apt_root_need TOOL=PACKAGE...  leaves when a tool is missing
 #     apt_root_say, apt_root_fail STATUS MESSAGE
 #
@@ -94,7 +100,7 @@ apt_root_release() {
 }
 
 apt_root_open() {
-    apt_root_need apt-get=apt apt-cache=apt dpkg-deb=dpkg gpgv=gpgv sha256sum=coreutils awk=mawk
+    apt_root_need flock=util-linux apt-get=apt apt-cache=apt dpkg-deb=dpkg gpgv=gpgv sha256sum=coreutils awk=mawk
     apt_root_arch=$1
     shift
     apt_root_keys=
@@ -108,6 +114,9 @@ apt_root_open() {
 
     apt_root=$cache/apt/$(printf '%s-' "$@")$apt_root_arch
     mkdir -p "$apt_root/state/lists/partial" "$apt_root/cache/archives/partial"
+    # One at a time uses it, until it opens another or ends.
+    exec 7>"$apt_root/lock"
+    flock 7
     : >"$apt_root/status"
     apt_root_sources "$@"
 
@@ -287,6 +296,50 @@ apt_root_unpack() {
     for apt_root_deb in "$1"/*.deb; do
         dpkg-deb -x "$apt_root_deb" "$2" || apt_root_fail 1 "cannot unpack '${apt_root_deb##*/}'"
     done
+}
+
+apt_root_packages() {
+    for apt_root_deb in "$1"/*.deb; do
+        # shellcheck disable=SC2016 # dpkg-deb's own variables
+        printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$apt_root_deb")" \
+            "$(sha256sum <"$apt_root_deb" | cut -d ' ' -f 1)"
+    done
+}
+
+apt_root_bring() {
+    dest=$1
+    apt_root_form=$2
+    shift 2
+    case ${1:-} in
+    '') ! is_complete "$dest" || exit 0 ;;
+    --force) ;;
+    --check)
+        is_complete "$dest" || exit 1
+        exit 0
+        ;;
+    *)
+        printf 'usage: %s [--check | --force]\n' "$apt_root_form" >&2
+        exit 2
+        ;;
+    esac
+
+    apt_root_need flock=util-linux
+    exec 9>"$dest.lock"
+    flock -n 9 || {
+        apt_root_say "waiting for another fetch to end"
+        flock 9
+    }
+    # Another one may have done the work.
+    [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
+    # With the lock held, what lies there under these names was left by a fetch that died.
+    rm -rf "$dest".tmp.*
+    work=$(mktemp -d "$dest.tmp.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    fetch
+    [ ! -e "$dest" ] || mv "$dest" "$work/old"
+    mv "$work/out" "$dest"
 }
 
 apt_root_usage() {

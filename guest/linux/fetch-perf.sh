@@ -64,42 +64,12 @@ fetch() {
 
     {
         printf 'recipe %s\n' "$recipe"
-        for deb in "$work"/deb/*.deb; do
-            # shellcheck disable=SC2016 # dpkg-deb's own variables
-            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
-                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
-        done
+        apt_root_packages "$work/deb"
         (cd "$work/out" && stat -c 'file %s %n' -- files lib/*)
     } >"$work/MANIFEST"
     mv "$work/MANIFEST" "$work/out/MANIFEST"
-    [ ! -e "$dest" ] || mv "$dest" "$work/old"
-    mv "$work/out" "$dest"
-    apt_root_say "ready: $(sed -n 's/^package \(linux-perf [^ ]*\) .*/\1/p' "$dest/MANIFEST")"
 }
 
 apt_root_cache
-dest=$cache/debian-perf
-case ${1:-} in
-'') ! is_complete "$dest" || exit 0 ;;
---force) ;;
---check)
-    is_complete "$dest" || exit 1
-    exit 0
-    ;;
-*)
-    printf '%s\n' 'usage: fetch-perf.sh [--check | --force]' >&2
-    exit 2
-    ;;
-esac
-
-# One fetch at a time, of the kernel too: they share the private apt root.
-apt_root_need flock=util-linux
-exec 9>"$cache/debian-riscv64.lock"
-flock 9
-[ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
-rm -rf "$cache"/debian-perf.tmp.*
-work=$(mktemp -d "$cache/debian-perf.tmp.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fetch
+apt_root_bring "$cache/debian-perf" fetch-perf.sh "$@"
+apt_root_say "ready: $(sed -n 's/^package \(linux-perf [^ ]*\) .*/\1/p' "$dest/MANIFEST")"

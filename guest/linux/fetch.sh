@@ -108,11 +108,7 @@ fetch() {
 
     {
         printf 'recipe %s\n' "$recipe"
-        for deb in "$work"/deb/*.deb; do
-            # shellcheck disable=SC2016 # dpkg-deb's own variables
-            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
-                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
-        done
+        apt_root_packages "$work/deb"
         (cd "$work/out" && find . -type f | LC_ALL=C sort) | while read -r file; do
             file=${file#./}
             printf 'file %s %s %s\n' "$(sha256sum <"$work/out/$file" | cut -d ' ' -f 1)" \
@@ -121,39 +117,8 @@ fetch() {
     } >"$work/MANIFEST"
     mv "$work/MANIFEST" "$work/out/MANIFEST"
     sync -d "$work/out/Image" "$work/out/MANIFEST" 2>/dev/null || :
-
-    [ ! -e "$dest" ] || mv "$dest" "$work/old"
-    mv "$work/out" "$dest"
-    apt_root_say "ready: $(du -sh "$dest" | cut -f 1) in ${dest##*/} ($kernel)"
 }
 
 apt_root_cache
-dest=$cache/debian-$arch
-case ${1:-} in
-'') ! is_complete "$dest" || exit 0 ;;
---force) ;;
---check)
-    is_complete "$dest" || exit 1
-    exit 0
-    ;;
-*)
-    printf '%s\n' 'usage: fetch.sh [amd64] [--check | --force]' >&2
-    exit 2
-    ;;
-esac
-
-apt_root_need flock=util-linux
-exec 9>"$dest.lock"
-flock -n 9 || {
-    apt_root_say "waiting for another fetch to end"
-    flock 9
-    # That one may have done the work.
-    [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
-}
-# With the lock held, what lies there under these names was left by a fetch that died.
-rm -rf "$dest".tmp.*
-work=$(mktemp -d "$dest.tmp.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fetch
+apt_root_bring "$cache/debian-$arch" 'fetch.sh [amd64]' "$@"
+apt_root_say "ready: $(du -sh "$dest" | cut -f 1) in ${dest##*/} ($kernel)"

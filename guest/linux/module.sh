@@ -109,21 +109,16 @@ fetch() {
     write_wrappers
     {
         printf 'recipe %s\n' "$recipe"
-        for deb in "$work"/deb/*.deb; do
-            # shellcheck disable=SC2016 # dpkg-deb's own variables
-            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
-                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
-        done
+        apt_root_packages "$work/deb"
     } >"$work/out/MANIFEST"
     [ ! -e "$dest" ] || mv "$dest" "$work/old"
     mv "$work/out" "$dest"
     apt_root_say "ready: $(du -sh "$dest" | cut -f 1) in ${dest##*/} ($release)"
 }
 
-# The lock is held by this subshell. The private apt roots are shared with those two scripts.
+# The lock is held by this subshell.
 fetch_once() (
-    exec 8>"$cache/debian-riscv64.lock" 9>"$cache/cross.lock"
-    flock 8
+    exec 9>"$dest.lock"
     flock 9
     ! is_complete || exit 0
     rm -rf "$cache"/linux-headers.tmp.*

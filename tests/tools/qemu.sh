@@ -92,45 +92,13 @@ fetch() {
     done
     {
         printf 'recipe %s\n' "$recipe"
-        for deb in "$work"/deb/*.deb; do
-            # shellcheck disable=SC2016 # dpkg-deb's own variables
-            printf 'package %s %s\n' "$(dpkg-deb -W --showformat='${Package} ${Version}' "$deb")" \
-                "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
-        done
+        apt_root_packages "$work/deb"
     } >"$work/out/MANIFEST"
 
     version=$("$work/out/$program" --version | head -n 1) ||
         apt_root_fail 1 "the unpacked QEMU does not run on this machine"
-    [ ! -e "$dest" ] || mv "$dest" "$work/old"
-    mv "$work/out" "$dest"
-    apt_root_say "ready: $version"
 }
 
 apt_root_cache
-dest=$cache/$folder
-case ${1:-} in
-'') ! is_complete "$dest" || exit 0 ;;
---force) ;;
---check)
-    is_complete "$dest" || exit 1
-    exit 0
-    ;;
-*)
-    printf '%s\n' 'usage: qemu.sh [x86] [--check | --force]' >&2
-    exit 2
-    ;;
-esac
-
-apt_root_need flock=util-linux
-exec 9>"$dest.lock"
-flock -n 9 || {
-    apt_root_say "waiting for another fetch to end"
-    flock 9
-    [ "${1:-}" = --force ] || ! is_complete "$dest" || exit 0
-}
-rm -rf "$dest".tmp.*
-work=$(mktemp -d "$dest.tmp.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-fetch
+apt_root_bring "$cache/$folder" 'qemu.sh [x86]' "$@"
+apt_root_say "ready: $version"

@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include "tests/fuzz/seed.h"
 #include "tests/hunt/scene.h"
 #include "vmm/engine/dbt/dbt.h"
 #include "vmm/engine/dbt/engine.h"
 #include "vmm/engine/interp/engine.h"
-#include "vmm/host.h"
 
 #define GUARD     (UINT64_C(4) << 30)
 #define EPISODES  3u
@@ -79,27 +77,13 @@ static void guard(struct mem *mem)
     mem->slot[0].host = room + GUARD;
 }
 
-static void side_create(struct side *s, const struct engine *engine, bool kernel, char *image)
+static void side_create(struct side *s, const struct engine *engine, bool kernel)
 {
     struct error err = {0};
 
-    s->config = (struct vm_config){.host = host_real(),
-                                   .engine = engine,
-                                   .start = kernel ? START_KERNEL : START_FIRMWARE,
-                                   .image = image,
-                                   .raw = true,
-                                   .mem_size = kernel ? 4u << 20 : SCENE_MEMORY,
-                                   .nharts = 1,
-                                   .max_steps = UINT64_MAX,
-                                   .deterministic = true,
-                                   .seed = 1,
-                                   .console = CONSOLE_NONE,
-                                   .in_fd = -1,
-                                   .out_fd = -1};
-    if (vm_create(&s->vm, &s->config, &err) != 0)
+    if (scene_machine(&s->vm, &s->config, engine, kernel, &err) != 0)
         abort();
     s->in = s->vm.hart[0].engine_state;
-    s->vm.det->running = &s->vm.hart[0];
     guard(&s->vm.mem);
     if (s->in->translator) {
         const struct dbt *d = s->in->translator;
@@ -110,18 +94,11 @@ static void side_create(struct side *s, const struct engine *engine, bool kernel
 
 static void sides_create(void)
 {
-    char image[] = "/tmp/tollgate-fuzz-XXXXXX";
-    int fd = mkstemp(image);
-
-    if (fd < 0 || write(fd, "\x6f\0\0\0", 4) != 4)
-        abort();
-    close(fd);
     for (unsigned kernel = 0; kernel < 2; kernel++) {
-        side_create(&sides[kernel][0], &engine_interp, kernel, image);
-        side_create(&sides[kernel][1], &engine_dbt, kernel, image);
+        side_create(&sides[kernel][0], &engine_interp, kernel);
+        side_create(&sides[kernel][1], &engine_dbt, kernel);
         sides[kernel][0].vm.engine->state_get(&sides[kernel][0].vm.hart[0], &reset[kernel]);
     }
-    unlink(image);
 }
 
 /* --- what generated code relies on --- */

@@ -20,12 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include "tests/hunt/scene.h"
 #include "vmm/engine/dbt/dbt.h"
 #include "vmm/engine/dbt/engine.h"
 #include "vmm/engine/interp/engine.h"
-#include "vmm/host.h"
 
 #define EPISODES      24u
 #define EPISODE_STEPS 3000u
@@ -72,31 +70,15 @@ struct pair {
     struct world one, two;
 };
 
-static char image[] = "/tmp/tollgate-hunt-XXXXXX";
-
 static int world_create(struct world *w, const struct engine *engine, bool kernel)
 {
     struct error err = {0};
 
-    w->config = (struct vm_config){.host = host_real(),
-                                   .engine = engine,
-                                   .start = kernel ? START_KERNEL : START_FIRMWARE,
-                                   .image = image,
-                                   .raw = true,
-                                   .mem_size = kernel ? 4u << 20 : SCENE_MEMORY,
-                                   .nharts = 1,
-                                   .max_steps = UINT64_MAX,
-                                   .deterministic = true,
-                                   .seed = 1,
-                                   .console = CONSOLE_NONE,
-                                   .in_fd = -1,
-                                   .out_fd = -1};
-    if (vm_create(&w->vm, &w->config, &err) != 0) {
+    if (scene_machine(&w->vm, &w->config, engine, kernel, &err) != 0) {
         fprintf(stderr, "hunt: %s\n", err.text);
         return -1;
     }
     w->in = w->vm.hart[0].engine_state;
-    w->vm.det->running = &w->vm.hart[0];
     w->vm.hart[0].status = HART_STARTED;
     return 0;
 }
@@ -366,14 +348,6 @@ static bool run_program(struct hunt *hunt, uint64_t seed)
 
 static int hunt_create(struct hunt *hunt)
 {
-    int fd = mkstemp(image);
-    uint32_t word = 0x0000006f;
-
-    if (fd < 0 || write(fd, &word, sizeof(word)) != sizeof(word)) {
-        perror("hunt");
-        return -1;
-    }
-    close(fd);
     for (unsigned i = 0; i < 2; i++) {
         struct pair *p = &hunt->pair[i];
 
@@ -382,7 +356,6 @@ static int hunt_create(struct hunt *hunt)
             return -1;
         p->one.vm.engine->state_get(&p->one.vm.hart[0], &hunt->reset[i]);
     }
-    unlink(image);
     return 0;
 }
 

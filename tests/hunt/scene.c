@@ -5,9 +5,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "tests/hunt/snippet.h"
 #include "tests/hunt/tables.h"
 #include "vmm/engine/interp/interp.h"
+#include "vmm/host.h"
 
 #define BASE         ((uint64_t)PLAT_DRAM_BASE)
 #define PMP_ENTRY(i) (8 * ((i) % 8))
@@ -165,6 +167,41 @@ void scene_install(const struct scene *scene, struct vm *vm)
     }
     far_install(at(vm, SCENE_FAR));
     chase_install(at(vm, SCENE_CHASE));
+}
+
+int scene_machine(struct vm *vm, struct vm_config *config, const struct engine *engine,
+                  bool kernel, struct error *err)
+{
+    /* What it is made of does not matter: each scene fills its memory. */
+    static const uint8_t nothing[] = {0x6f, 0, 0, 0}; /* jal x0, 0 */
+    char image[] = "/tmp/tollgate-scene-XXXXXX";
+    int fd = mkstemp(image), ret;
+
+    if (fd < 0 || write(fd, nothing, sizeof(nothing)) != (ssize_t)sizeof(nothing)) {
+        if (fd >= 0)
+            close(fd);
+        return error_set(err, STATUS_OS, "no temporary file '%s'", image);
+    }
+    close(fd);
+    *config = (struct vm_config){.host = host_real(),
+                                 .engine = engine,
+                                 .start = kernel ? START_KERNEL : START_FIRMWARE,
+                                 .image = image,
+                                 .raw = true,
+                                 .mem_size = kernel ? 4u << 20 : SCENE_MEMORY,
+                                 .nharts = 1,
+                                 .max_steps = UINT64_MAX,
+                                 .deterministic = true,
+                                 .seed = 1,
+                                 .console = CONSOLE_NONE,
+                                 .in_fd = -1,
+                                 .out_fd = -1};
+    ret = vm_create(vm, config, err);
+    config->image = NULL;
+    unlink(image);
+    if (ret == 0)
+        vm->det->running = &vm->hart[0];
+    return ret;
 }
 
 void scene_make(struct scene *scene, uint64_t seed, bool kernel, bool coherent)

@@ -50,6 +50,13 @@ struct scene {
     uint32_t code[PROGRAM_WORDS];
 };
 
+/*
+ * Makes a machine for scenes; kernel: which. It is deterministic, and hart 0 the one that runs.
+ * 0 or -errno with *err set.
+ */
+int scene_machine(struct vm *vm, struct vm_config *config, const struct engine *engine,
+                  bool kernel, struct error *err);
+
 /* kernel: what machine it is for. */
 void scene_make(struct scene *scene, uint64_t seed, bool kernel, bool coherent);
 

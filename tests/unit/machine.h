@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "tests/unit/assembler.h"
 #include "tests/unit/mock_host.h"
+#include "tests/unit/pte.h"
 #include "vmm/engine/interp/interp.h"
 #include "vmm/vm.h"
 
@@ -24,19 +25,6 @@
 #define V_CODE UINT64_C(0x40000000) /* CODE, for S-mode */
 #define V_USER UINT64_C(0x40100000) /* CODE, for U-mode */
 #define V_DATA UINT64_C(0x40200000) /* DATA, for S-mode */
-
-/* Page table entries. */
-#define PTE_V              (1ull << 0)
-#define PTE_R              (1ull << 1)
-#define PTE_W              (1ull << 2)
-#define PTE_X              (1ull << 3)
-#define PTE_U              (1ull << 4)
-#define PTE_G              (1ull << 5)
-#define PTE_A              (1ull << 6)
-#define PTE_D              (1ull << 7)
-#define PTE_RW             (PTE_V | PTE_R | PTE_W | PTE_A | PTE_D)
-#define PTE_RX             (PTE_V | PTE_R | PTE_X | PTE_A)
-#define PTE_OF(gpa, flags) (((gpa) >> 12 << 10) | (flags))
 
 /* A VM whose host is a mock. s is the state of hart 0, brought up to date by machine_run(). */
 struct machine {

@@ -6,8 +6,11 @@
 #ifdef __x86_64__
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "guest/abi/sbi.h"
 #include "guest/abi/tg.h"
 #include "guest/abi/x86.h"
@@ -288,19 +291,6 @@ static void test_malformed(void)
     vcpu_end();
 }
 
-/* Where the kernel tells no limit (here: no kernel), 4 harts are all that can be hoped for. */
-static void test_limits(void)
-{
-    vcpu_make();
-    f.config.nharts = 4;
-    CU_ASSERT_EQUAL(kvm_limits_check(-1, &f.vm, "fewer", &f.err), 0);
-    f.config.nharts = 5;
-    CU_ASSERT_NOT_EQUAL(kvm_limits_check(-1, &f.vm, "fewer", &f.err), 0);
-    CU_ASSERT_EQUAL(f.err.status, STATUS_UNAVAILABLE);
-    CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "4 harts at most, not 5; fewer"));
-    vcpu_end();
-}
-
 static void mmio_set(uint64_t gpa, uint32_t len, bool write)
 {
     k.run->exit_reason = KVM_EXIT_MMIO;
@@ -369,6 +359,60 @@ static void test_interrupted(void)
     vcpu_end();
 }
 
+/* --- limits of the host --- */
+
+/* The machine is refused, with this number and these words. */
+static void limit_is(int fd, const struct vm *vm, unsigned number, const char *what)
+{
+    struct error err = {.status = STATUS_OK};
+    char words[60];
+
+    snprintf(words, sizeof(words), " %u%s", number, what);
+    CU_ASSERT_NOT_EQUAL(kvm_limits_check(fd, vm, "give less", &err), 0);
+    CU_ASSERT_EQUAL(err.status, STATUS_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, words));
+}
+
+/* A machine as large as the kernel takes it, and larger; only its sizes are looked at. */
+static void limits_test(int fd, unsigned harts, unsigned slots)
+{
+    struct vm_config config = {.nharts = harts};
+    struct vm vm = {.config = &config, .mem = {.nslots = slots}};
+    struct error err = {.status = STATUS_OK};
+
+    CU_ASSERT_EQUAL(kvm_limits_check(fd, &vm, "give less", &err), 0);
+    config.nharts = harts + 1;
+    limit_is(fd, &vm, harts, " harts at most");
+    limit_is(fd, &vm, harts + 1, "; give less");
+    config.nharts = harts;
+    if (slots == UINT32_MAX)
+        return;
+    vm.mem.nslots = slots + 1;
+    limit_is(fd, &vm, slots, " memory slots");
+    /* Read-only memory has numbers of its own, behind all others. */
+    vm.mem.nslots = 1;
+    vm.mem.nrom = slots - MEM_SLOTS_MAX;
+    CU_ASSERT_EQUAL(kvm_limits_check(fd, &vm, "give less", &err), 0);
+    vm.mem.nrom++;
+    limit_is(fd, &vm, slots + 1, " are needed");
+}
+
+static void test_limits(void)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    /* A kernel that does not tell: 4 harts are all that can be hoped for. */
+    limits_test(-1, 4, UINT32_MAX);
+    if (fd < 0)
+        return;
+    int harts = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    int slots = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+
+    if (harts > 0 && slots > MEM_SLOTS_MAX)
+        limits_test(fd, (unsigned)harts, (unsigned)slots);
+    close(fd);
+}
+
 void suite_kvm_x86(void)
 {
     CU_pSuite suite = CU_add_suite("kvm-x86", NULL, NULL);
@@ -382,10 +426,10 @@ void suite_kvm_x86(void)
 #endif
     CU_add_test(suite, "ports", test_ports);
     CU_add_test(suite, "what is no call", test_malformed);
-    CU_add_test(suite, "limits", test_limits);
     CU_add_test(suite, "MMIO", test_mmio);
     CU_add_test(suite, "faults", test_faults);
     CU_add_test(suite, "interrupted runs", test_interrupted);
+    CU_add_test(suite, "limits of the host", test_limits);
 }
 
 #else

@@ -133,11 +133,10 @@ static gpa_t images_end(const struct vm *vm)
     return vm->payload.last > vm->image.last ? vm->payload.last : vm->image.last;
 }
 
-static int load_initrd(struct vm *vm, struct error *err)
+int boot_initrd_load(struct vm *vm, gpa_t first, gpa_t bottom, gpa_t top, struct error *err)
 {
     const char *path = vm->config->initrd;
     struct host_file file;
-    gpa_t top = memory_end(vm) - FDT_ROOM;
     int rc;
 
     if (!path)
@@ -145,8 +144,7 @@ static int load_initrd(struct vm *vm, struct error *err)
     rc = host_file_open(&file, "--initrd", path, UINT64_MAX, err);
     if (rc != 0)
         return rc;
-    if (file.size > top - PLAT_DRAM_BASE ||
-        ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < images_end(vm)) {
+    if (file.size > top - first || ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < bottom) {
         rc = error_set(err, STATUS_DATA,
                        "--initrd: '%s' (%zu KiB) does not fit beside the kernel in %llu MiB; "
                        "give more with --mem",
@@ -166,7 +164,9 @@ static int riscv_load(struct vm *vm, struct error *err)
 
     if (rc == 0)
         rc = load_payload(vm, err);
-    return rc == 0 ? load_initrd(vm, err) : rc;
+    if (rc != 0)
+        return rc;
+    return boot_initrd_load(vm, PLAT_DRAM_BASE, images_end(vm), memory_end(vm) - FDT_ROOM, err);
 }
 
 static int place_dtb(struct vm *vm, struct error *err)

@@ -18,4 +18,11 @@ struct vm;
 /* Adds RAM; --mem is to blame when the host gives none. */
 int boot_memory_add(struct vm *vm, gpa_t gpa, uint64_t size, struct error *err);
 
+/*
+ * Loads the file of --initrd, if there is one, as high as it goes below top, and not below
+ * bottom; sets vm->initrd_gpa and vm->initrd_size. first: where the RAM begins that top lies
+ * in.
+ */
+int boot_initrd_load(struct vm *vm, gpa_t first, gpa_t bottom, gpa_t top, struct error *err);
+
 #endif

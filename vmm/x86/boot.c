@@ -105,32 +105,6 @@ static gpa_t initrd_top(const struct vm *vm)
     return top;
 }
 
-static int initrd_load(struct vm *vm, struct error *err)
-{
-    const char *path = vm->config->initrd;
-    gpa_t top = initrd_top(vm);
-    struct host_file file;
-    int rc;
-
-    if (!path)
-        return 0;
-    rc = host_file_open(&file, "--initrd", path, UINT64_MAX, err);
-    if (rc != 0)
-        return rc;
-    if (file.size > top || ((top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1)) < vm->image.last) {
-        rc = error_set(err, STATUS_DATA,
-                       "--initrd: '%s' (%zu KiB) does not fit beside the kernel in %llu MiB; "
-                       "give more with --mem",
-                       path, file.size >> 10, (unsigned long long)(vm->config->mem_size >> 20));
-    } else {
-        vm->initrd_gpa = (top - file.size) & ~(gpa_t)(MEM_PAGE_SIZE - 1);
-        vm->initrd_size = file.size;
-        rc = mem_write(&vm->mem, vm->initrd_gpa, file.data, file.size);
-    }
-    host_file_close(&file);
-    return rc;
-}
-
 static int x86_load(struct vm *vm, struct error *err)
 {
     int rc;
@@ -139,7 +113,7 @@ static int x86_load(struct vm *vm, struct error *err)
         return error_set(err, STATUS_CONFIG,
                          "--dtb: x86-64 guests find their machine by ACPI; leave it out");
     rc = kernel_load(vm, err);
-    return rc == 0 ? initrd_load(vm, err) : rc;
+    return rc == 0 ? boot_initrd_load(vm, 0, vm->image.last, initrd_top(vm), err) : rc;
 }
 
 /* --- what the guest is told --- */

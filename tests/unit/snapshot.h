@@ -28,8 +28,9 @@ bool bytes_load(const struct bytes *b, size_t len, const struct module_instance 
 
 bool bytes_equal(const struct bytes *a, const struct bytes *b);
 
-/* The part of the suite `snapshot` that has a file of its own. */
+/* The parts of the suite `snapshot` that have files of their own: test_snapshot_*.c. */
 struct CU_Suite;
 void snapshot_module_tests(struct CU_Suite *suite);
+void snapshot_file_tests(struct CU_Suite *suite);
 
 #endif

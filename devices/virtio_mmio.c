@@ -1,8 +1,9 @@
 /* virtio_mmio.c: the registers of virtio devices. */
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "devices/virtio_mmio.h"
+
 #include <endian.h>
 #include <errno.h>
-#include "devices/virtio_transport.h"
 #include "guest/abi/platform.h"
 #include "vmm/acpi.h"
 #include "vmm/bus.h"
@@ -47,6 +48,12 @@ enum virtio_reg {
 #define VIRTIO_MAGIC   0x74726976 /* "virt" */
 #define VIRTIO_VERSION 2
 #define VIRTIO_VENDOR  0x54414754 /* "TGAT" */
+
+/* Device status (section 2.1). */
+#define STATUS_DRIVER_OK   0x04u
+#define STATUS_FEATURES_OK 0x08u
+#define STATUS_NEEDS_RESET 0x40u
+#define STATUS_BY_DRIVER   0x8fu /* ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED */
 
 /* Interrupt status. */
 #define ISR_QUEUE  0x1u
@@ -109,15 +116,26 @@ void virtio_config_changed(struct virtio_device *dev)
         isr_raise(dev, ISR_CONFIG);
 }
 
-void virtio_fail(struct virtio_device *dev)
+/* The device looks at all of its queues. */
+static void queues_take(struct virtio_device *dev)
 {
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        if (virtq_active(&dev->queue[n]))
+            dev->ops->notify(dev, n);
+}
+
+/* The driver broke the rules (section 2.1.2). */
+static void queue_failed(void *self)
+{
+    struct virtio_device *dev = self;
+
     dev->status |= STATUS_NEEDS_RESET;
     virtio_config_changed(dev);
 }
 
-void virtio_used(struct virtio_device *dev)
+static void queue_used(void *self)
 {
-    isr_raise(dev, ISR_QUEUE);
+    isr_raise(self, ISR_QUEUE);
 }
 
 /* What the harts asked for, and the stop cut short; they have ended. */
@@ -126,15 +144,29 @@ static void device_settle(void *self)
     struct virtio_device *dev = self;
 
     pthread_mutex_lock(&dev->lock);
-    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
-        if (virtq_active(&dev->queue[n]))
-            dev->ops->notify(dev, n);
+    queues_take(dev);
     pthread_mutex_unlock(&dev->lock);
 }
 
-void virtio_owe(struct virtio_device *dev)
+static void queue_owed(void *self)
 {
+    struct virtio_device *dev = self;
+
     notify_owe(dev->vm, &dev->owed, device_settle, dev);
+}
+
+static const struct virtq_ops queue_ops = {
+    .failed = queue_failed,
+    .used = queue_used,
+    .owed = queue_owed,
+};
+
+/* All queues as at the start. */
+static void queues_clear(struct virtio_device *dev)
+{
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+        dev->queue[n] = (struct virtq){
+            .vm = dev->vm, .ops = &queue_ops, .self = dev, .size_max = dev->queue_size[n]};
 }
 
 /* Registers. */
@@ -151,8 +183,7 @@ static void device_clear(struct virtio_device *dev)
     dev->status = 0;
     dev->device_features_sel = dev->driver_features_sel = dev->queue_sel = 0;
     dev->driver_features = 0;
-    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
-        dev->queue[n] = (struct virtq){.dev = dev, .size_max = dev->queue_size[n]};
+    queues_clear(dev);
     isr_update(dev, 0);
     if (dev->ops->reset)
         dev->ops->reset(dev);
@@ -224,10 +255,10 @@ static void status_write(struct virtio_device *dev, uint32_t value)
         return;
     if (dev->status & STATUS_NEEDS_RESET)
         isr_raise(dev, ISR_CONFIG);
-    /* Buffers may have been added before the driver was ready. */
     for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
-        if (virtq_active(&dev->queue[n]))
-            dev->ops->notify(dev, n);
+        dev->queue[n].live = true;
+    /* Buffers may have been added before the driver was ready. */
+    queues_take(dev);
 }
 
 static void driver_features_write(struct virtio_device *dev, uint32_t value)
@@ -254,10 +285,8 @@ static void queue_ready_write(struct virtio_device *dev, struct virtq *q, uint32
     }
     if (q->ready || q->broken || !(dev->status & STATUS_FEATURES_OK))
         return;
-    if (virtq_map(q) < 0)
+    if (virtq_map(q, dev->driver_features) < 0)
         virtq_fail(q);
-    else
-        q->ready = true;
 }
 
 static void set_low(gpa_t *gpa, uint32_t value)
@@ -426,8 +455,7 @@ int virtio_create(struct virtio_device *dev, struct module_instance *inst, struc
     dev->vm = inst->vm;
     dev->name = inst->module->name;
     dev->features |= VIRTIO_TRANSPORT_FEATURES;
-    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
-        dev->queue[n] = (struct virtq){.dev = dev, .size_max = dev->queue_size[n]};
+    queues_clear(dev);
 
     dev->line_fd = -1;
     int rc = slot_choose(dev, inst, err);
@@ -493,9 +521,15 @@ void virtio_load(struct virtio_device *dev, struct state_reader *r)
     dev->driver_features = state_get_u64(r);
     if (r->error == 0 && !status_legal(dev))
         r->error = -EINVAL;
-    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
-        if (dev->queue[n].size_max != 0)
-            virtq_load(&dev->queue[n], r);
+    for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++) {
+        struct virtq *q = &dev->queue[n];
+
+        if (q->size_max != 0)
+            virtq_load(q, dev->driver_features, r);
+        q->live = dev->status & STATUS_DRIVER_OK;
+        if (q->ready && !(dev->status & STATUS_FEATURES_OK))
+            r->error = -EINVAL;
+    }
     if (r->error != 0) {
         device_clear(dev);
     } else if (dev->vm->irq.edge[slot_irq(dev)]) {

@@ -1,9 +1,10 @@
 /* virtqueue.c: split virtqueues: the rings, the chains in them, and their state. */
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "devices/virtqueue.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include "devices/virtio_transport.h"
 #include "vmm/le.h"
 #include "vmm/vm.h"
 
@@ -20,12 +21,12 @@
 void virtq_fail(struct virtq *q)
 {
     q->broken = true;
-    virtio_fail(q->dev);
+    q->ops->failed(q->self);
 }
 
 bool virtq_active(const struct virtq *q)
 {
-    return q->ready && !q->broken && (q->dev->status & STATUS_DRIVER_OK);
+    return q->live && q->ready && !q->broken;
 }
 
 /*
@@ -54,10 +55,10 @@ static uint16_t *ring_word(uint8_t *ring, size_t offset)
     return (uint16_t *)(void *)(ring + offset);
 }
 
-int virtq_map(struct virtq *q)
+int virtq_map(struct virtq *q, uint64_t features)
 {
-    const struct mem *mem = &q->dev->vm->mem;
-    bool events = virtio_has(q->dev, VIRTIO_F_EVENT_IDX);
+    const struct mem *mem = &q->vm->mem;
+    bool events = features & VIRTIO_F_EVENT_IDX;
     size_t avail_event_at = RING_HEADER + (size_t)USED_ENTRY * q->size;
     size_t used_event_at = RING_HEADER + (size_t)AVAIL_ENTRY * q->size;
 
@@ -78,7 +79,9 @@ int virtq_map(struct virtq *q)
     q->used_event = events ? ring_word(avail, used_event_at) : NULL;
     q->used_idx = ring_word(used, 2);
     q->avail_event = events ? ring_word(used, avail_event_at) : NULL;
+    q->indirect = features & VIRTIO_F_INDIRECT_DESC;
     q->next_avail = q->next_used = q->told_used = 0;
+    q->ready = true;
     return 0;
 }
 
@@ -102,8 +105,7 @@ static int desc_read(const struct virtq *q, const struct desc_table *table, uint
 
     if (index >= table->count)
         return -EINVAL;
-    int rc =
-        mem_read(&q->dev->vm->mem, table->gpa + (uint64_t)index * DESC_SIZE, raw, sizeof(raw));
+    int rc = mem_read(&q->vm->mem, table->gpa + (uint64_t)index * DESC_SIZE, raw, sizeof(raw));
     if (rc < 0)
         return rc;
     *desc = (struct desc){
@@ -119,11 +121,11 @@ static int desc_read(const struct virtq *q, const struct desc_table *table, uint
 static int desc_indirect(const struct virtq *q, const struct desc *desc,
                          struct desc_table *table, bool *indirect)
 {
-    if (*indirect || !virtio_has(q->dev, VIRTIO_F_INDIRECT_DESC))
+    if (*indirect || !q->indirect)
         return -EINVAL;
     if ((desc->flags & DESC_F_NEXT) || desc->len == 0 || desc->len % DESC_SIZE != 0)
         return -EINVAL;
-    if (!mem_valid(&q->dev->vm->mem, desc->gpa, desc->len))
+    if (!mem_valid(&q->vm->mem, desc->gpa, desc->len))
         return -EINVAL;
     *table = (struct desc_table){.gpa = desc->gpa, .count = desc->len / DESC_SIZE};
     *indirect = true;
@@ -137,7 +139,7 @@ static int chain_add(const struct virtq *q, struct virtq_chain *chain, const str
 
     if (chain->nread + chain->nwrite == VIRTQ_CHAIN_MAX || (!writable && chain->nwrite > 0))
         return -EINVAL;
-    if (!mem_valid(&q->dev->vm->mem, desc->gpa, desc->len))
+    if (!mem_valid(&q->vm->mem, desc->gpa, desc->len))
         return -EINVAL;
     if (chain->read_len + chain->write_len + desc->len > UINT32_MAX)
         return -EINVAL;
@@ -193,14 +195,14 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
     if (waiting == 0)
         return false;
     /* A guest that adds requests for ever must not keep a hart from stopping. */
-    if (guest_stops(q->dev->vm)) {
-        virtio_owe(q->dev);
+    if (guest_stops(q->vm)) {
+        q->ops->owed(q->self);
         return false;
     }
 
     gpa_t entry = q->avail + RING_HEADER + (gpa_t)AVAIL_ENTRY * (q->next_avail % q->size);
     uint8_t head[AVAIL_ENTRY];
-    if (waiting > q->size || mem_read(&q->dev->vm->mem, entry, head, sizeof(head)) < 0) {
+    if (waiting > q->size || mem_read(&q->vm->mem, entry, head, sizeof(head)) < 0) {
         virtq_fail(q);
         return false;
     }
@@ -217,7 +219,7 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
 
 bool virtq_rearm(struct virtq *q)
 {
-    if (!virtq_active(q) || guest_stops(q->dev->vm))
+    if (!virtq_active(q) || guest_stops(q->vm))
         return false;
     if (q->avail_event)
         word_store(q->avail_event, q->next_avail);
@@ -230,7 +232,7 @@ void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint32_t writt
         return;
     uint32_t entry[2] = {htole32(chain->head), htole32(written)};
     gpa_t at = q->used + RING_HEADER + (gpa_t)USED_ENTRY * (q->next_used % q->size);
-    (void)mem_write(&q->dev->vm->mem, at, entry, sizeof(entry));
+    (void)mem_write(&q->vm->mem, at, entry, sizeof(entry));
     q->next_used++;
     word_store(q->used_idx, q->next_used);
 }
@@ -251,7 +253,7 @@ void virtq_notify(struct virtq *q)
     bool wanted = virtq_wanted(q);
     q->told_used = q->next_used;
     if (wanted)
-        virtio_used(q->dev);
+        q->ops->used(q->self);
 }
 
 /* Chains. */
@@ -307,7 +309,7 @@ size_t virtq_read(const struct virtq *q, const struct virtq_chain *chain, uint64
 
     while (done < len) {
         size_t n = cursor_take(&at, len - done, &gpa);
-        if (n == 0 || mem_read(&q->dev->vm->mem, gpa, (uint8_t *)buf + done, n) < 0)
+        if (n == 0 || mem_read(&q->vm->mem, gpa, (uint8_t *)buf + done, n) < 0)
             break;
         done += n;
     }
@@ -323,7 +325,7 @@ size_t virtq_write(const struct virtq *q, const struct virtq_chain *chain, uint6
 
     while (done < len) {
         size_t n = cursor_take(&at, len - done, &gpa);
-        if (n == 0 || mem_write(&q->dev->vm->mem, gpa, (const uint8_t *)buf + done, n) < 0)
+        if (n == 0 || mem_write(&q->vm->mem, gpa, (const uint8_t *)buf + done, n) < 0)
             break;
         done += n;
     }
@@ -333,7 +335,7 @@ size_t virtq_write(const struct virtq *q, const struct virtq_chain *chain, uint6
 unsigned virtq_iov(const struct virtq *q, const struct virtq_chain *chain, bool writable,
                    uint64_t offset, struct iovec *iov, unsigned max)
 {
-    const struct mem *mem = &q->dev->vm->mem;
+    const struct mem *mem = &q->vm->mem;
     struct chain_cursor at = cursor_begin(chain, writable, offset);
     unsigned n = 0;
     gpa_t gpa;
@@ -370,7 +372,7 @@ void virtq_save(const struct virtq *q, struct state_writer *w)
     state_put_u64(w, q->told_used);
 }
 
-void virtq_load(struct virtq *q, struct state_reader *r)
+void virtq_load(struct virtq *q, uint64_t features, struct state_reader *r)
 {
     bool ready;
 
@@ -380,7 +382,7 @@ void virtq_load(struct virtq *q, struct state_reader *r)
     q->desc = state_get_u64(r);
     q->avail = state_get_u64(r);
     q->used = state_get_u64(r);
-    if (ready && (r->error != 0 || !(q->dev->status & STATUS_FEATURES_OK) || virtq_map(q) < 0))
+    if (ready && (r->error != 0 || virtq_map(q, features) < 0))
         r->error = -EINVAL;
     q->next_avail = (uint16_t)state_get_max(r, UINT16_MAX);
     q->next_used = (uint16_t)state_get_max(r, UINT16_MAX);

@@ -68,7 +68,7 @@ fetched() {
 	said=$("$@" 2>&1) || status=$?
 	[ -z "$said" ] || printf '%s\n' "$said"
 	[ $status -eq 4 ] || return $status
-	printf 'skipped: %s: %s\n0 passed, 0 failed, 1 skipped\n' "${*: -1}" "$(grep -m 1 'error: ' <<<"$said")"
+	printf 'skipped: %s: %s\n0 passed, 0 failed, 1 skipped\n' "${*:2}" "$(grep -m 1 'error: ' <<<"$said")"
 }
 
 # Waits for all steps before: what follows needs what they make.

@@ -34,8 +34,8 @@
 #     TOLLGATE_MIRROR   a Debian archive to use instead of the one in the machine's apt sources
 #
 # Exit status: 0 done, 1 something else went wrong, 2 wrong usage, 3 no apt (or another needed tool, or no Debian
-# archive in the apt sources), 4 the network or the mirror does not answer, or with other files than
-# its signed lists say, 5 verification failed.
+# archive in the apt sources), 4 the network or the mirror does not answer, or its lists are not the
+# signed ones, 5 verification failed.
 
 apt_root_say() {
     printf '%s\n' "${apt_root_prefix:-apt-root}: $1" >&2
@@ -174,6 +174,10 @@ CONF
             return 0
         fi
     fi
+    if apt_root_out_of_step; then
+        apt_root_complaints
+        apt_root_fail 4 "the mirror's list of $* is not the one that is signed, as while it is brought up to date; try again later, or name another in TOLLGATE_MIRROR"
+    fi
     apt_root_explain
 }
 
@@ -184,9 +188,21 @@ apt_root_sources() {
     done >"$apt_root/sources.list"
 }
 
-# Whether apt refused files whose sizes or checksums are not those of the signed list.
-apt_root_out_of_step() {
+# Whether apt refused a signature or a date.
+apt_root_unsigned() {
+    grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|expired' \
+        "$apt_root/errors"
+}
+
+# Whether apt refused a size or a checksum.
+apt_root_mismatched() {
     grep -qE 'Hash Sum|Hashes of|unexpected size' "$apt_root/errors"
+}
+
+# Whether the lists that were asked for are not the signed ones, and nothing else is wrong: most often a mirror that is
+# being brought up to date. Nothing of it was used. Of packages that would be another matter (apt_root_explain).
+apt_root_out_of_step() {
+    ! apt_root_unsigned && apt_root_mismatched
 }
 
 # A release lies on a mirror under its code name and under its place in the row (trixie, stable). While a mirror is
@@ -232,17 +248,16 @@ apt_root_run() {
     apt_root_try "$@" || apt_root_explain
 }
 
-# Shows what apt complained about, which decides the exit status: a signature or a date is verification. A file whose
-# size or checksum is not the one in the signed list is most often a mirror that is being brought up to date; apt uses
-# nothing of it, and that, and anything else, is the network or the mirror.
-apt_root_explain() {
+apt_root_complaints() {
     grep -v '^E: Some index files failed' "$apt_root/errors" | sed 's/^/    /' >&2
-    if grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG|NODATA|is not signed|not (yet )?valid|signatures|be authenticated|be verified|verification failed|expired' \
-        "$apt_root/errors"; then
+}
+
+# Shows what apt complained about, which decides the exit status: a signature, a date or a checksum is verification;
+# anything else is the network or the mirror.
+apt_root_explain() {
+    apt_root_complaints
+    if apt_root_unsigned || apt_root_mismatched; then
         apt_root_fail 5 "verification failed: what the mirror gave is not what Debian signed (or debian-archive-keyring is too old)"
-    fi
-    if apt_root_out_of_step; then
-        apt_root_fail 4 "the mirror's files are not those of its signed list, as while it is brought up to date; try again later, or name another in TOLLGATE_MIRROR"
     fi
     if grep -qE 'Unable to locate|unmet dependencies|held broken|Unable to correct' "$apt_root/errors"; then
         apt_root_fail 1 "the mirror's lists do not hold what is needed"

@@ -29,6 +29,12 @@ mkdir "$work/bin" "$work/mirror"
 cat >"$work/bin/apt-get" <<'END'
 #!/bin/sh
 root=$(dirname "$2")
+case " $* " in
+*" download "*)
+	echo 'E: Failed to fetch file:/busybox.deb  Hash Sum mismatch' >&2
+	exit 100
+	;;
+esac
 lists=$root/state/lists
 rm -f "$lists"/*InRelease "$lists"/partial/*
 while read -r _ _ _ uri name _; do
@@ -61,7 +67,8 @@ opens() {
 		. guest/linux/apt-root.sh
 		apt_root_cache
 		apt_root_open riscv64 "$@"
-		sed "s/.*mirror //" "$apt_root/sources.list"' sh "${@:4}" >"$work/out" 2>&1 || status=$?
+		sed "s/.*mirror //" "$apt_root/sources.list"
+		[ "$1" != packages ] || apt_root_download "$apt_root" busybox-static' sh "${@:4}" >"$work/out" 2>&1 || status=$?
 	verdict "$1" "$([ $status -eq "$2" ] || echo "status $status, not $2")$(grep -qE -- "$3" "$work/out" || echo " no '$3'")"
 	rm -rf "$work/cache" "$work"/mirror/*
 }
@@ -86,14 +93,14 @@ opens 'two suites' 0 '^stable-backports main$' trixie trixie-backports
 
 has trixie stable trixie "$size"
 has stable stable trixie "$size"
-opens 'one in step under no name' 4 '^apt-root: error: the mirror.s files are not those of its signed list' trixie
+opens 'one in step under no name' 4 '^apt-root: error: the mirror.s list of trixie is not the one that is signed, as' trixie
 
 has trixie stable trixie "$size"
 has stable stable forky
 opens 'a name that is another release today' 4 'is not the one that is signed, and stable is not trixie' trixie
 
 has trixie trixie trixie "$size"
-opens 'a release without another name' 4 '^apt-root: error: the mirror.s files are not those of its signed list' trixie
+opens 'a release without another name' 4 '^apt-root: error: the mirror.s list of trixie is not the one that is signed, as' trixie
 
 has trixie stable trixie "$size"
 has stable stable trixie "$signature"
@@ -102,6 +109,9 @@ opens 'a signature that is not Debian'"'"'s' 5 '^apt-root: error: verification f
 has trixie stable trixie "$signature"
 has stable stable trixie
 opens 'for which no other name is tried' 5 '^apt-root: error: verification failed' trixie
+
+has packages packages packages
+opens 'a package that is not the one in the signed list' 5 '^apt-root: error: verification failed' packages
 
 opens 'a mirror without the suite' 4 '^apt-root: error: the Debian mirror cannot be reached' trixie
 

@@ -17,11 +17,7 @@ boots=${2:-20}
 cache=${TOLLGATE_CACHE:-.cache}
 limit=240 # seconds: a boot that takes longer hangs
 
-if ! sh guest/linux/fetch.sh; then
-	echo 'skipped: no Debian guest (see the message above)'
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 0
-fi
+sh guest/linux/fetch.sh || skip_all 'no Debian guest (see the message above)'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 sh guest/linux/initramfs.sh "$work/initramfs.cpio" || exit 1

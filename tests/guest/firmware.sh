@@ -79,11 +79,7 @@ u_boot() {
 		'^prompt-works$' '^U-Boot 20[0-9][0-9]\.'
 }
 
-[ -e "$guests/hello.elf" ] || {
-	echo "skipped: no guests in '$guests' (run 'make guests')"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 0
-}
+[ -e "$guests/hello.elf" ] || skip_all "no guests in '$guests' (run 'make guests')"
 
 # Rings the doorbell for Tollgate's exit service, with status 42 (guest/abi/tg.h):
 #   lui t0, 0x102; li t1, 42; sd t1, 0(t0); sd zero, 0x30(t0); li t1, 0x08544701; sd t1, 0x38(t0); sd t1, 0x40(t0); j .

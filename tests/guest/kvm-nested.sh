@@ -26,8 +26,7 @@ limit=1200 # seconds for the boot and all tests; about 30 of processor time are 
 memory=320M
 
 skip() {
-	printf 'skipped: kvm-nested: %s\n0 passed, 0 failed, 1 skipped\n' "$1"
-	exit 0
+	skip_all "kvm-nested: $1"
 }
 
 # What KVM (Linux 6.12) answers itself and in another way, as patterns of the probe's and the kernel's lines.

@@ -34,14 +34,10 @@ verdict_shows() { # NAME
 }
 
 if [ ! -f "$build/guest/x86-hello.elf" ]; then
-	skip "all" "the x86-64 guests were not built: there is no compiler for x86-64"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 0
+	skip_all "kvm-x86: all: the x86-64 guests were not built: there is no compiler for x86-64"
 fi
 if [ "$(uname -m)" != x86_64 ]; then
-	skip "all" "this machine is no x86-64 host"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 0
+	skip_all "kvm-x86: all: this machine is no x86-64 host"
 fi
 
 work=$(mktemp -d)

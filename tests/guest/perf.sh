@@ -21,9 +21,7 @@ firmware=$cache/debian-firmware/fw_dynamic.bin
 limit=300 # seconds: a boot that takes longer hangs
 
 if ! sh guest/linux/fetch.sh || ! sh guest/linux/fetch-perf.sh; then
-	echo "skipped: no Debian guest, or no perf for it (see the message above)"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 0
+	skip_all 'no Debian guest, or no perf for it (see the message above)'
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

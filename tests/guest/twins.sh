@@ -11,6 +11,8 @@
 # Prints `ok NAME` or `FAIL NAME` with what differs, and `N passed, N failed`. Skipped with a reason without the guest.
 set -u
 export LC_ALL=C
+# shellcheck source=tests/guest/verdict.sh
+. "$(dirname "$0")/verdict.sh"
 cd "$(dirname "$0")/../.." || exit 2
 
 if [ $# -ne 2 ] || ! [[ $2 =~ ^(short|long)$ ]]; then
@@ -19,15 +21,10 @@ if [ $# -ne 2 ] || ! [[ $2 =~ ^(short|long)$ ]]; then
 fi
 folder=$1
 image=${TOLLGATE_CACHE:-.cache}/debian-riscv64/Image
-passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-if ! sh guest/linux/fetch.sh; then
-	echo 'skipped: no Debian guest (see the message above)'
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 0
-fi
+sh guest/linux/fetch.sh || skip_all 'no Debian guest (see the message above)'
 if [ ! -f build/initramfs.cpio ] || [ guest/linux/init -nt build/initramfs.cpio ]; then
 	sh guest/linux/initramfs.sh build/initramfs.cpio || exit 1
 fi

@@ -12,7 +12,7 @@
         */
 
 struct sbi_machine sm;
-struct sbi_machine_saved saved;
+struct sbi_machine_saved sbi_saved;
 
 static int fake_hart_create(struct hart *hart)
 {
@@ -259,9 +259,9 @@ void sbi_machine_set_word(gpa_t gpa, uint64_t value)
 
 static void saved_write(struct state_writer *w, const void *data, size_t len)
 {
-    CU_ASSERT_FATAL(w == &saved.w && len <= sizeof(saved.bytes) - saved.len);
-    memcpy(saved.bytes + saved.len, data, len);
-    saved.len += len;
+    CU_ASSERT_FATAL(w == &sbi_saved.w && len <= sizeof(sbi_saved.bytes) - sbi_saved.len);
+    memcpy(sbi_saved.bytes + sbi_saved.len, data, len);
+    sbi_saved.len += len;
 }
 
 static const struct module_instance *instance_find(const char *name)
@@ -277,16 +277,16 @@ void sbi_machine_save(const char *module)
 {
     const struct module_instance *inst = instance_find(module);
 
-    saved.w = (struct state_writer){.write = saved_write};
-    saved.len = 0;
-    inst->module->save(inst->self, &saved.w);
-    CU_ASSERT(saved.len > 0);
+    sbi_saved.w = (struct state_writer){.write = saved_write};
+    sbi_saved.len = 0;
+    inst->module->save(inst->self, &sbi_saved.w);
+    CU_ASSERT(sbi_saved.len > 0);
 }
 
 int sbi_machine_load(const char *module)
 {
     const struct module_instance *inst = instance_find(module);
-    struct state_reader r = {.data = saved.bytes, .len = saved.len};
+    struct state_reader r = {.data = sbi_saved.bytes, .len = sbi_saved.len};
 
     inst->module->load(inst->self, &r);
     CU_ASSERT(r.error != 0 || r.len == 0);

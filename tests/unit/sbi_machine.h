@@ -99,7 +99,7 @@ struct sbi_machine_saved {
     uint8_t bytes[4096];
     size_t len;
 };
-extern struct sbi_machine_saved saved;
+extern struct sbi_machine_saved sbi_saved;
 void sbi_machine_save(const char *module);
 int sbi_machine_load(const char *module);
 

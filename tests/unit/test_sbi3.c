@@ -230,7 +230,7 @@ static void test_fwft_saved(void)
     FWFT_IS(5, 16);
     EXPECT_CALL(SBI_ERR_DENIED_LOCKED, SBI_EXT_FWFT, SBI_FWFT_SET, 4, 0, 0);
     EXPECT_CALL(SBI_SUCCESS, SBI_EXT_FWFT, SBI_FWFT_SET, 5, 0, 0);
-    le_put64(saved.bytes, 2);
+    le_put64(sbi_saved.bytes, 2);
     CU_ASSERT_NOT_EQUAL(sbi_machine_load("sbi-fwft"), 0);
     sbi_machine_end();
 }

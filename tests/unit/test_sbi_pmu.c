@@ -525,12 +525,12 @@ static void test_pmu_saved(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t old[8];
 
-        memcpy(old, saved.bytes + bad[i].at, 8);
-        le_put64(saved.bytes + bad[i].at, bad[i].value);
+        memcpy(old, sbi_saved.bytes + bad[i].at, 8);
+        le_put64(sbi_saved.bytes + bad[i].at, bad[i].value);
         CU_ASSERT_NOT_EQUAL(sbi_machine_load("sbi-pmu"), 0);
-        memcpy(saved.bytes + bad[i].at, old, 8);
+        memcpy(sbi_saved.bytes + bad[i].at, old, 8);
     }
-    saved.len--;
+    sbi_saved.len--;
     CU_ASSERT_NOT_EQUAL(sbi_machine_load("sbi-pmu"), 0);
     sbi_machine_end();
 }

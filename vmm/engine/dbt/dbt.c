@@ -334,7 +334,7 @@ static int dbt_probe(char *why, size_t size)
     return rc;
 }
 
-/* What translates for harts is each hart's: all have the same, or one each. */
+/* of[i] is hart i's translator: all are one, or, without SHARED_CODE, each is another. */
 struct dbt_vm {
     FILE *map;
     struct dbt *of[];

@@ -127,7 +127,7 @@ static inline void dbt_entry_set(struct code_page *page, unsigned slot, uint32_t
  * One instruction, at h->pc with its step taken off h->left, without the interpreter; NULL:
  * there is no such way. CROSSED_ON: on behind it, at h->pc, where nothing waits to be looked
  * at. CROSSED_AHEAD: on at h->pc, after a look at requests and interrupts. CROSSED_LEAVE: run
- * returns, as dbt.leaving says.
+ * returns, as dbt_hart.leaving says.
  */
 enum crossed { CROSSED_ON, CROSSED_AHEAD, CROSSED_LEAVE };
 typedef enum crossed dbt_crossing(struct rv_hart *h, const struct rv_op *op);

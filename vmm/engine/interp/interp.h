@@ -142,12 +142,11 @@ struct code_page {
     uint8_t bytes[MEM_PAGE_SIZE];
     gpa_t gpa;
     bool guarded; /* no op runs from it, see code_page_get */
-    /* The pool's: gpa | CODE_KEY | guarded; the next of its chain; the harts that have it; and,
-     * is it out of the pool? */
-    uint64_t key;
-    struct code_page *next;
-    unsigned refs;
-    bool dead;
+    /* The pool's. */
+    uint64_t key;           /* gpa | CODE_KEY | guarded */
+    struct code_page *next; /* of its chain */
+    unsigned refs;          /* the harts that have it */
+    bool dead;              /* it is out of the pool */
     uint32_t stamp; /* no other page ever has it; 0: there are no more, see STAMP_LAST */
     /*
      * The translator's, where there is one: the code of each halfword, how often it was entered
@@ -331,6 +330,7 @@ INLINE struct code_page *interp_fetch_hit(struct rv_hart *h)
 }
 
 /* Engine operations that the translator shares. */
+
 /* With decoded pages of that pool; NULL: its own. */
 int interp_hart_make(struct hart *hart, struct code_pool *pool);
 void interp_hart_destroy(struct hart *hart);

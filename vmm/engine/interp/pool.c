@@ -14,7 +14,9 @@ static void page_clear(struct code_page *page)
         page->op[i] = undecoded;
     page->op[PAGE_SLOTS] = end;
     page->op[PAGE_SLOTS + 1] = end;
-    memset((uint8_t *)page + sizeof(page->op), 0, sizeof(*page) - sizeof(page->op));
+    /* All that stands behind them. */
+    memset((uint8_t *)page + offsetof(struct code_page, bytes), 0,
+           sizeof(*page) - offsetof(struct code_page, bytes));
 }
 
 /*
